@@ -1,0 +1,49 @@
+# Two commands do everything on a fresh machine with Python 3.11 and make: `make demo`, `make test`.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export DAGSTER_HOME := $(CURDIR)/dagster_home
+
+.PHONY: install demo dev test check format bench lock clean
+.DEFAULT_GOAL := help
+
+help: ## Show the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+install: $(STAMP) ## Create .venv from the hashed lock file
+
+demo: $(STAMP) ## The main job on the embedded sandbox: pictures, speech, costs, gallery
+	ASSET_PIPELINE_PROVIDER=sandbox $(BIN)/asset-pipeline demo
+
+dev: $(STAMP) ## The Dagster UI with its daemon
+	$(BIN)/dagster dev
+
+test: $(STAMP) ## All tests, with coverage
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-fail-under=85
+
+check: $(STAMP) ## Lint, format, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Apply the formatter and the safe fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## Benchmarks, side by side with what a user would pick instead
+	$(BIN)/python -m benchmarks
+
+lock: $(STAMP) ## Compile the hashed lock file again
+	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url \
+	  --universal --python-version 3.11 --quiet --custom-compile-command "make lock" -o requirements.lock
+
+clean: ## Remove everything generated, the ledger and the clips among it
+	rm -rf data .pytest_cache .ruff_cache .coverage*

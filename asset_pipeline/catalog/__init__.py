@@ -1,0 +1,1 @@
+"""Which models exist: their inputs, outputs, prices and fallbacks."""

@@ -1,0 +1,69 @@
+"""Writing files so that a file that exists is complete, and resolving paths inside their root."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Generator
+from pathlib import Path
+
+from asset_pipeline.errors import AssetPipelineError
+
+
+class UnsafePathError(AssetPipelineError):
+    """A path would leave the folder it must stay in."""
+
+
+@contextlib.contextmanager
+def atomic_path(target: Path) -> Generator[Path]:
+    """Yield a temporary path beside ``target`` that is synced and renamed onto it on success.
+
+    On any error the temporary file is removed and ``target`` is left as it was. The name starts
+    with a dot and ends in ``.tmp`` so that sweeps and listings know it for what it is.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_atomically(target: Path, content: bytes | str) -> None:
+    """Write ``content`` (text as UTF-8) to ``target``, whole or not at all."""
+    data = content.encode() if isinstance(content, str) else content
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(data)
+
+
+def resolve_inside(root: Path, relative: str) -> Path:
+    """Resolve ``relative`` under ``root``, following links, and refuse to leave the root.
+
+    Raises:
+        UnsafePathError: The path is absolute, climbs with ``..``, or a link leads outside.
+    """
+    candidate = Path(relative)
+    if candidate.is_absolute() or candidate.drive or ".." in candidate.parts or "\0" in relative:
+        raise UnsafePathError(
+            f"{relative!r} is not a path inside {root}.",
+            hint="Give a relative path without '..'.",
+        )
+    resolved_root = root.resolve()
+    resolved = (resolved_root / candidate).resolve()
+    if not resolved.is_relative_to(resolved_root):
+        raise UnsafePathError(
+            f"{relative!r} leads outside {root}.", hint="Links may not leave the folder."
+        )
+    return resolved
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

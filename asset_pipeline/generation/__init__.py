@@ -1,0 +1,1 @@
+"""The paid call, its batches and its failure classes."""

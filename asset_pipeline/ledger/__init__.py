@@ -1,0 +1,1 @@
+"""The truth about money: intents, append-only entries, budgets and clips."""

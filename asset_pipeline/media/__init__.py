@@ -1,0 +1,1 @@
+"""Decode, probe, verify and preview pictures and sound."""

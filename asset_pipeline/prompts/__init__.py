@@ -1,0 +1,1 @@
+"""What to make: prompt files, imported and validated into prompts."""

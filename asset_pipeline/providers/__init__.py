@@ -1,0 +1,1 @@
+"""Who makes clips: the provider protocol and Replicate behind it."""

@@ -1,0 +1,1 @@
+"""Dagster resources around the rooms below."""

@@ -1,0 +1,100 @@
+"""Environment variables to frozen, validated settings; nothing is read at import."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from asset_pipeline.errors import ConfigurationError
+
+
+class ProviderName(StrEnum):
+    """Who makes the clips."""
+
+    SANDBOX = "sandbox"
+    REPLICATE = "replicate"
+
+
+class Settings(BaseSettings):
+    """Everything the environment decides, validated once; paths are absolute.
+
+    Use :func:`load_settings`, which turns a bad variable into a sentence.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    replicate_api_token: SecretStr | None = Field(None, alias="REPLICATE_API_TOKEN")
+    replicate_base_url: str | None = Field(None, alias="REPLICATE_BASE_URL")
+    chosen_provider: ProviderName | None = Field(None, alias="ASSET_PIPELINE_PROVIDER")
+    prompts_dir: Path = Field(Path("prompts"), alias="ASSET_PIPELINE_PROMPTS_DIR")
+    data_dir: Path = Field(Path("data"), alias="ASSET_PIPELINE_DATA_DIR")
+    config_dir: Path = Field(Path("config"), alias="ASSET_PIPELINE_CONFIG_DIR")
+    chosen_ledger_url: SecretStr | None = Field(None, alias="ASSET_PIPELINE_LEDGER_URL")
+    chosen_store_url: str | None = Field(None, alias="ASSET_PIPELINE_STORE_URL")
+    max_in_flight: int = Field(64, ge=1, le=1000, alias="ASSET_PIPELINE_MAX_IN_FLIGHT")
+    rate_limit_per_minute: int = Field(600, ge=0, alias="ASSET_PIPELINE_RATE_LIMIT_PER_MINUTE")
+    budget_total_usd: Decimal | None = Field(None, ge=0, alias="ASSET_PIPELINE_BUDGET_TOTAL_USD")
+    budget_daily_usd: Decimal | None = Field(None, ge=0, alias="ASSET_PIPELINE_BUDGET_DAILY_USD")
+    budget_run_usd: Decimal | None = Field(None, ge=0, alias="ASSET_PIPELINE_BUDGET_RUN_USD")
+    max_images_decoded: int = Field(2, ge=1, le=64, alias="ASSET_PIPELINE_MAX_IMAGES_DECODED")
+
+    @field_validator("prompts_dir", "data_dir", "config_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @cached_property
+    def provider(self) -> ProviderName:
+        """The chosen provider; unchosen, Replicate when there is a token, else the sandbox."""
+        if self.chosen_provider is not None:
+            return self.chosen_provider
+        return ProviderName.REPLICATE if self.replicate_api_token else ProviderName.SANDBOX
+
+    @cached_property
+    def ledger_url(self) -> SecretStr:
+        """The ledger's SQLAlchemy URL (it may hold a password); SQLite in the data folder."""
+        return self.chosen_ledger_url or SecretStr(f"sqlite:///{self.data_dir / 'ledger.db'}")
+
+    @cached_property
+    def store_url(self) -> str:
+        """Where clips live: a path, ``s3://`` or ``gs://``; the data folder if not chosen."""
+        return self.chosen_store_url or str(self.data_dir / "clips")
+
+    @cached_property
+    def warehouse_path(self) -> Path:
+        """The published DuckDB file."""
+        return self.data_dir / "warehouse.duckdb"
+
+    @cached_property
+    def gallery_path(self) -> Path:
+        """The self-contained gallery page."""
+        return self.data_dir / "gallery" / "index.html"
+
+    @cached_property
+    def scratch_dir(self) -> Path:
+        """Where downloads land until they are verified."""
+        return self.data_dir / "scratch"
+
+
+def load_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        ConfigurationError: A variable has a value that cannot be used.
+    """
+    try:
+        return Settings()  # pyright: ignore[reportCallIssue] -- every field comes from the environment
+    except ValidationError as error:
+        # The value is left out on purpose: it may be a secret.
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in issue['loc'])}: {issue['msg']}"
+            for issue in error.errors(include_input=False, include_url=False)
+        )
+        raise ConfigurationError(
+            f"Environment: {problems}.", hint="Correct the variable and run the command again."
+        ) from None
