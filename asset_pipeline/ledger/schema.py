@@ -1,0 +1,273 @@
+"""The ledger's tables, as SQLAlchemy Core; the same on SQLite and Postgres.
+
+Money columns end in ``_microusd`` and hold integers. Times are UTC. The schema is created and
+changed only by the migrations beside this module; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+
+class IntentState(StrEnum):
+    """Where a paid call stands. The order is the order of the paid call."""
+
+    RESERVED = "reserved"  # money set aside, nothing sent
+    SUBMITTING = "submitting"  # the one POST may be on the wire
+    UNKNOWN = "unknown"  # no clear answer to the POST: reconcile before anything else
+    SUBMITTED = "submitted"  # the provider accepted it; its prediction id is stored
+    COMPLETED = "completed"  # succeeded and charged; the clip is not stored yet
+    QUESTION = "question"  # cannot be proved either way any more: a person decides
+    DELIVERED = "delivered"  # the clip is stored and recorded
+    FAILED = "failed"  # accepted and ended without a clip
+    REFUSED = "refused"  # certainly never accepted: all its money is back
+
+
+OPEN_STATES = (
+    IntentState.RESERVED,
+    IntentState.SUBMITTING,
+    IntentState.UNKNOWN,
+    IntentState.SUBMITTED,
+    IntentState.COMPLETED,
+    IntentState.QUESTION,
+)
+
+
+class EntryType(StrEnum):
+    """The four movements. Balances are sums of entries.
+
+    ``reserved = reserve - release``, ``charged = charge`` and ``cap = adjust``.
+    """
+
+    RESERVE = "reserve"
+    CHARGE = "charge"
+    RELEASE = "release"
+    ADJUST = "adjust"
+
+
+class BillingState(StrEnum):
+    """Whether the provider billed a prediction; what is unknown counts as billed."""
+
+    BILLED = "billed"
+    FREE = "free"
+    UNKNOWN = "unknown"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Timezone-aware UTC on every dialect; SQLite stores no offset, so it is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times, which would silently mean the machine's own zone."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a ledger time must be timezone-aware: {value!r}")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the time in UTC."""
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
+    allowed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({allowed})", name=f"{column}_known")
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite numbers only an INTEGER primary key by itself, Postgres wants room for more than 2**31.
+_RowId = BigInteger().with_variant(Integer, "sqlite")
+
+_OPEN = text("state IN ({})".format(", ".join(f"'{state}'" for state in OPEN_STATES)))
+
+intents = Table(
+    "intents",
+    metadata,
+    Column("intent_id", String(32), primary_key=True),
+    Column("generation_hash", String(64), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("prompt_id", String(100), nullable=False),
+    Column("collection", String(100), nullable=False),
+    Column("variant", Integer, nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("version", String(64)),
+    Column("prompt_text", Text, nullable=False),
+    Column("seed", BigInteger),
+    Column("inputs_json", Text, nullable=False),  # exactly what is sent
+    Column("run_id", String(64), nullable=False),
+    Column("worker_id", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("prediction_id", String(64), unique=True),
+    Column("reserved_microusd", BigInteger, nullable=False),
+    Column("charged_microusd", BigInteger, nullable=False, server_default=text("0")),
+    Column("price_source", Text, nullable=False),
+    Column("billed", String(16)),
+    Column("predict_seconds", Float),
+    Column("error_class", String(32)),
+    Column("error", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("submitted_at", UtcDateTime),
+    Column("lost_at", UtcDateTime),
+    Column("absent_listings", Integer, nullable=False, server_default=text("0")),
+    Column("completed_at", UtcDateTime),
+    Column("delivered_at", UtcDateTime),
+    Column("updated_at", UtcDateTime, nullable=False),
+    _one_of("state", IntentState),
+    CheckConstraint("reserved_microusd >= 0", name="reserved_not_negative"),
+    CheckConstraint("charged_microusd >= 0", name="charged_not_negative"),
+    # Two processes that plan the same attempt collide here, and one of them looks again.
+    UniqueConstraint("generation_hash", "attempt"),
+    # At most one open intent per generation: the rule behind "never paid twice".
+    Index(
+        "uq_intents_open",
+        "generation_hash",
+        unique=True,
+        sqlite_where=_OPEN,
+        postgresql_where=_OPEN,
+    ),
+    Index("ix_intents_state_updated", "state", "updated_at"),
+    Index("ix_intents_prompt", "kind", "prompt_id", "variant"),
+    Index("ix_intents_run", "run_id"),
+    Index("ix_intents_created", "created_at"),
+)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("budget", String(200), primary_key=True),  # "total", "daily:2026-11-21", "run:<id>", ...
+    Column("period", String(16), nullable=False),
+    Column("period_start", Date),
+    Column("cap_microusd", BigInteger, nullable=False),
+    Column("charged_microusd", BigInteger, nullable=False, server_default=text("0")),
+    Column("reserved_microusd", BigInteger, nullable=False, server_default=text("0")),
+    # What a lowered cap, or a provider that billed more than its price, left above the cap.
+    Column("overdrawn_microusd", BigInteger, nullable=False, server_default=text("0")),
+    Column("created_at", UtcDateTime, nullable=False),
+    CheckConstraint("cap_microusd >= 0", name="cap_not_negative"),
+    CheckConstraint("charged_microusd >= 0", name="charged_not_negative"),
+    CheckConstraint("reserved_microusd >= 0", name="reserved_not_negative"),
+    CheckConstraint("overdrawn_microusd >= 0", name="overdrawn_not_negative"),
+    CheckConstraint(
+        "charged_microusd + reserved_microusd <= cap_microusd + overdrawn_microusd",
+        name="within_cap",
+    ),
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("entry_id", _RowId, primary_key=True, autoincrement=True),
+    Column("intent_id", String(32), ForeignKey("intents.intent_id")),
+    Column("budget", String(200), ForeignKey("budgets.budget"), nullable=False),
+    Column("type", String(16), nullable=False),
+    Column("amount_microusd", BigInteger, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    _one_of("type", EntryType),
+    Index("ix_entries_intent", "intent_id", "type"),
+    Index("ix_entries_budget", "budget", "type"),
+)
+
+clips = Table(
+    "clips",
+    metadata,
+    Column("clip_id", String(32), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("prompt_id", String(100), nullable=False),
+    Column("collection", String(100), nullable=False),
+    Column("variant", Integer, nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("generation_hash", String(64), nullable=False),
+    Column("intent_id", String(32), ForeignKey("intents.intent_id"), nullable=False),
+    Column("prediction_id", String(64), nullable=False),
+    Column("run_id", String(64), nullable=False),
+    Column("object_key", Text, nullable=False),
+    Column("object_uri", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("mime", String(64), nullable=False),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("duration_seconds", Float),
+    # What this row cost: nothing when it reuses a clip that was paid for under another prompt id.
+    Column("cost_microusd", BigInteger, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("superseded_at", UtcDateTime),
+    Index(
+        "uq_clips_current",
+        "kind",
+        "prompt_id",
+        "variant",
+        unique=True,
+        sqlite_where=text("superseded_at IS NULL"),
+        postgresql_where=text("superseded_at IS NULL"),
+    ),
+    Index("ix_clips_generation", "generation_hash"),
+    Index("ix_clips_sha256", "sha256"),
+    Index("ix_clips_intent", "intent_id"),
+)
+
+lineage = Table(
+    "lineage",
+    metadata,
+    Column("lineage_id", _RowId, primary_key=True, autoincrement=True),
+    Column("child_uri", Text, nullable=False),
+    Column("child_sha256", String(64), nullable=False),
+    Column("parent_type", String(16), nullable=False),
+    Column("parent_id", Text, nullable=False),
+    Column("parent_sha256", String(64)),
+    Column("relation", String(32), nullable=False),
+    Column("run_id", String(64), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("child_uri", "parent_type", "parent_id", "relation"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("worker_id", String(32), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("pid_started", Float, nullable=False),  # tells a reused pid from the process meant
+    Column("run_id", String(64), nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("heartbeat_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+)
