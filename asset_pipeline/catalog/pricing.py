@@ -1,0 +1,79 @@
+"""The most a prediction can cost, in micro-dollars, rounded up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+
+from pydantic import JsonValue
+
+from asset_pipeline.catalog.spec import Model, PriceRule, PriceUnit
+from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.money import MicroUsd, micro_usd_ceiling
+
+
+class UnpricedModelError(AssetPipelineError):
+    """What a model costs is not known, so nothing may be spent on it."""
+
+
+def price_on(model: Model, day: date) -> PriceRule:
+    """Return the price that holds on ``day``.
+
+    Raises:
+        UnpricedModelError: None does.
+    """
+    rule = model.price_on(day)
+    if rule is None:
+        raise UnpricedModelError(
+            f"{model.name} has no price on {day}.",
+            hint="Price it in models.yaml in the config folder, or use another model.",
+        )
+    return rule
+
+
+def cost(rule: PriceRule, quantity: Decimal | int) -> MicroUsd:
+    """Return the price of ``quantity`` images, seconds, characters or runs, rounded up.
+
+    Characters are counted one by one, though their price is for a thousand.
+    """
+    if rule.unit is PriceUnit.THOUSAND_CHARACTERS:
+        return micro_usd_ceiling(rule.usd * quantity / 1000)
+    return micro_usd_ceiling(rule.usd * quantity)
+
+
+def worst_case(model: Model, inputs: Mapping[str, JsonValue], *, on: date) -> MicroUsd:
+    """Return the most that one prediction with these inputs can cost.
+
+    Args:
+        model: The model to run.
+        inputs: What will be sent, the text among it: :meth:`Model.request_inputs`.
+        on: The day whose price holds.
+
+    Raises:
+        UnpricedModelError: The model has no price on that day.
+    """
+    rule = price_on(model, on)
+    return cost(rule, _most_units(model, inputs, rule.unit))
+
+
+def _most_units(model: Model, inputs: Mapping[str, JsonValue], unit: PriceUnit) -> int:
+    match unit:
+        case PriceUnit.IMAGE:
+            return _outputs(model, inputs)
+        case PriceUnit.PREDICT_SECOND:
+            return model.max_predict_seconds
+        case PriceUnit.THOUSAND_CHARACTERS:
+            return len(str(inputs[model.prompt_input]))
+        case PriceUnit.RUN:
+            return 1
+
+
+def _outputs(model: Model, inputs: Mapping[str, JsonValue]) -> int:
+    """Return how many outputs are asked for: what is sent counts, else the provider's default."""
+    if model.count_input is None:
+        return 1
+    asked = {**inputs, **model.fixed_inputs}.get(
+        model.count_input, model.inputs[model.count_input].default
+    )
+    return asked if isinstance(asked, int) else 1

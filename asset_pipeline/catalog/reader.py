@@ -1,0 +1,169 @@
+"""``models.yaml`` to a :class:`Catalog`: the packaged file, under the user's own.
+
+A user's file has the same form. A model it names anew is added; a known one is overridden field
+by field, mappings within mappings, so that a price is added without repeating the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from importlib import resources
+from pathlib import Path
+
+from pydantic import JsonValue, ValidationError
+
+from asset_pipeline.catalog.nearest import did_you_mean, nearest
+from asset_pipeline.catalog.source import SourceError, parse_yaml, read_utf8
+from asset_pipeline.catalog.spec import Model
+from asset_pipeline.errors import AssetPipelineError, ConfigurationError
+
+FILE_NAME = "models.yaml"
+
+
+class UnknownModelError(AssetPipelineError):
+    """A model is not in the catalog."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputIssue:
+    """Why a model would not take an input: the field's name, and what is wrong and allowed."""
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The models that prompts may name."""
+
+    models: Mapping[str, Model]
+
+    def get(self, name: str) -> Model:
+        """Return a model by its name, ``owner/name``.
+
+        Raises:
+            UnknownModelError: It is not in the catalog; the error names the nearest.
+        """
+        model = self.models.get(name)
+        if model is None:
+            raise UnknownModelError(
+                f"There is no model {name!r} in the catalog.",
+                hint=did_you_mean(name, self.models),
+            )
+        return model
+
+    def priced_alternatives(self, model: Model, *, on: date) -> tuple[str, ...]:
+        """Return models of the same kind that have a price on that day, the likest named first."""
+        priced = [
+            other.name
+            for other in self.models.values()
+            if other.kind is model.kind and other.price_on(on) is not None
+        ]
+        close = nearest(model.name, priced)
+        return (*close, *(name for name in priced if name not in close))
+
+    def check_inputs(self, model: Model, inputs: Mapping[str, JsonValue]) -> list[InputIssue]:
+        """Return all that is wrong with the inputs of a prompt for ``model``, in order."""
+        taken = {
+            model.prompt_input: "it is the prompt's text; give it as 'text'.",
+            model.reference_input: "it is the prompt's reference file; give it as 'reference'.",
+            **{
+                name: f"it is always {value!r}; leave it out."
+                for name, value in model.fixed_inputs.items()
+            },
+        }
+        free = [name for name in model.inputs if name not in taken]
+        issues: list[InputIssue] = []
+        for name, value in inputs.items():
+            if name in taken:
+                objection = taken[name]
+            elif name not in model.inputs:
+                objection = f"{model.name} has no such input. {did_you_mean(name, free)}".rstrip()
+            else:
+                objection = model.inputs[name].objection(value)
+            if objection is not None:
+                issues.append(InputIssue(name, objection))
+        issues.extend(
+            InputIssue(name, f"{model.name} needs it.")
+            for name in free
+            if model.inputs[name].required and name not in inputs and name not in model.defaults
+        )
+        return issues
+
+
+def load_catalog(config_dir: Path | None) -> Catalog:
+    """Read the packaged models, overlaid with ``<config_dir>/models.yaml`` if there is one.
+
+    Raises:
+        ConfigurationError: A file is wrong; the error names file, model and field.
+    """
+    packaged = resources.files("asset_pipeline.catalog").joinpath(FILE_NAME)
+    with resources.as_file(packaged) as path:
+        entries = _read(path, label=FILE_NAME)
+    label = FILE_NAME
+    if config_dir is not None and (config_dir / FILE_NAME).exists():
+        label = str(config_dir / FILE_NAME)
+        for name, entry in _read(config_dir / FILE_NAME, label=label).items():
+            entries[name] = _overlay(entries.get(name, {}), entry)
+    return Catalog({name: _model(name, entry, label) for name, entry in entries.items()})
+
+
+def _read(path: Path, *, label: str) -> dict[str, JsonValue]:
+    """Return a file's entries by model name; their fields are not looked at yet."""
+    try:
+        document = parse_yaml(read_utf8(path))
+    except SourceError as error:
+        line = "" if error.line is None else f":{error.line}"
+        raise ConfigurationError(f"{label}{line}: {error.message}", hint=error.hint) from None
+    for flaw in document.flaws:
+        field = ".".join(str(part) for part in flaw.path)
+        raise ConfigurationError(f"{label}:{flaw.line}: {field}: {flaw.message}", hint=flaw.hint)
+    value = document.value
+    models = value.get("models") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or set(value) != {"models"} or not isinstance(models, dict):
+        raise ConfigurationError(
+            f"{label}: the file must hold 'models:' and nothing beside it.",
+            hint="Put each model's entry under models, by its name: owner/name.",
+        )
+    return models
+
+
+def _overlay(below: JsonValue, above: JsonValue) -> JsonValue:
+    """Lay one value over another: mappings merge key by key, anything else replaces."""
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    merged = dict(below)
+    for key, value in above.items():
+        merged[key] = _overlay(below[key], value) if key in below else value
+    return merged
+
+
+def _model(name: str, entry: JsonValue, label: str) -> Model:
+    if not isinstance(entry, dict):
+        raise ConfigurationError(
+            f"{label}: {name}: the entry is not a mapping of fields.",
+            hint="Write the model's fields below its name, indented.",
+        )
+    try:
+        return Model.model_validate({**entry, "name": name})
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"{label}: {name}: {'; '.join(_sentences(error))}.",
+            hint="Correct the entry; the packaged models.yaml shows the form.",
+        ) from None
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    return [
+        ": ".join(
+            part
+            for part in (
+                ".".join(str(step) for step in issue["loc"]),
+                issue["msg"].removeprefix("Value error, "),
+            )
+            if part
+        ).rstrip(".")
+        for issue in error.errors(include_url=False)
+    ]
