@@ -75,7 +75,7 @@ class BillingState(StrEnum):
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """Timezone-aware UTC on every dialect; SQLite stores no offset, so it is put back on reading."""
+    """Timezone-aware UTC on every dialect; SQLite keeps no offset, so reading puts it back."""
 
     impl = DateTime(timezone=True)
     cache_ok = True

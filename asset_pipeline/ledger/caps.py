@@ -1,0 +1,156 @@
+"""Which budgets a payment falls under, and their caps: ``budgets.yaml`` and the environment.
+
+The file is read again when it changed, so an edited cap holds from the next reservation on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from asset_pipeline.errors import ConfigurationError
+from asset_pipeline.money import MicroUsd, micro_usd
+from asset_pipeline.settings import Settings
+
+BUDGETS_FILE = "budgets.yaml"
+
+
+class BudgetCaps(BaseModel):
+    """The caps in US dollars; the defaults are small enough to be a harmless first surprise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    total_usd: Decimal = Field(Decimal(100), ge=0, description="Everything ever spent.")
+    daily_usd: Decimal | None = Field(Decimal(25), ge=0, description="One UTC day.")
+    monthly_usd: Decimal | None = Field(None, ge=0, description="One UTC calendar month.")
+    run_usd: Decimal | None = Field(None, ge=0, description="One Dagster run.")
+    collections_usd: dict[str, Decimal] = Field(
+        default_factory=dict, description="Everything ever spent on one collection."
+    )
+    warn_at_percent: tuple[int, ...] = Field(
+        (50, 80), description="Shares of a cap at which a run says how much is left."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetLine:
+    """One budget that a payment falls under."""
+
+    budget: str
+    period: str
+    period_start: date | None
+    cap: MicroUsd
+
+
+def budget_lines(
+    caps: BudgetCaps,
+    *,
+    collection: str,
+    run_id: str,
+    now: datetime,
+    run_cap: MicroUsd | None = None,
+) -> tuple[BudgetLine, ...]:
+    """Return the budgets of one payment, sorted by name.
+
+    The order is fixed so that two Postgres transactions never lock them crosswise.
+
+    Args:
+        caps: The configured caps.
+        collection: The prompt's collection.
+        run_id: The run that pays.
+        now: The time of the reservation; days and months are UTC.
+        run_cap: A tighter cap for this run alone (``max_usd`` in its config).
+    """
+    today = now.date()
+    month = today.replace(day=1)
+    run_caps = [cap for cap in (_micro(caps.run_usd), run_cap) if cap is not None]
+    lines = [BudgetLine("total", "all", None, micro_usd(caps.total_usd))]
+    if caps.daily_usd is not None:
+        lines.append(BudgetLine(f"daily:{today}", "day", today, micro_usd(caps.daily_usd)))
+    if caps.monthly_usd is not None:
+        name = f"monthly:{month:%Y-%m}"
+        lines.append(BudgetLine(name, "month", month, micro_usd(caps.monthly_usd)))
+    if run_caps:
+        lines.append(BudgetLine(f"run:{run_id}", "run", None, min(run_caps)))
+    if collection in caps.collections_usd:
+        cap = micro_usd(caps.collections_usd[collection])
+        lines.append(BudgetLine(f"collection:{collection}", "all", None, cap))
+    return tuple(sorted(lines, key=lambda line: line.budget))
+
+
+class CapsSource:
+    """Reads the caps, and reads them again when the file's time or size moved."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = settings.config_dir / BUDGETS_FILE
+        environment = {
+            "total_usd": settings.budget_total_usd,
+            "daily_usd": settings.budget_daily_usd,
+            "run_usd": settings.budget_run_usd,
+        }
+        self._overrides = {name: cap for name, cap in environment.items() if cap is not None}
+        self._stamp: tuple[int, int] | None = None
+        self._caps: BudgetCaps | None = None
+
+    def current(self) -> BudgetCaps:
+        """Return the caps in force now.
+
+        Raises:
+            ConfigurationError: ``budgets.yaml`` is wrong; nothing is paid until it is mended.
+        """
+        stamp = _stamp(self._path)
+        if self._caps is None or stamp != self._stamp:
+            content = _read(self._path) if stamp is not None else {}
+            self._caps = _validated(self._path, {**content, **self._overrides})
+            self._stamp = stamp
+        return self._caps
+
+
+def _micro(amount: Decimal | None) -> MicroUsd | None:
+    return None if amount is None else micro_usd(amount)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        # BaseLoader keeps 0.1 a string, so that it becomes a Decimal and is never a float.
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 -- BaseLoader builds strings only
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"{path}: can't be read: {error}.") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path}: expected a mapping such as 'daily_usd: 25'.")
+    return cast("dict[str, object]", content)
+
+
+def _validated(path: Path, content: dict[str, object]) -> BudgetCaps:
+    # An empty or "none" value lifts an optional cap.
+    cleaned = {
+        name: None
+        if isinstance(value, str) and value.lower() in {"", "none", "null", "~"}
+        else value
+        for name, value in content.items()
+    }
+    try:
+        return BudgetCaps.model_validate(cleaned)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationError(
+            f"{path}: {field}: {first['msg']}.",
+            hint=f"Known fields: {', '.join(BudgetCaps.model_fields)}.",
+        ) from None

@@ -1,0 +1,165 @@
+"""Clips: which stored file is the current one of each prompt's variant, and what made it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.ledger.records import Clip, Intent, Parent, StoredFile, clip_from
+from asset_pipeline.ledger.schema import clips, lineage
+from asset_pipeline.money import MicroUsd
+
+
+def find_by_generation(connection: Connection, generation_hash: str) -> Clip | None:
+    """Return the newest clip of a generation, whichever prompt it was made for."""
+    row = (
+        connection.execute(
+            select(clips)
+            .where(clips.c.generation_hash == generation_hash)
+            .order_by(clips.c.superseded_at.is_not(None), clips.c.created_at.desc())
+            .limit(1)
+        )
+        .mappings()
+        .one_or_none()
+    )
+    return None if row is None else clip_from(row)
+
+
+def current(connection: Connection, kind: Kind, prompt_id: str) -> list[Clip]:
+    """Return the current clips of a prompt, by variant."""
+    rows = connection.execute(
+        select(clips)
+        .where(
+            clips.c.kind == kind.value,
+            clips.c.prompt_id == prompt_id,
+            clips.c.superseded_at.is_(None),
+        )
+        .order_by(clips.c.variant)
+    )
+    return [clip_from(row) for row in rows.mappings()]
+
+
+def all_current(connection: Connection) -> list[Clip]:
+    """Return all current clips, by kind, collection, prompt and variant."""
+    rows = connection.execute(
+        select(clips)
+        .where(clips.c.superseded_at.is_(None))
+        .order_by(clips.c.kind, clips.c.collection, clips.c.prompt_id, clips.c.variant)
+    )
+    return [clip_from(row) for row in rows.mappings()]
+
+
+def record(
+    connection: Connection,
+    intent: Intent,
+    stored: StoredFile,
+    cost: MicroUsd,
+    parents: Iterable[Parent],
+    now: datetime,
+) -> Clip:
+    """Record the file that an intent paid for as the current clip of its prompt's variant."""
+    clip = Clip(
+        clip_id=uuid.uuid4().hex,
+        kind=intent.kind,
+        prompt_id=intent.prompt_id,
+        collection=intent.collection,
+        variant=intent.variant,
+        model=intent.model,
+        generation_hash=intent.generation_hash,
+        intent_id=intent.intent_id,
+        prediction_id=intent.prediction_id or "",
+        run_id=intent.run_id,
+        object_key=stored.object_key,
+        object_uri=stored.object_uri,
+        sha256=stored.sha256,
+        bytes=stored.bytes,
+        mime=stored.mime,
+        width=stored.width,
+        height=stored.height,
+        duration_seconds=stored.duration_seconds,
+        cost_microusd=cost,
+        created_at=now,
+        superseded_at=None,
+    )
+    _make_current(connection, clip, now)
+    add_lineage(connection, clip, parents, now)
+    return clip
+
+
+def reuse(
+    connection: Connection,
+    clip: Clip,
+    *,
+    kind: Kind,
+    prompt_id: str,
+    collection: str,
+    variant: int,
+    run_id: str,
+    now: datetime,
+) -> Clip:
+    """Make an existing clip the current one of a prompt's variant, at no cost.
+
+    Nothing is written when it is so already, which is what nearly every cache hit is.
+    """
+    for known in current(connection, kind, prompt_id):
+        if known.variant == variant and known.generation_hash == clip.generation_hash:
+            return known
+    used = replace(
+        clip,
+        clip_id=uuid.uuid4().hex,
+        kind=kind,
+        prompt_id=prompt_id,
+        collection=collection,
+        variant=variant,
+        run_id=run_id,
+        cost_microusd=MicroUsd(0),
+        created_at=now,
+        superseded_at=None,
+    )
+    _make_current(connection, used, now)
+    parents = [Parent("clip", clip.clip_id, clip.sha256, "reused")]
+    add_lineage(connection, used, parents, now)
+    return used
+
+
+def add_lineage(
+    connection: Connection, clip: Clip, parents: Iterable[Parent], now: datetime
+) -> None:
+    """Write what a clip was made from; what is written already stays as it is."""
+    rows = [
+        {
+            "child_uri": clip.object_uri,
+            "child_sha256": clip.sha256,
+            "parent_type": parent.parent_type,
+            "parent_id": parent.parent_id,
+            "parent_sha256": parent.parent_sha256,
+            "relation": parent.relation,
+            "run_id": clip.run_id,
+            "created_at": now,
+        }
+        for parent in parents
+    ]
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    if rows:
+        connection.execute(dialect.insert(lineage).on_conflict_do_nothing(), rows)
+
+
+def _make_current(connection: Connection, clip: Clip, now: datetime) -> None:
+    connection.execute(
+        update(clips)
+        .where(
+            clips.c.kind == clip.kind.value,
+            clips.c.prompt_id == clip.prompt_id,
+            clips.c.variant == clip.variant,
+            clips.c.superseded_at.is_(None),
+        )
+        .values(superseded_at=now)
+    )
+    values = {name: getattr(clip, name) for name in Clip.__slots__}
+    connection.execute(insert(clips).values(values | {"kind": clip.kind.value}))

@@ -1,0 +1,133 @@
+"""Opening the ledger's database: SQLite by default, Postgres by URL, schema always at its head."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+
+from pydantic import SecretStr
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+
+from asset_pipeline.errors import AssetPipelineError, ConfigurationError
+
+# The newest migration. Compared with a plain query at every opening, because importing Alembic
+# costs 0.2 s, and only a ledger that is behind needs it.
+HEAD_REVISION = "0001"
+
+_BUSY_SECONDS = 30
+
+
+class LedgerError(AssetPipelineError):
+    """The ledger can't be opened, read or written."""
+
+
+def open_engine(url: SecretStr) -> Engine:
+    """Open the ledger and bring its schema up to date.
+
+    On SQLite every write transaction begins IMMEDIATE, so that a read inside it is never stale,
+    and is synced FULL, so that an intent survives a power cut.
+
+    Args:
+        url: A SQLAlchemy URL, ``sqlite:///path`` or ``postgresql://user:password@host/name``.
+
+    Raises:
+        ConfigurationError: The URL can't be used.
+        LedgerError: The database can't be reached, or the folder can't be written.
+    """
+    target = _parse(url)
+    if target.get_backend_name() == "sqlite":
+        engine = _open_sqlite(target)
+    elif target.get_backend_name() == "postgresql":
+        engine = create_engine(
+            target.set(drivername="postgresql+psycopg"), pool_size=5, pool_pre_ping=True
+        )
+    else:
+        raise ConfigurationError(
+            f"ASSET_PIPELINE_LEDGER_URL: {target.get_backend_name()} is not supported.",
+            hint="Use sqlite:///path/to/ledger.db or postgresql://...",
+        )
+    try:
+        ensure_schema(engine)
+    except DBAPIError as error:
+        raise LedgerError(
+            f"The ledger at {target.render_as_string(hide_password=True)} can't be opened: "
+            f"{type(error.orig).__name__}: {_first_line(error)}.",
+            hint="Check that the folder is writable, or that the server runs and lets you in.",
+        ) from None
+    return engine
+
+
+def ensure_schema(engine: Engine) -> None:
+    """Create the tables or migrate them to the newest revision, once, whoever comes first."""
+    if _revision(engine) == HEAD_REVISION:
+        return
+    # Alembic is needed once in a ledger's life.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        _lock_schema(connection)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _open_sqlite(target: URL) -> Engine:
+    if target.database:
+        folder = Path(target.database).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LedgerError(
+                f"The data folder {folder} can't be created: {error.strerror}.",
+                hint="Set ASSET_PIPELINE_DATA_DIR to a folder that you may write to.",
+            ) from None
+    engine = create_engine(target, connect_args={"timeout": _BUSY_SECONDS})
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: SqliteConnection, _record: object) -> None:
+    # The driver's own transaction handling begins DEFERRED and would upgrade a read to a write
+    # half-way, which fails at once when another process wrote in between.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reading = connection.get_execution_options().get("reading", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _lock_schema(connection: Connection) -> None:
+    """Keep two processes from migrating at once; SQLite's BEGIN IMMEDIATE has done so already."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(727201)"))
+
+
+def _revision(engine: Engine) -> str | None:
+    with engine.connect().execution_options(reading=True) as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _parse(url: SecretStr) -> URL:
+    try:
+        return make_url(url.get_secret_value())
+    except ArgumentError:
+        raise ConfigurationError(
+            "ASSET_PIPELINE_LEDGER_URL is not a database URL.",
+            hint="Use sqlite:///path/to/ledger.db or postgresql://...",
+        ) from None
+
+
+def _first_line(error: DBAPIError | OperationalError) -> str:
+    return str(error.orig).strip().splitlines()[0] if error.orig else "no answer"

@@ -1,0 +1,250 @@
+"""The ledger: every method is one durable transaction of the paid call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import IntegrityError
+
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.clock import Clock
+from asset_pipeline.ledger import clips, intents, movements, workers
+from asset_pipeline.ledger.caps import BudgetCaps, budget_lines
+from asset_pipeline.ledger.records import (
+    BudgetBalance,
+    Clip,
+    Intent,
+    NewIntent,
+    Parent,
+    StoredFile,
+)
+from asset_pipeline.ledger.schema import BillingState, IntentState
+from asset_pipeline.money import MicroUsd
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Who pays: the run, the worker process, and a cap of that run's own if it has one."""
+
+    run_id: str
+    worker_id: str
+    run_cap: MicroUsd | None = None
+
+
+class Ledger:
+    """The truth about money, shared by all processes that open the same database.
+
+    Methods block; asynchronous callers run them in a thread.
+
+    Args:
+        engine: From :func:`asset_pipeline.ledger.engine.open_engine`.
+        clock: Stamps every row.
+        caps: Returns the caps in force; asked at each reservation.
+    """
+
+    def __init__(self, engine: Engine, clock: Clock, caps: Callable[[], BudgetCaps]) -> None:
+        self.engine = engine
+        self._clock = clock
+        self._caps = caps
+
+    def start_worker(self, run_id: str) -> str:
+        """Enter this process as a worker and return the worker id."""
+        with self._writing() as (connection, now):
+            return workers.register(connection, run_id, now)
+
+    def beat(self, worker_id: str) -> None:
+        """Say that the worker is alive; due every :data:`workers.HEARTBEAT_SECONDS`."""
+        with self._writing() as (connection, now):
+            workers.beat(connection, worker_id, now)
+
+    def end_worker(self, worker_id: str) -> None:
+        """Say that the worker stopped: what it left open may be adopted at once."""
+        with self._writing() as (connection, now):
+            workers.end(connection, worker_id, now)
+
+    def find(self, generation_hash: str) -> Clip | Intent | None:
+        """Return the stored clip of a generation, else its open intent, else None."""
+        with self._reading() as connection:
+            clip = clips.find_by_generation(connection, generation_hash)
+            return clip or intents.find_open(connection, generation_hash)
+
+    def is_alive(self, worker_id: str) -> bool:
+        """Tell whether a worker still drives its intents."""
+        with self._reading() as connection:
+            return workers.is_alive(connection, worker_id, self._clock.now())
+
+    def reserve(self, new: NewIntent, payer: Payer, *, force: bool = False) -> Clip | Intent:
+        """Set the worst-case price aside and write the intent, in one transaction.
+
+        Args:
+            new: What is about to be paid for.
+            payer: Who pays.
+            force: Pay again although a clip is stored.
+
+        Returns:
+            The new intent in state reserved; or, when another process was faster, its open
+            intent or its clip. Check ``worker_id`` and ``state``.
+
+        Raises:
+            BudgetExceededError: A budget has no headroom; nothing was reserved.
+        """
+        try:
+            return self._reserve(new, payer, force=force)
+        except IntegrityError:
+            # Another process inserted the same attempt between our look and our insert, which
+            # only Postgres lets happen. Its row is visible now.
+            return self._reserve(new, payer, force=force)
+
+    def _reserve(self, new: NewIntent, payer: Payer, *, force: bool) -> Clip | Intent:
+        with self._writing() as (connection, now):
+            # The order of these three is what makes a second payment impossible without any
+            # lock: whoever commits after the attempt was read collides with it at the insert.
+            attempt = intents.next_attempt(connection, new.generation_hash)
+            found = intents.find_open(connection, new.generation_hash)
+            if found is None and not force:
+                found = clips.find_by_generation(connection, new.generation_hash)
+            if found is not None:
+                return found
+            lines = budget_lines(
+                self._caps(),
+                collection=new.collection,
+                run_id=payer.run_id,
+                now=now,
+                run_cap=payer.run_cap,
+            )
+            movements.sync_caps(connection, lines, now)
+            savepoint = connection.begin_nested()
+            intent_id = intents.create(
+                connection,
+                new,
+                attempt=attempt,
+                run_id=payer.run_id,
+                worker_id=payer.worker_id,
+                now=now,
+            )
+            refusal = movements.reserve(connection, intent_id, lines, new.worst_case, now)
+            if refusal is None:
+                savepoint.commit()
+                return intents.get(connection, intent_id)
+            savepoint.rollback()
+        raise refusal
+
+    def adopt(self, intent: Intent, worker_id: str) -> Intent:
+        """Take over a dead worker's intent; a POST it had on the wire becomes unknown."""
+        with self._writing() as (connection, now):
+            intents.adopt(connection, intent, worker_id=worker_id, now=now)
+            return intents.get(connection, intent.intent_id)
+
+    def start_submitting(self, intent: Intent) -> Intent:
+        """Mark that the POST goes out next."""
+        with self._writing() as (connection, now):
+            intents.start_submitting(connection, intent, now)
+            return intents.get(connection, intent.intent_id)
+
+    def accept(self, intent: Intent, prediction_id: str) -> Intent:
+        """Store the prediction id that the provider answered with, or that was found."""
+        with self._writing() as (connection, now):
+            intents.accept(connection, intent, prediction_id, now)
+            return intents.get(connection, intent.intent_id)
+
+    def lose_reply(self, intent: Intent, error: str) -> Intent:
+        """Mark that the POST got no clear answer."""
+        with self._writing() as (connection, now):
+            intents.lose_reply(connection, intent, error, now)
+            return intents.get(connection, intent.intent_id)
+
+    def note_absence(self, intent: Intent) -> Intent:
+        """Count one complete listing without the prediction."""
+        with self._writing() as (connection, now):
+            intents.note_absence(connection, intent, now)
+            return intents.get(connection, intent.intent_id)
+
+    def ask(self, intent: Intent, question: str) -> Intent:
+        """Leave an intent that can't be proved either way to a person."""
+        with self._writing() as (connection, now):
+            intents.ask(connection, intent, question, now)
+            return intents.get(connection, intent.intent_id)
+
+    def refuse(self, intent: Intent, error_class: str, error: str) -> None:
+        """End an intent that was certainly not accepted; all its money is given back."""
+        with self._writing() as (connection, now):
+            intents.refuse(connection, intent, error_class, error, now)
+
+    def charge(
+        self,
+        intent: Intent,
+        amount: MicroUsd,
+        *,
+        billed: BillingState,
+        predict_seconds: float | None,
+    ) -> Intent:
+        """Write what a prediction that ended cost."""
+        with self._writing() as (connection, now):
+            intents.charge(
+                connection,
+                intent,
+                amount=amount,
+                billed=billed,
+                predict_seconds=predict_seconds,
+                now=now,
+            )
+            return intents.get(connection, intent.intent_id)
+
+    def fail(self, intent: Intent, error_class: str, error: str) -> None:
+        """End a charged intent that brings no clip; the rest of its reservation is given back."""
+        with self._writing() as (connection, now):
+            intents.fail(connection, intent, error_class, error, now)
+
+    def deliver(self, intent: Intent, stored: StoredFile, parents: Iterable[Parent]) -> Clip:
+        """Record the stored clip and its lineage; the rest of the reservation is given back."""
+        with self._writing() as (connection, now):
+            clip = clips.record(connection, intent, stored, intent.charged_microusd, parents, now)
+            intents.deliver(connection, intent, now)
+            return clip
+
+    def reuse(
+        self, clip: Clip, *, kind: Kind, prompt_id: str, collection: str, variant: int, run_id: str
+    ) -> Clip:
+        """Make a stored clip the current one of a prompt's variant, at no cost."""
+        with self._writing() as (connection, now):
+            return clips.reuse(
+                connection,
+                clip,
+                kind=kind,
+                prompt_id=prompt_id,
+                collection=collection,
+                variant=variant,
+                run_id=run_id,
+                now=now,
+            )
+
+    def intents_in(self, states: Sequence[IntentState]) -> list[Intent]:
+        """Return all intents in any of ``states``, oldest first."""
+        with self._reading() as connection:
+            return intents.in_states(connection, states)
+
+    def current_clips(self) -> list[Clip]:
+        """Return the current clips of all prompts."""
+        with self._reading() as connection:
+            return clips.all_current(connection)
+
+    def balances(self) -> list[BudgetBalance]:
+        """Return all budgets as they stand."""
+        with self._reading() as connection:
+            return movements.balances(connection)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _writing(self) -> Generator[tuple[Connection, datetime]]:
+        with self.engine.begin() as connection:
+            yield connection, self._clock.now()
+
+    def _reading(self) -> Connection:
+        return self.engine.connect().execution_options(reading=True)

@@ -1,0 +1,182 @@
+"""What the ledger hands out: frozen records of its rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from pydantic import JsonValue
+from sqlalchemy import RowMapping
+
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.ledger.schema import OPEN_STATES, BillingState, IntentState
+from asset_pipeline.money import MicroUsd
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptInputs:
+    """What one attempt sends: attempts differ in their derived seed."""
+
+    seed: int | None
+    inputs: Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class NewIntent:
+    """A payment about to be made, before it has an attempt number."""
+
+    generation_hash: str
+    kind: Kind
+    prompt_id: str
+    collection: str
+    variant: int
+    model: str
+    version: str | None
+    prompt_text: str
+    worst_case: MicroUsd
+    price_source: str
+    inputs_for_attempt: Callable[[int], AttemptInputs]
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One row of ``intents``."""
+
+    intent_id: str
+    generation_hash: str
+    attempt: int
+    kind: Kind
+    prompt_id: str
+    collection: str
+    variant: int
+    model: str
+    version: str | None
+    prompt_text: str
+    seed: int | None
+    inputs_json: str
+    run_id: str
+    worker_id: str
+    state: IntentState
+    prediction_id: str | None
+    reserved_microusd: MicroUsd
+    charged_microusd: MicroUsd
+    price_source: str
+    billed: BillingState | None
+    predict_seconds: float | None
+    error_class: str | None
+    error: str | None
+    created_at: datetime
+    submitted_at: datetime | None
+    lost_at: datetime | None
+    absent_listings: int
+    completed_at: datetime | None
+    delivered_at: datetime | None
+    updated_at: datetime
+
+    @property
+    def is_open(self) -> bool:
+        """Whether money is still at stake or a clip still to be fetched."""
+        return self.state in OPEN_STATES
+
+    @property
+    def inputs(self) -> dict[str, JsonValue]:
+        """The inputs exactly as they are sent."""
+        return cast("dict[str, JsonValue]", json.loads(self.inputs_json))
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One row of ``clips``: this variant of this prompt is this stored file."""
+
+    clip_id: str
+    kind: Kind
+    prompt_id: str
+    collection: str
+    variant: int
+    model: str
+    generation_hash: str
+    intent_id: str
+    prediction_id: str
+    run_id: str
+    object_key: str
+    object_uri: str
+    sha256: str
+    bytes: int
+    mime: str
+    width: int | None
+    height: int | None
+    duration_seconds: float | None
+    cost_microusd: MicroUsd
+    created_at: datetime
+    superseded_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """One thing a clip was made from."""
+
+    parent_type: str
+    parent_id: str
+    parent_sha256: str | None
+    relation: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """The verified file that a delivery records."""
+
+    object_key: str
+    object_uri: str
+    sha256: str
+    bytes: int
+    mime: str
+    width: int | None
+    height: int | None
+    duration_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetBalance:
+    """One budget as it stands."""
+
+    budget: str
+    period: str
+    cap: MicroUsd
+    charged: MicroUsd
+    reserved: MicroUsd
+
+    @property
+    def headroom(self) -> MicroUsd:
+        """What may still be reserved; never negative."""
+        return MicroUsd(max(0, self.cap - self.charged - self.reserved))
+
+
+def intent_from(row: RowMapping) -> Intent:
+    """Build an intent from its row."""
+    billed = row["billed"]
+    fields: dict[str, Any] = {name: row[name] for name in Intent.__slots__}
+    fields["kind"] = Kind(row["kind"])
+    fields["state"] = IntentState(row["state"])
+    fields["billed"] = None if billed is None else BillingState(billed)
+    return Intent(**fields)
+
+
+def clip_from(row: RowMapping) -> Clip:
+    """Build a clip from its row."""
+    fields: dict[str, Any] = {name: row[name] for name in Clip.__slots__}
+    fields["kind"] = Kind(row["kind"])
+    return Clip(**fields)
+
+
+def budget_from(row: RowMapping) -> BudgetBalance:
+    """Build a balance from its row of ``budgets``."""
+    return BudgetBalance(
+        budget=row["budget"],
+        period=row["period"],
+        cap=MicroUsd(row["cap_microusd"]),
+        charged=MicroUsd(row["charged_microusd"]),
+        reserved=MicroUsd(row["reserved_microusd"]),
+    )

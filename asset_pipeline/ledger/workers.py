@@ -1,0 +1,80 @@
+"""Who is alive: each process that pays has a row here, with a heartbeat.
+
+Its intents are left alone while it lives and can be adopted once it is dead.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from datetime import datetime, timedelta
+
+import psutil
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from asset_pipeline.ledger.schema import workers
+
+HEARTBEAT_SECONDS = 5.0
+
+# Six missed beats: a process that swaps or waits for a busy ledger is not declared dead.
+_SILENT_AFTER = timedelta(seconds=30)
+
+
+def register(connection: Connection, run_id: str, now: datetime) -> str:
+    """Enter this process as a worker and return the worker id."""
+    worker_id = uuid.uuid4().hex
+    connection.execute(
+        insert(workers).values(
+            worker_id=worker_id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            pid_started=psutil.Process().create_time(),
+            run_id=run_id,
+            started_at=now,
+            heartbeat_at=now,
+        )
+    )
+    return worker_id
+
+
+def beat(connection: Connection, worker_id: str, now: datetime) -> None:
+    """Say that the worker is alive."""
+    connection.execute(
+        update(workers).where(workers.c.worker_id == worker_id).values(heartbeat_at=now)
+    )
+
+
+def end(connection: Connection, worker_id: str, now: datetime) -> None:
+    """Say that the worker stopped by itself: whatever it left may be adopted at once."""
+    connection.execute(update(workers).where(workers.c.worker_id == worker_id).values(ended_at=now))
+
+
+def is_alive(connection: Connection, worker_id: str, now: datetime) -> bool:
+    """Tell whether a worker still drives its intents.
+
+    On this machine the process itself is looked at, so that a killed worker's intents are free
+    at once; on another one only the heartbeat can tell.
+    """
+    row = (
+        connection.execute(select(workers).where(workers.c.worker_id == worker_id))
+        .mappings()
+        .one_or_none()
+    )
+    if row is None or row["ended_at"] is not None:
+        return False
+    if row["host"] == socket.gethostname():
+        return _process_runs(row)
+    return now - row["heartbeat_at"] < _SILENT_AFTER
+
+
+def _process_runs(row: RowMapping) -> bool:
+    try:
+        process = psutil.Process(row["pid"])
+        # A second of slack: the create time is derived from the boot time, which NTP may nudge.
+        return (
+            abs(process.create_time() - row["pid_started"]) < 1
+            and process.status() != psutil.STATUS_ZOMBIE
+        )
+    except psutil.NoSuchProcess:
+        return False
