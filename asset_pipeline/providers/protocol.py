@@ -1,0 +1,128 @@
+"""What the paid call needs from whoever makes the clips, and the ways it can go wrong.
+
+The three errors of a create are the heart of it: *refused* means certainly nothing was made,
+*unclear* means nobody can tell yet, and everything else is a bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import JsonValue
+
+from asset_pipeline.providers.prediction import Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRequest:
+    """One prediction to be paid for.
+
+    Attributes:
+        model: ``owner/name``.
+        version: A community model's version; None for an official model.
+        inputs: Sent as they are.
+        cancel_after_seconds: The provider's own deadline for the prediction.
+    """
+
+    model: str
+    version: str | None
+    inputs: Mapping[str, JsonValue]
+    cancel_after_seconds: int
+
+
+class ProviderError(Exception):
+    """Any failure at the provider.
+
+    Attributes:
+        status: The HTTP status, when there was an answer.
+        retry_after: Seconds the provider asks us to wait.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.retry_after = retry_after
+
+
+class RefusedError(ProviderError):
+    """A clear no to a create: nothing was made and nothing is owed."""
+
+
+class UnreachableError(RefusedError):
+    """The connection was never made, so certainly nothing was sent."""
+
+
+class UnclearError(ProviderError):
+    """No clear answer to a create: it may have been accepted. Never send it again blindly."""
+
+
+class UnavailableError(ProviderError):
+    """A question could not be answered now; asking again is free."""
+
+
+class NotFoundError(ProviderError):
+    """The provider does not know (any more) what was asked for."""
+
+
+class TooLargeError(ProviderError):
+    """A download passed its cap; what had come was removed."""
+
+
+class Provider(Protocol):
+    """Makes predictions. All methods are coroutines of one event loop, with bounded waits."""
+
+    async def create(self, request: CreateRequest) -> Prediction:
+        """Send exactly one POST.
+
+        Raises:
+            RefusedError: Certainly not accepted.
+            UnclearError: No clear answer.
+        """
+        ...
+
+    async def get(self, prediction_id: str) -> Prediction:
+        """Return a prediction as it stands.
+
+        Raises:
+            NotFoundError: The provider does not know it.
+            UnavailableError: Ask again later.
+        """
+        ...
+
+    async def cancel(self, prediction_id: str) -> Prediction:
+        """Ask the provider to stop a prediction.
+
+        Raises:
+            NotFoundError: The provider does not know it.
+            UnavailableError: Ask again later.
+        """
+        ...
+
+    def list_since(self, since: datetime) -> AsyncIterator[Prediction]:
+        """Yield all predictions created after ``since``, newest first, page by page.
+
+        Raises:
+            UnavailableError: The listing is not complete; what was yielded proves no absence.
+        """
+        ...
+
+    async def download(self, url: str, target: Path, *, max_bytes: int) -> int:
+        """Stream an output to ``target`` and return its size in bytes.
+
+        Raises:
+            NotFoundError: The file is gone.
+            TooLargeError: It is larger than ``max_bytes``.
+            UnavailableError: Try the download again.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...

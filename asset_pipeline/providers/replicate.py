@@ -1,0 +1,208 @@
+"""Replicate, through its own client, with every trap of that client taken out (see ``wire``)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+from pydantic import SecretStr
+from replicate.client import Client
+
+from asset_pipeline.providers.prediction import (
+    MalformedPredictionError,
+    Prediction,
+    parse_prediction,
+)
+from asset_pipeline.providers.protocol import (
+    CreateRequest,
+    NotFoundError,
+    ProviderError,
+    RefusedError,
+    TooLargeError,
+    UnavailableError,
+    UnclearError,
+    UnreachableError,
+)
+from asset_pipeline.providers.wire import CURRENT, ErrorReply, Exchange, Wire
+
+DEFAULT_BASE_URL = "https://api.replicate.com"
+
+# A create answers within a second or two; thirty leave room for a cold start of the API itself.
+_REQUEST_SECONDS = 30.0
+_DOWNLOAD_SECONDS = 300.0
+_MAX_REDIRECTS = 3
+
+# 4xx answers that may follow an accepted create: a proxy gave up waiting (408, 499), a replay
+# (409, 425). Every other 4xx is a clear no.
+_UNCLEAR_STATUSES = frozenset({408, 409, 425, 499})
+
+# The connection was not made or no connection was free: not one byte was sent.
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+_NOT_FOUND = 404
+_GONE_STATUSES = frozenset({403, 404, 410})
+
+
+class ReplicateProvider:
+    """A :class:`~asset_pipeline.providers.protocol.Provider` on Replicate's HTTP API.
+
+    One object serves one event loop; close it at the end.
+
+    Args:
+        token: The API token. It is sent to the API's own host only.
+        base_url: The API's bare origin, without ``/v1``.
+    """
+
+    def __init__(self, token: SecretStr, base_url: str = DEFAULT_BASE_URL) -> None:
+        timeout = httpx.Timeout(_REQUEST_SECONDS, connect=5.0)
+        self._wire = Wire(timeout)
+        self._client = Client(
+            api_token=token.get_secret_value(),
+            base_url=base_url,
+            timeout=timeout,
+            transport=self._wire,
+        )
+        self._token = token
+        self._origin = httpx.URL(base_url)
+        self._files = httpx.AsyncClient(
+            timeout=httpx.Timeout(_REQUEST_SECONDS, connect=5.0),
+            follow_redirects=True,
+            max_redirects=_MAX_REDIRECTS,
+            limits=httpx.Limits(max_connections=None),
+        )
+
+    async def create(self, request: CreateRequest) -> Prediction:
+        """Send exactly one POST; see the protocol."""
+        inputs = dict(request.inputs)
+        if request.version is None:
+            operation = self._client.models.predictions.async_create(
+                model=request.model, input=inputs
+            )
+        else:
+            operation = self._client.predictions.async_create(version=request.version, input=inputs)
+        headers = {"Cancel-After": f"{request.cancel_after_seconds}s"}
+        try:
+            return parse_prediction(await self._exchange(operation, headers))
+        except ErrorReply as reply:
+            kind = UnclearError if _is_unclear(reply.status) else RefusedError
+            raise kind(reply.sentence, status=reply.status, retry_after=reply.retry_after) from None
+        except _NEVER_SENT as error:
+            raise UnreachableError(_describe(error)) from error
+        except (httpx.HTTPError, TimeoutError, ValueError, MalformedPredictionError) as error:
+            raise UnclearError(_describe(error)) from error
+
+    async def get(self, prediction_id: str) -> Prediction:
+        """Return a prediction as it stands; see the protocol."""
+        return await self._ask(self._client.predictions.async_get(prediction_id))
+
+    async def cancel(self, prediction_id: str) -> Prediction:
+        """Ask Replicate to stop a prediction; see the protocol."""
+        return await self._ask(self._client.predictions.async_cancel(prediction_id))
+
+    async def list_since(self, since: datetime) -> AsyncIterator[Prediction]:
+        """Yield all predictions created after ``since``; see the protocol."""
+        query = urlencode({"created_after": since.astimezone(UTC).isoformat()})
+        page: str | None = f"/v1/predictions?{query}"
+        while page is not None:
+            document = await self._question(self._client.predictions.async_list(page))
+            if not isinstance(document, dict):
+                raise UnavailableError("a listing that is no JSON object")
+            fields = cast("Mapping[str, Any]", document)
+            for row in cast("list[object]", fields.get("results") or []):
+                try:
+                    yield parse_prediction(row)
+                except MalformedPredictionError as error:
+                    raise UnavailableError(str(error)) from error
+            page = self._next_page(fields.get("next"))
+
+    async def download(self, url: str, target: Path, *, max_bytes: int) -> int:
+        """Stream an output to a file; see the protocol."""
+        try:
+            async with asyncio.timeout(_DOWNLOAD_SECONDS):
+                return await self._stream(url, target, max_bytes)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+            raise UnavailableError(f"download broke off: {_describe(error)}") from error
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._wire.aclose()
+        await self._files.aclose()
+
+    async def _stream(self, url: str, target: Path, max_bytes: int) -> int:
+        async with self._files.stream("GET", url, headers=self._headers_for(url)) as response:
+            if response.status_code in _GONE_STATUSES:
+                raise NotFoundError(
+                    f"the output file is gone (HTTP {response.status_code})",
+                    status=response.status_code,
+                )
+            if response.is_error:
+                raise UnavailableError(
+                    f"download answered HTTP {response.status_code}", status=response.status_code
+                )
+            size = 0
+            with target.open("wb") as file:
+                async for chunk in response.aiter_bytes():
+                    size += len(chunk)
+                    if size > max_bytes:
+                        raise TooLargeError(f"the output is larger than {max_bytes:,} bytes")
+                    file.write(chunk)
+            return size
+
+    def _headers_for(self, url: str) -> dict[str, str]:
+        target = httpx.URL(url)
+        here = (self._origin.scheme, self._origin.host, self._origin.port)
+        if (target.scheme, target.host, target.port) != here:
+            return {}
+        return {"Authorization": f"Bearer {self._token.get_secret_value()}"}
+
+    def _next_page(self, url: object) -> str | None:
+        if not isinstance(url, str) or not url:
+            return None
+        parts = urlsplit(url)
+        # The path alone: a cursor that named another host would be sent the token.
+        return f"{parts.path}?{parts.query}"
+
+    async def _ask(self, operation: Awaitable[object]) -> Prediction:
+        document = await self._question(operation)
+        try:
+            return parse_prediction(document)
+        except MalformedPredictionError as error:
+            raise UnavailableError(str(error)) from error
+
+    async def _question(self, operation: Awaitable[object]) -> object:
+        try:
+            return await self._exchange(operation, {})
+        except ErrorReply as reply:
+            kind: type[ProviderError] = (
+                NotFoundError if reply.status == _NOT_FOUND else UnavailableError
+            )
+            raise kind(reply.sentence, status=reply.status, retry_after=reply.retry_after) from None
+        except (httpx.HTTPError, TimeoutError, ValueError) as error:
+            raise UnavailableError(_describe(error)) from error
+
+    async def _exchange(self, operation: Awaitable[object], headers: Mapping[str, str]) -> object:
+        exchange = Exchange(headers)
+        token = CURRENT.set(exchange)
+        try:
+            async with asyncio.timeout(_REQUEST_SECONDS + 5):
+                await operation
+        except Exception:
+            # With the whole answer in hand, what the client made of it does not matter.
+            if not exchange.answered:
+                raise
+        finally:
+            CURRENT.reset(token)
+        return exchange.document
+
+
+def _is_unclear(status: int) -> bool:
+    return status >= httpx.codes.INTERNAL_SERVER_ERROR or status in _UNCLEAR_STATUSES
+
+
+def _describe(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")

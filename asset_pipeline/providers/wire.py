@@ -1,0 +1,116 @@
+"""The transport under the `replicate` client, which keeps what the client drops.
+
+Facts about replicate 1.0.7, each held by a test:
+
+- it sends a create without any timeout, so the wire sets one on every request;
+- its own transport repeats a GET on 429, 503 and 504 ten times and sleeps as long as
+  ``Retry-After`` says, without a cap; raising here, below it, hands that decision to us;
+- its errors drop headers, ``retry_after`` and ``invalid_fields``, and an error body that is a list
+  raises AttributeError; the wire keeps the whole answer;
+- it refuses status ``aborted`` and a null version while parsing, and one such row breaks a whole
+  listing; callers read the wire's body instead of the client's object.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import cast
+
+import httpx
+
+MAX_REPLY_BYTES = 32 * 1024 * 1024
+
+
+@dataclass
+class Exchange:
+    """One request of ours: what to add to it, and what came back."""
+
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    document: object = None
+    answered: bool = False
+
+
+class ErrorReply(Exception):  # noqa: N818 -- an answer, turned into an error of ours by the caller
+    """The provider answered with an error status."""
+
+    def __init__(self, status: int, headers: httpx.Headers, body: bytes) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status = status
+        problem = _problem(body)
+        self.title = _text(problem.get("title"))
+        self.detail = _text(problem.get("detail"))
+        self.retry_after = _seconds(problem.get("retry_after"), headers.get("retry-after"))
+
+    @property
+    def sentence(self) -> str:
+        """The provider's own words, or the bare status."""
+        words = [word for word in (self.title, self.detail.strip()) if word]
+        return f"HTTP {self.status}: {'. '.join(words)}" if words else f"HTTP {self.status}"
+
+
+CURRENT: ContextVar[Exchange] = ContextVar("exchange")
+
+
+class Wire(httpx.AsyncBaseTransport):
+    """Sends one request with a timeout and records the whole answer in :data:`CURRENT`."""
+
+    def __init__(self, timeout: httpx.Timeout) -> None:
+        self._inner = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=None))
+        self._timeout = timeout
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send, read everything, record; raise :class:`ErrorReply` on an error status."""
+        exchange = CURRENT.get()
+        request.extensions["timeout"] = self._timeout.as_dict()
+        request.headers.update(exchange.headers)
+        response = await self._inner.handle_async_request(request)
+        body = await _read(response)
+        if response.status_code >= httpx.codes.BAD_REQUEST:
+            raise ErrorReply(response.status_code, response.headers, body)
+        exchange.document = json.loads(body)
+        exchange.answered = True
+        return httpx.Response(
+            response.status_code, headers={"content-type": "application/json"}, content=body
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections; the client has no way to."""
+        await self._inner.aclose()
+
+
+async def _read(response: httpx.Response) -> bytes:
+    try:
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > MAX_REPLY_BYTES:
+                raise httpx.RemoteProtocolError(f"a reply of more than {MAX_REPLY_BYTES} bytes")
+        return bytes(body)
+    finally:
+        await response.aclose()
+
+
+def _problem(body: bytes) -> dict[str, object]:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return {}
+    return cast("dict[str, object]", document) if isinstance(document, dict) else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _seconds(*candidates: object) -> float | None:
+    for candidate in candidates:
+        try:
+            seconds = float(str(candidate))
+        except ValueError:
+            continue
+        if 0 <= seconds < float("inf"):
+            return seconds
+    return None
