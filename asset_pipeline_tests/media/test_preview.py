@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.media.preview import (
+    RenditionFormat,
+    data_uri,
+    preview_webp,
+    render_rendition,
+)
+from asset_pipeline.media.probe import verify
+from asset_pipeline_tests.media import samples
+
+SECRET = b"Kilroy was here"
+
+
+def _noise(side: int = 512) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (side, side, 3), np.uint8))
+
+
+def _opened(webp: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(webp))
+    image.load()
+    return image
+
+
+@pytest.mark.parametrize("extension", samples.PICTURES)
+def test_preview_of_a_picture(tmp_path: Path, extension: str) -> None:
+    """A picture's preview is a WebP of its own shape, at most 384 pixels, under 20 kB."""
+    content = samples.picture_bytes(extension, samples.picture(1200, 600))
+    path = samples.written(tmp_path, content)
+    webp = preview_webp(path, verify(path, Kind.IMAGE))
+    assert len(webp) <= 20_000
+    assert (_opened(webp).format, _opened(webp).size) == ("WEBP", (384, 192))
+
+
+@pytest.mark.parametrize("budget", [20_000, 3_000, 400])
+def test_preview_budget_holds_for_noise(tmp_path: Path, budget: int) -> None:
+    """The budget holds even for the picture that compresses worst."""
+    path = samples.written(tmp_path, samples.picture_bytes("png", _noise()))
+    assert len(preview_webp(path, verify(path, Kind.IMAGE), max_bytes=budget)) <= budget
+
+
+def test_impossible_budget(tmp_path: Path) -> None:
+    """A budget that nothing fits into is the caller's error, not an endless loop."""
+    path = samples.written(tmp_path, samples.picture_bytes("png", _noise(64)))
+    with pytest.raises(ValueError, match="30 bytes"):
+        preview_webp(path, verify(path, Kind.IMAGE), max_bytes=30)
+
+
+@pytest.mark.parametrize("extension", samples.SOUNDS)
+def test_waveform_shows_the_sound(tmp_path: Path, extension: str) -> None:
+    """A sound's preview is a waveform: tall where it is loud, flat where it is silent."""
+    samples_then_silence = np.concatenate([samples.tone(1.0), np.zeros(samples.RATE, np.float32)])
+    path = samples.written(tmp_path, samples.sound_bytes(extension, samples_then_silence))
+    webp = preview_webp(path, verify(path, Kind.AUDIO))
+    assert len(webp) <= 20_000
+    inked = np.asarray(_opened(webp).convert("L")).max(axis=1, initial=0)
+    assert inked.shape == (144,)
+    columns = (np.asarray(_opened(webp).convert("L")) > 90)[:120].sum(axis=0)
+    assert columns[20:220].max() > 60
+    assert columns[270:460].max() < 20
+
+
+def test_data_uri_round_trip() -> None:
+    """A data URI holds exactly the bytes it was made from."""
+    head, _, payload = data_uri(b"RIFF1234").partition(",")
+    assert head == "data:image/webp;base64"
+    assert base64.b64decode(payload) == b"RIFF1234"
+
+
+@pytest.mark.parametrize("form", RenditionFormat)
+@pytest.mark.parametrize("extension", samples.PICTURES)
+def test_rendition(tmp_path: Path, form: RenditionFormat, extension: str) -> None:
+    """A rendition is what its MediaInfo says, no larger than asked, and verifies."""
+    path = samples.written(tmp_path, samples.picture_bytes(extension, samples.picture(400, 300)))
+    target = tmp_path / "deep" / f"thumb.{form}"
+    info = render_rendition(path, target, max_side=256, format=form)
+    assert (info.width, info.height) == (256, 192)
+    assert verify(target, Kind.IMAGE) == info
+
+
+def test_small_pictures_are_not_blown_up(tmp_path: Path) -> None:
+    """A picture below the asked size keeps its own."""
+    path = samples.written(tmp_path, samples.picture_bytes("png"))
+    info = render_rendition(path, tmp_path / "web.webp", max_side=1024, format=RenditionFormat.WEBP)
+    assert (info.width, info.height) == (96, 64)
+
+
+@pytest.mark.parametrize("form", RenditionFormat)
+def test_no_metadata_leaks(tmp_path: Path, form: RenditionFormat) -> None:
+    """Camera data, comments, XMP and profiles of the original are not in its renditions."""
+    exif = Image.Exif()
+    exif[0x010E] = SECRET.decode()
+    exif[0x0112] = 6
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    content = samples.picture_bytes(
+        "jpg", exif=exif, comment=SECRET, xmp=b"<x>" + SECRET + b"</x>", icc_profile=profile
+    )
+    assert content.count(SECRET) == 3
+    path = samples.written(tmp_path, content)
+    target = tmp_path / "web"
+    info = render_rendition(path, target, max_side=1024, format=form)
+    assert SECRET not in target.read_bytes()
+    with Image.open(target) as rendition:
+        assert not {"exif", "icc_profile", "comment", "xmp"} & set(rendition.info)
+    assert (info.width, info.height) == (64, 96), "turned upright instead of tagged"
+    assert SECRET not in preview_webp(path, verify(path, Kind.IMAGE))
+
+
+def test_transparency(tmp_path: Path) -> None:
+    """WebP keeps transparency; JPEG shows it on white."""
+    image = Image.new("RGBA", (64, 64))
+    image.paste((200, 0, 0, 255), (0, 0, 32, 64))
+    path = samples.written(tmp_path, samples.picture_bytes("png", image))
+    corner = (63, 63)
+    for form, expected in ((RenditionFormat.WEBP, 0), (RenditionFormat.JPEG, 255)):
+        target = tmp_path / form
+        render_rendition(path, target, max_side=64, format=form)
+        with Image.open(target) as rendition:
+            pixel = rendition.convert("RGBA").getpixel(corner)
+        assert isinstance(pixel, tuple)
+        assert pixel[3 if form is RenditionFormat.WEBP else 0] == pytest.approx(expected, abs=3)
+
+
+def test_unreadable_profile_keeps_the_picture(tmp_path: Path) -> None:
+    """A damaged colour profile costs nothing but the conversion."""
+    path = samples.written(tmp_path, samples.picture_bytes("png", icc_profile=b"nonsense"))
+    assert render_rendition(
+        path, tmp_path / "x.jpg", max_side=64, format=RenditionFormat.JPEG
+    ).width
+
+
+def test_only_pictures_have_renditions(tmp_path: Path) -> None:
+    """Asking for a rendition of something else is refused before anything is written."""
+    path = samples.written(tmp_path, samples.sound_bytes("wav"))
+    with pytest.raises(ValueError, match="no verified picture"):
+        render_rendition(path, tmp_path / "x", max_side=64, format=RenditionFormat.JPEG)
+    assert not (tmp_path / "x").exists()
