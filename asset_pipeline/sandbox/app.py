@@ -1,0 +1,69 @@
+"""The server put together: routes, gate and what they share."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from asset_pipeline.sandbox.account import AccountRoutes
+from asset_pipeline.sandbox.backstage import BackstageRoutes
+from asset_pipeline.sandbox.core import Core
+from asset_pipeline.sandbox.delivery import DeliveryRoutes
+from asset_pipeline.sandbox.gate import Gate
+from asset_pipeline.sandbox.options import SandboxOptions
+from asset_pipeline.sandbox.predictions import PredictionRoutes
+from asset_pipeline.sandbox.problems import ProblemError, not_found, problem
+from asset_pipeline.sandbox.ratelimit import RateLimit
+from asset_pipeline.sandbox.shelf import Shelf
+from asset_pipeline.sandbox.state import State
+from asset_pipeline.sandbox.studio import Studio
+
+
+def create_app(state_dir: Path, options: SandboxOptions) -> Starlette:
+    """Return the ASGI application on a state folder.
+
+    Its :class:`Core` is at ``app.state.core``.
+    """
+    state = State(state_dir)
+    shelf = Shelf(options.config_dir)
+    core = Core(options, state, shelf, Studio(state, shelf), RateLimit(state, options))
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        yield
+        core.studio.close()
+        core.state.close()
+
+    rooms = (
+        PredictionRoutes(core),
+        AccountRoutes(core),
+        DeliveryRoutes(core),
+        BackstageRoutes(core),
+    )
+    app = Starlette(
+        routes=[route for room in rooms for route in room.routes()],
+        middleware=[Middleware(Gate, core=core)],
+        exception_handlers={ProblemError: _answer_problem, HTTPException: _answer_http},
+        lifespan=lifespan,
+    )
+    app.state.core = core
+    return app
+
+
+async def _answer_problem(request: Request, error: Exception) -> Response:
+    del request
+    return error.response if isinstance(error, ProblemError) else not_found()
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    del request
+    if not isinstance(error, HTTPException) or error.status_code == 404:  # noqa: PLR2004
+        return not_found()
+    return problem(error.status_code, error.detail, error.detail, error.headers)

@@ -1,0 +1,72 @@
+"""Routes that only a sandbox has: the bill, the request counts, the clock and a health check."""
+
+from __future__ import annotations
+
+import os
+from typing import cast
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from asset_pipeline.sandbox.core import Core
+from asset_pipeline.sandbox.lifecycle import from_row
+from asset_pipeline.sandbox.problems import InvalidField, ProblemError, invalid
+from asset_pipeline.sandbox.replies import billed, timestamp
+
+
+class BackstageRoutes:
+    """Handlers on one :class:`Core`; none needs a token, none is limited or counted."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            Route("/sandbox/health", self.health, methods=["GET"]),
+            Route("/sandbox/charges", self.charges, methods=["GET"]),
+            Route("/sandbox/requests", self.requests, methods=["GET"]),
+            Route("/sandbox/clock", self.advance, methods=["POST"]),
+        ]
+
+    async def health(self, request: Request) -> Response:
+        """Say who this is: the folder of the state is the server's identity."""
+        del request
+        return JSONResponse(
+            {"status": "ok", "state_dir": str(self._core.state.state_dir), "pid": os.getpid()}
+        )
+
+    async def charges(self, request: Request) -> Response:
+        """Return every prediction accepted and what it cost, oldest first, in micro-dollars."""
+        del request
+        now = self._core.state.now_us()
+        rows = self._core.state.connection.execute("SELECT * FROM predictions ORDER BY seq")
+        lines = [
+            billed(prediction, self._core.shelf.named(prediction.model), now)
+            for prediction in map(from_row, rows)
+        ]
+        return JSONResponse(
+            {
+                "charges": lines,
+                "accepted": len(lines),
+                "settled": sum(1 for line in lines if line["settled"]),
+                "total_micro_usd": sum(cast("int", line["charge_micro_usd"]) for line in lines),
+            }
+        )
+
+    async def requests(self, request: Request) -> Response:
+        """Return how many requests came in by method and route, refused ones among them."""
+        del request
+        rows = self._core.state.connection.execute("SELECT route, count FROM requests")
+        return JSONResponse({row["route"]: row["count"] for row in rows})
+
+    async def advance(self, request: Request) -> Response:
+        """Set the clock ahead by ``{"seconds": N}``."""
+        try:
+            seconds = float((await request.json())["seconds"])
+        except (ValueError, TypeError, KeyError):
+            issue = InvalidField("required", "seconds", "seconds is required, a number")
+            raise ProblemError(invalid([issue])) from None
+        offset = self._core.state.advance(seconds)
+        return JSONResponse({"offset_seconds": offset, "now": timestamp(self._core.state.now_us())})

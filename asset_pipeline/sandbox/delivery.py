@@ -1,0 +1,38 @@
+"""Handing out rendered files, for one hour."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from asset_pipeline.sandbox.core import Core
+from asset_pipeline.sandbox.lifecycle import find
+from asset_pipeline.sandbox.outputs import MIME_TYPES
+from asset_pipeline.sandbox.problems import ProblemError, not_found
+
+
+class DeliveryRoutes:
+    """Handlers on one :class:`Core`; files need no token, as on Replicate's delivery host."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [Route("/delivery/{id}/{name}", self.deliver, methods=["GET"])]
+
+    async def deliver(self, request: Request) -> Response:
+        """Return a file of a prediction that has succeeded less than an hour ago."""
+        prediction = find(self._core.state, request.path_params["id"])
+        name = request.path_params["name"]
+        now = self._core.state.now_us()
+        if (
+            prediction is None
+            or name not in prediction.files
+            or prediction.status(now) != "succeeded"
+            or prediction.removed(now)
+        ):
+            raise ProblemError(not_found())
+        path = await self._core.studio.file(prediction, name)
+        return FileResponse(path, media_type=MIME_TYPES[path.suffix[1:]])

@@ -1,0 +1,201 @@
+"""A prediction's life, laid down when it is created and read off the clock afterwards.
+
+Nothing runs in the background: when it starts, when it ends and how are columns of its row, and
+the status is what they say at the moment of asking. A restart therefore changes nothing, and two
+server processes always tell the same story.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import secrets
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from pydantic import JsonValue
+
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.catalog.spec import Model
+from asset_pipeline.sandbox.options import SandboxOptions
+from asset_pipeline.sandbox.outputs import planned_output
+from asset_pipeline.sandbox.state import MICROSECONDS, State
+
+RETENTION_US = 3600 * MICROSECONDS
+TERMINAL = frozenset({"succeeded", "failed", "canceled", "aborted"})
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFault:
+    """What is to go wrong with a prediction after it was accepted; see ``faults``."""
+
+    name: str
+    params: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One accepted prediction. Times are microseconds since 1970 on the server's clock.
+
+    Args:
+        starts_us: When it starts to run; None when it ends before that.
+        ends_us: When it reaches :attr:`outcome`.
+        deadline_us: When it was told to end at the latest (``Cancel-After``).
+        outcome: The terminal status.
+        output: What it will deliver: see :func:`asset_pipeline.sandbox.outputs.planned_output`.
+        audio_seconds: Measured length of the sound, once it was rendered.
+    """
+
+    seq: int
+    id: str
+    model: str
+    version: str
+    deployment: str | None
+    kind: Kind
+    prompt: str
+    input: dict[str, JsonValue]
+    output: dict[str, JsonValue]
+    created_us: int
+    starts_us: int | None
+    ends_us: int
+    deadline_us: int | None
+    outcome: str
+    error: str | None
+    fault: PlannedFault | None
+    audio_seconds: float | None
+
+    def status(self, now_us: int) -> str:
+        """Return the status at a moment."""
+        if now_us >= self.ends_us:
+            return self.outcome
+        if self.starts_us is not None and now_us >= self.starts_us:
+            return "processing"
+        return "starting"
+
+    def removed(self, now_us: int) -> bool:
+        """Return whether its input, output and files have vanished."""
+        return now_us >= self.ends_us + RETENTION_US
+
+    @property
+    def files(self) -> list[str]:
+        """Names of the files it delivers, in order."""
+        return cast("list[str]", self.output["files"])
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a client asked for, validated.
+
+    Args:
+        cancel_after: Seconds after which it must have ended, if a limit was set.
+        deployment: ``owner/name`` of the deployment it was sent to, if one.
+        fault: What is to go wrong with it.
+    """
+
+    model: Model
+    inputs: dict[str, JsonValue]
+    cancel_after: float | None = None
+    deployment: str | None = None
+    fault: PlannedFault | None = None
+
+
+def accept(state: State, options: SandboxOptions, order: Order) -> Prediction:
+    """Write a prediction down, its whole life with it; from here on it is billed."""
+    created = state.now_us()
+    starts, ends = _times(options, order, created)
+    outcome, error = _outcome(order.fault)
+    deadline = None
+    if order.cancel_after is not None:
+        deadline = created + round(order.cancel_after * MICROSECONDS)
+    if outcome == "aborted" or (deadline is not None and deadline < starts):
+        outcome, error, ends = "aborted", None, min(starts, deadline or starts)
+    elif deadline is not None and deadline < ends:
+        outcome, error, ends = "canceled", None, deadline
+    row = state.connection.execute(
+        "INSERT INTO predictions (id, model, version, deployment, kind, prompt, input, output,"
+        " created_us, starts_us, ends_us, deadline_us, outcome, error, fault)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
+        (
+            _new_id(),
+            order.model.name,
+            order.model.version or "hidden",
+            order.deployment,
+            order.model.kind,
+            str(order.inputs.get(order.model.prompt_input, "")),
+            json.dumps(order.inputs),
+            json.dumps(planned_output(order.model, order.inputs)),
+            created,
+            None if outcome == "aborted" else starts,
+            ends,
+            deadline,
+            outcome,
+            error,
+            None
+            if order.fault is None
+            else json.dumps([order.fault.name, dict(order.fault.params)]),
+        ),
+    ).fetchone()
+    return from_row(row)
+
+
+def find(state: State, prediction_id: str) -> Prediction | None:
+    """Return a prediction by its id."""
+    row = state.connection.execute(
+        "SELECT * FROM predictions WHERE id = ?", (prediction_id,)
+    ).fetchone()
+    return None if row is None else from_row(row)
+
+
+def cancel(state: State, prediction_id: str) -> Prediction | None:
+    """End a prediction now; one that has ended stays as it is, one unknown is None."""
+    now = state.now_us()
+    state.connection.execute(
+        "UPDATE predictions SET outcome = 'canceled', error = NULL, ends_us = :now,"
+        " starts_us = CASE WHEN starts_us <= :now THEN starts_us END"
+        " WHERE id = :id AND ends_us > :now",
+        {"now": now, "id": prediction_id},
+    )
+    return find(state, prediction_id)
+
+
+def from_row(row: sqlite3.Row) -> Prediction:
+    """Turn a row of ``predictions`` into a :class:`Prediction`."""
+    values: dict[str, Any] = {key: row[key] for key in row.keys() if key != "swept"}  # noqa: SIM118 -- a Row iterates over its values
+    fault = values["fault"]
+    values["kind"] = Kind(values["kind"])
+    values["input"] = json.loads(values["input"])
+    values["output"] = json.loads(values["output"])
+    values["fault"] = None if fault is None else PlannedFault(*json.loads(fault))
+    return Prediction(**values)
+
+
+def _times(options: SandboxOptions, order: Order, created: int) -> tuple[int, int]:
+    # No need for secrecy, and a repeatable load is none of this number's business.
+    roll = random.random()  # noqa: S311
+    if options.predict_seconds is not None:
+        shortest, longest = options.predict_seconds
+        running = shortest + (longest - shortest) * roll
+    elif order.model.kind is Kind.IMAGE:
+        small = order.inputs.get("megapixels") == "0.25"
+        running = (0.6 if small else 1.0) * (0.85 + 0.3 * roll)
+    else:
+        text = str(order.inputs.get(order.model.prompt_input, ""))
+        running = (0.4 + len(text) / 1000) * (0.85 + 0.3 * roll)
+    if order.fault is not None and order.fault.name == "slow":
+        running += float(cast("float", order.fault.params.get("seconds", 5)))
+    starts = created + round(options.start_seconds * MICROSECONDS)
+    return starts, starts + round(running * MICROSECONDS)
+
+
+def _outcome(fault: PlannedFault | None) -> tuple[str, str | None]:
+    if fault is not None and fault.name in ("failed", "canceled", "aborted"):
+        error = fault.params.get("error")
+        return fault.name, None if error is None else str(error)
+    return "succeeded", None
+
+
+def _new_id() -> str:
+    return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()

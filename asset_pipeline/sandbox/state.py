@@ -1,0 +1,143 @@
+"""The sandbox's memory: one SQLite file that survives restarts and serves several processes."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+MICROSECONDS = 1_000_000
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS predictions (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
+  model TEXT NOT NULL,
+  version TEXT NOT NULL,
+  deployment TEXT,
+  kind TEXT NOT NULL,
+  prompt TEXT NOT NULL,
+  input TEXT NOT NULL,
+  output TEXT NOT NULL,
+  created_us INTEGER NOT NULL,
+  starts_us INTEGER,
+  ends_us INTEGER NOT NULL,
+  deadline_us INTEGER,
+  outcome TEXT NOT NULL,
+  error TEXT,
+  fault TEXT,
+  audio_seconds REAL,
+  swept INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS predictions_by_time ON predictions (created_us, seq);
+CREATE INDEX IF NOT EXISTS predictions_to_sweep ON predictions (ends_us) WHERE swept = 0;
+CREATE TABLE IF NOT EXISTS uploads (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL,
+  content_type TEXT NOT NULL,
+  bytes INTEGER NOT NULL,
+  sha256 TEXT NOT NULL,
+  metadata TEXT NOT NULL,
+  created_us INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS requests (route TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS traffic (
+  class TEXT NOT NULL,
+  second INTEGER NOT NULL,
+  count INTEGER NOT NULL,
+  PRIMARY KEY (class, second)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS fault_rules (
+  position INTEGER PRIMARY KEY AUTOINCREMENT,
+  rule TEXT NOT NULL,
+  matched INTEGER NOT NULL DEFAULT 0,
+  fired INTEGER NOT NULL DEFAULT 0,
+  began_us INTEGER
+);
+CREATE TABLE IF NOT EXISTS fault_hits (
+  position INTEGER NOT NULL,
+  subject TEXT NOT NULL,
+  count INTEGER NOT NULL,
+  PRIMARY KEY (position, subject)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS settings (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  clock_offset_us INTEGER NOT NULL,
+  faults_version INTEGER NOT NULL,
+  webhook_secret TEXT NOT NULL
+);
+"""
+
+
+class State:
+    """Connections to the state file, one a thread, and the server's clock.
+
+    Args:
+        state_dir: Folder of the state file and of the rendered outputs; created when missing.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir.resolve()
+        self.path = self.state_dir / "sandbox.db"
+        self._local = threading.local()
+        self.state_dir.mkdir(parents=True, exist_ok=True)
+        connection = self.connection
+        connection.executescript(_SCHEMA)
+        secret = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+        connection.execute("INSERT OR IGNORE INTO settings VALUES (1, 0, 0, ?)", (secret,))
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection, in autocommit mode."""
+        existing: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if existing is not None:
+            return existing
+        connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode = WAL")
+        # A kill of the process loses nothing at NORMAL; only a power cut could.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        self._local.connection = connection
+        return connection
+
+    @contextlib.contextmanager
+    def transaction(self) -> Generator[sqlite3.Connection]:
+        """Hold the write lock from the first statement, so that what was read stays true."""
+        connection = self.connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+    def now_us(self) -> int:
+        """Return the server's time in microseconds since 1970; it can be set ahead."""
+        row = self.connection.execute("SELECT clock_offset_us FROM settings").fetchone()
+        return time.time_ns() // 1000 + int(row[0])
+
+    def advance(self, seconds: float) -> float:
+        """Set the clock ahead for every process on this state; returns the whole offset."""
+        row = self.connection.execute(
+            "UPDATE settings SET clock_offset_us = clock_offset_us + ? RETURNING clock_offset_us",
+            (round(seconds * MICROSECONDS),),
+        ).fetchone()
+        return int(row[0]) / MICROSECONDS
+
+    def webhook_secret(self) -> str:
+        """Return the account's signing secret, ``whsec_...``."""
+        row = self.connection.execute("SELECT webhook_secret FROM settings").fetchone()
+        return str(row[0])
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        existing: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if existing is not None:
+            existing.close()
+            self._local.connection = None
