@@ -1,0 +1,211 @@
+"""Clips in a local folder, one file an object, the key its path."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import stat
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Final
+
+from asset_pipeline.files import UnsafePathError, atomic_path, resolve_inside
+from asset_pipeline.stores.protocol import (
+    ObjectNotFoundError,
+    StoreConflictError,
+    StoredObject,
+    StoreError,
+    check_key,
+    sha256_in,
+)
+
+_BLOCK: Final = 1 << 20
+_INCOMING: Final = ".incoming"
+
+_HINTS: Final = {
+    errno.ENOSPC: "The disk is full: free some space and run the command again.",
+    errno.EDQUOT: "Your disk quota is used up: free some space and run the command again.",
+    errno.EFBIG: "The file is larger than this system allows to write.",
+    errno.EACCES: "Make the folder writable for this user, or choose another store.",
+    errno.EPERM: "Make the folder writable, on a file system with hard links, or choose another.",
+    errno.EROFS: "The file system is mounted read-only: choose another store.",
+    errno.ENOTDIR: "A file stands where a folder should be: move it away or choose another store.",
+    errno.EEXIST: "A file stands where a folder should be: move it away or choose another store.",
+}
+
+
+class LocalStore:
+    """A folder as a store; it is made when the first object is put.
+
+    A file is written to ``.incoming`` in the same folder, synced, and then linked to its key. A
+    link fails if the name is taken, so that of two writers one wins and no reader ever sees half
+    a file. What a killed writer leaves behind is in ``.incoming`` and is never listed.
+
+    Args:
+        root: The folder, absolute or relative to the working folder at this moment.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+
+    @property
+    def root(self) -> Path:
+        """The folder, absolute."""
+        return self._root
+
+    def put(self, key: str, source: Path, *, sha256: str, content_type: str) -> StoredObject:  # noqa: ARG002 -- files carry no content type
+        """Store a file under a key; see :meth:`Store.put`."""
+        if sha256_in(key) not in {None, sha256}:
+            raise StoreError(f"The content key {key} names another SHA-256 than {sha256}.")
+        with self._explained("store", key):
+            target = self._path(key)
+            if target.exists() or not self._link(source, sha256, target):
+                _refuse_other_content(target, sha256)
+            size = target.stat().st_size
+        return StoredObject(key=key, uri=self.uri(key), bytes=size, sha256=sha256)
+
+    def get(self, key: str, target: Path) -> None:
+        """Copy an object to a file; see :meth:`Store.get`."""
+        with self._explained("fetch", key):
+            try:
+                reading = self._path(key).open("rb")
+            except (FileNotFoundError, IsADirectoryError) as error:
+                raise ObjectNotFoundError(
+                    f"{self._root / key} is not there.",
+                    hint="Was the store's folder moved or cleaned? Set ASSET_PIPELINE_STORE_URL.",
+                ) from error
+            with reading, atomic_path(target) as temporary, temporary.open("wb") as writing:
+                while block := reading.read(_BLOCK):
+                    writing.write(block)
+
+    def head(self, key: str) -> StoredObject | None:
+        """Describe an object; its SHA-256 is the one its content key names, else None."""
+        with self._explained("look up", key):
+            try:
+                status = self._path(key).stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            return self._object(key, status.st_size) if stat.S_ISREG(status.st_mode) else None
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        """Yield the objects under a prefix in order of their keys; see :meth:`Store.list`."""
+        with self._explained("list", prefix):
+            yield from self._walk(self._root, "", prefix)
+
+    def delete(self, key: str) -> None:
+        """Remove an object; see :meth:`Store.delete`."""
+        with self._explained("delete", key):
+            path = self._path(key)
+            if path.is_file():
+                path.unlink(missing_ok=True)
+                _sync_folder(path.parent)
+
+    def uri(self, key: str) -> str:
+        """Return the ``file://`` address of a key."""
+        check_key(key)
+        return (self._root / key).as_uri()
+
+    def _path(self, key: str) -> Path:
+        check_key(key)
+        try:
+            return resolve_inside(self._root, key)
+        except UnsafePathError as error:
+            raise StoreError(error.message, hint=error.hint) from error
+
+    def _object(self, key: str, size: int) -> StoredObject:
+        return StoredObject(key=key, uri=self.uri(key), bytes=size, sha256=sha256_in(key))
+
+    def _link(self, source: Path, sha256: str, target: Path) -> bool:
+        """Give a copy of ``source`` its name; False if another writer had it first."""
+        with self._incoming(source, sha256) as temporary:
+            _make_folder(target.parent)
+            try:
+                os.link(temporary, target)
+            except FileExistsError:
+                return False
+            _sync_folder(target.parent)
+            return True
+
+    @contextlib.contextmanager
+    def _incoming(self, source: Path, sha256: str) -> Generator[Path]:
+        """Copy a file into the store's file system, checked and synced; remove it at the end."""
+        folder = self._root / _INCOMING
+        _make_folder(folder)
+        temporary = folder / f"{secrets.token_hex(8)}.tmp"
+        digest = hashlib.sha256()
+        try:
+            with source.open("rb") as reading, temporary.open("xb") as writing:
+                while block := reading.read(_BLOCK):
+                    digest.update(block)
+                    writing.write(block)
+                writing.flush()
+                os.fsync(writing.fileno())
+            if digest.hexdigest() != sha256:
+                raise StoreError(
+                    f"{source} does not have the SHA-256 {sha256}; it changed since it was checked."
+                )
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _walk(self, folder: Path, above: str, prefix: str) -> Iterator[StoredObject]:
+        try:
+            entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+        except FileNotFoundError:
+            return
+        # A folder sorts as its keys do, with the slash: "a-b" comes before "a/b".
+        names = {
+            f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name: entry
+            for entry in entries
+        }
+        for name, entry in sorted(names.items()):
+            key = above + name
+            if name.endswith("/"):
+                if key.startswith(prefix) or prefix.startswith(key):
+                    yield from self._walk(Path(entry.path), key, prefix)
+            elif key.startswith(prefix) and entry.is_file(follow_symlinks=False):
+                # Deleted since the folder was read: not there, then.
+                with contextlib.suppress(FileNotFoundError):
+                    yield self._object(key, entry.stat(follow_symlinks=False).st_size)
+
+    @contextlib.contextmanager
+    def _explained(self, action: str, key: str) -> Generator[None]:
+        """Turn the file system's errors into a sentence."""
+        try:
+            yield
+        except OSError as error:
+            hint = _HINTS.get(error.errno or 0, "Check the folder and its file system.")
+            raise StoreError(
+                f"Could not {action} {key!r} in {self._root}: {error}.", hint=hint
+            ) from error
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that a crash cannot lose them once it returns."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable, as fsync does for a file's content."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_other_content(path: Path, sha256: str) -> None:
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256:
+        raise StoreConflictError(
+            f"{path} exists with other content than the file to store.",
+            hint="Objects are never overwritten: if it is damaged, move it away first.",
+        )

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from asset_pipeline.errors import ConfigurationError
+from asset_pipeline.stores.local import LocalStore
+from asset_pipeline.stores.opening import open_store
+
+
+@pytest.mark.parametrize("form", ["{folder}", "file://{folder}", "file://localhost{folder}"])
+def test_a_folder(tmp_path: Path, form: str) -> None:
+    """A path and a file URL open the same folder, and opening makes nothing."""
+    folder = tmp_path / "my clips"
+    store = open_store(
+        form.format(folder=str(folder).replace(" ", "%20" if "://" in form else " "))
+    )
+    assert isinstance(store, LocalStore)
+    assert store.root == folder
+    assert not folder.exists()
+
+
+def test_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """``~`` is the home folder, as in a shell."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    store = open_store("~/clips")
+    assert isinstance(store, LocalStore)
+    assert store.root == tmp_path / "clips"
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/prefix", "gs://bucket", "https://x/y", "", " "])
+def test_what_is_no_store(url: str) -> None:
+    """Any other URL is refused with what to set instead."""
+    with pytest.raises(ConfigurationError, match="ASSET_PIPELINE_STORE_URL"):
+        open_store(url)
+
+
+@pytest.mark.parametrize("url", ["file://host/path", "file://"])
+def test_file_urls_of_other_hosts(url: str) -> None:
+    """A file on another host is no local folder."""
+    with pytest.raises(ConfigurationError):
+        open_store(url)
