@@ -6,7 +6,7 @@ by field, mappings within mappings, so that a price is added without repeating t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from importlib import resources
@@ -16,7 +16,8 @@ from pydantic import JsonValue, ValidationError
 
 from asset_pipeline.catalog.nearest import did_you_mean, nearest
 from asset_pipeline.catalog.source import SourceError, parse_yaml, read_utf8
-from asset_pipeline.catalog.spec import Model
+from asset_pipeline.catalog.spec import InputSpec, Model, PriceRule
+from asset_pipeline.catalog.wording import complaint
 from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 
 FILE_NAME = "models.yaml"
@@ -150,20 +151,23 @@ def _model(name: str, entry: JsonValue, label: str) -> Model:
         return Model.model_validate({**entry, "name": name})
     except ValidationError as error:
         raise ConfigurationError(
-            f"{label}: {name}: {'; '.join(_sentences(error))}.",
-            hint="Correct the entry; the packaged models.yaml shows the form.",
+            f"{label}: {name}: {' '.join(_sentences(error))}",
+            hint="The packaged models.yaml shows the form.",
         ) from None
 
 
-def _sentences(error: ValidationError) -> list[str]:
-    return [
-        ": ".join(
-            part
-            for part in (
-                ".".join(str(step) for step in issue["loc"]),
-                issue["msg"].removeprefix("Value error, "),
-            )
-            if part
-        ).rstrip(".")
-        for issue in error.errors(include_url=False)
-    ]
+def _sentences(error: ValidationError) -> Iterator[str]:
+    for issue in error.errors(include_url=False):
+        where = ".".join(str(step) for step in issue["loc"])
+        message, hint = complaint(issue, _fields_beside(issue["loc"]))
+        yield f"{where}: {message} {hint}".removeprefix(": ").rstrip()
+
+
+def _fields_beside(location: tuple[int | str, ...]) -> Iterable[str]:
+    match location:
+        case ("prices", _, _):
+            return PriceRule.model_fields
+        case ("inputs", _, _):
+            return InputSpec.model_fields
+        case _:
+            return [field for field in Model.model_fields if field != "name"]

@@ -1,0 +1,156 @@
+"""The prompts folder to a :class:`Library`: every good prompt, and every problem with its place."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import NoReturn
+
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.catalog.reader import Catalog
+from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.prompts.collection import Contents, prompt_lines, read_collection
+from asset_pipeline.prompts.resolving import Resolver
+from asset_pipeline.prompts.spec import Problem, Prompt
+
+FOLDERS = {Kind.IMAGE: "images", Kind.AUDIO: "audio"}
+"""Which folder of the prompts folder holds the collections of a kind."""
+
+_SUFFIXES = {".yaml", ".yml"}
+
+
+@dataclass(frozen=True)
+class Library:
+    """All prompts of a folder.
+
+    Attributes:
+        prompts: The good ones, files in the order of their paths, prompts in that of their file.
+        problems: What is wrong with the others; they are left out, and no good one with them.
+    """
+
+    prompts: Mapping[tuple[Kind, str], Prompt]
+    problems: tuple[Problem, ...]
+
+    def of_kind(self, kind: Kind) -> dict[str, Prompt]:
+        """Return the prompts of one kind by their ids, in order."""
+        return {
+            prompt_id: prompt
+            for (other, prompt_id), prompt in self.prompts.items()
+            if other is kind
+        }
+
+
+def load_library(prompts_dir: Path, catalog: Catalog, *, on: date | None = None) -> Library:
+    """Read ``images/**/*.yaml`` and ``audio/**/*.yaml`` below ``prompts_dir``.
+
+    Args:
+        prompts_dir: The prompts folder.
+        catalog: What models and inputs there are.
+        on: The day whose prices must be known; today (UTC) if not given.
+
+    Raises:
+        AssetPipelineError: The folder is missing or cannot be read. A bad file or prompt raises
+            nothing: it becomes a problem of the library.
+    """
+    resolver = Resolver(prompts_dir, catalog, on=on or datetime.now(UTC).date())
+    merging = _Merging(prompts_dir)
+    for kind, folder in FOLDERS.items():
+        for path in _collection_files(prompts_dir, folder):
+            name = path.relative_to(prompts_dir).as_posix()
+            label = merging.label(name)
+            contents = read_collection(path, kind, name=name, label=label, resolver=resolver)
+            merging.add(name, kind, contents)
+    return merging.library()
+
+
+def _collection_files(prompts_dir: Path, folder: str) -> list[Path]:
+    """Return the collection files of a kind, in order; hidden files and folders are passed over."""
+    try:
+        if folder not in {path.name for path in prompts_dir.iterdir()}:
+            return []
+    except OSError as error:
+        _refuse(error)
+    found: list[Path] = []
+    for parent, subfolders, files in os.walk(prompts_dir / folder, onerror=_refuse):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        found.extend(
+            Path(parent, name)
+            for name in files
+            if Path(name).suffix.lower() in _SUFFIXES and not name.startswith(".")
+        )
+    return sorted(found)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise AssetPipelineError(
+        f"The prompts folder {error.filename} cannot be read: {error.strerror}.",
+        hint="Check ASSET_PIPELINE_PROMPTS_DIR, and that you may read the folder.",
+    ) from error
+
+
+class _Merging:
+    """Puts files together and notices the ids that more than one prompt claims."""
+
+    def __init__(self, prompts_dir: Path) -> None:
+        self._prompts_dir = prompts_dir
+        self._prompts: dict[tuple[Kind, str], Prompt] = {}
+        self._problems: list[Problem] = []
+        self._places: dict[tuple[Kind, str], _Place] = {}
+        self._duplicates: list[tuple[str, _Place, _Place]] = []
+
+    def label(self, name: str) -> str:
+        """Return a file's name for people, who know the prompts folder by its name."""
+        return f"{self._prompts_dir.absolute().name}/{name}"
+
+    def add(self, name: str, kind: Kind, contents: Contents) -> None:
+        self._problems.extend(contents.problems)
+        for index, prompt_id in contents.ids.items():
+            place = _Place(name, index)
+            first = self._places.setdefault((kind, prompt_id), place)
+            if first is not place:
+                self._duplicates.append((prompt_id, first, place))
+            elif index in contents.prompts:
+                self._prompts[kind, prompt_id] = contents.prompts[index]
+
+    def library(self) -> Library:
+        lines = self._lines_of_duplicates()
+        for prompt_id, first, second in self._duplicates:
+            self._problems.append(
+                Problem(
+                    path=self.label(second.name),
+                    line=lines[second],
+                    field="id",
+                    prompt_id=prompt_id,
+                    message=f"the id is taken by {self.label(first.name)}:{lines[first]}.",
+                    hint="Ids are unique within a kind; rename one. The first stays in use.",
+                )
+            )
+        problems = sorted(self._problems, key=lambda problem: (problem.path, problem.line or 0))
+        return Library(self._prompts, tuple(problems))
+
+    def _lines_of_duplicates(self) -> dict[_Place, int]:
+        by_file: defaultdict[str, list[_Place]] = defaultdict(list)
+        for _, *places in self._duplicates:
+            for place in places:
+                by_file[place.name].append(place)
+        return {
+            place: line
+            for name, places in by_file.items()
+            for place, line in zip(
+                places,
+                prompt_lines(self._prompts_dir / name, [place.index for place in places]),
+                strict=True,
+            )
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a prompt stands: a file, relative to the prompts folder, and an index in it."""
+
+    name: str
+    index: int

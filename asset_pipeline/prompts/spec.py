@@ -1,0 +1,114 @@
+"""What a collection file says, and the prompt and the problem that come of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from asset_pipeline.catalog.kind import Kind
+
+MAX_VARIANTS = 100
+
+
+class _Written(BaseModel):
+    # Strict: "2" is no number and 2024 no text; a guess here is a picture paid for.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class CollectionDefaults(_Written):
+    """What the prompts of a collection share unless they say otherwise."""
+
+    model: str | None = None
+    variants: int = Field(default=1, ge=1, le=MAX_VARIANTS)
+    style: str = ""
+    inputs: dict[str, JsonValue] = Field(default_factory=dict)
+    tags: list[str] = Field(default_factory=list)
+
+
+class CollectionFile(_Written):
+    """A collection file; its prompts are looked at one by one, so that a bad one hides no other."""
+
+    collection: str | None = None
+    defaults: CollectionDefaults = Field(default_factory=CollectionDefaults)
+    prompts: list[JsonValue]
+
+
+class PromptEntry(_Written):
+    """One prompt as it is written; what is None here comes from the defaults."""
+
+    id: str
+    text: str
+    model: str | None = None
+    variants: int | None = Field(None, ge=1, le=MAX_VARIANTS)
+    style: str | None = None
+    inputs: dict[str, JsonValue] = Field(default_factory=dict)
+    tags: list[str] = Field(default_factory=list)
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One thing to make, complete and checked against the catalog.
+
+    Attributes:
+        prompt_id: The partition key, unique within its kind.
+        inputs: The prompt's own inputs over those of its collection; no text, no fixed inputs.
+        reference: A file to start from, relative to the prompts folder.
+        path: The file it is written in, relative to the prompts folder.
+    """
+
+    kind: Kind
+    prompt_id: str
+    collection: str
+    text: str
+    style: str
+    model: str
+    variants: int
+    inputs: Mapping[str, JsonValue]
+    tags: tuple[str, ...]
+    reference: str | None
+    reference_sha256: str | None
+    path: str
+
+    @property
+    def full_text(self) -> str:
+        """The text that is sent: the prompt's own, then its style."""
+        return f"{self.text}, {self.style}" if self.style else self.text
+
+    @property
+    def prompt_hash(self) -> str:
+        """SHA-256 of what decides the clips, so of neither id, collection, tags nor place.
+
+        It is the prompt's data version in Dagster: when it changes, the clips are stale.
+        """
+        decisive = {
+            "text": self.full_text,
+            "model": self.model,
+            "variants": self.variants,
+            "inputs": dict(self.inputs),
+            "reference_sha256": self.reference_sha256,
+        }
+        canonical = json.dumps(decisive, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong in a file that people write, at its place; :attr:`line` counts from 1."""
+
+    path: str
+    line: int | None
+    field: str | None
+    prompt_id: str | None
+    message: str
+    hint: str
+
+    def __str__(self) -> str:
+        line = "" if self.line is None else f":{self.line}"
+        prompt = "" if self.prompt_id is None else f"[{self.prompt_id}] "
+        field = "" if self.field is None else f"{self.field}: "
+        return f"{self.path}{line}: {prompt}{field}{self.message} {self.hint}".rstrip()
