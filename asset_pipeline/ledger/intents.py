@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -20,6 +20,9 @@ from asset_pipeline.ledger.schema import OPEN_STATES, BillingState, IntentState,
 from asset_pipeline.money import MicroUsd
 
 MAX_ERROR_LENGTH = 500
+
+# SQLite takes 32,766 parameters a statement, Postgres 65,535.
+_IDS_A_QUERY = 1000
 
 
 class IntentMovedError(Exception):
@@ -60,6 +63,15 @@ def in_states(connection: Connection, states: Sequence[IntentState]) -> list[Int
         select(intents).where(intents.c.state.in_(states)).order_by(intents.c.created_at)
     )
     return [intent_from(row) for row in rows.mappings()]
+
+
+def owned(connection: Connection, prediction_ids: Iterable[str]) -> frozenset[str]:
+    """Return those of ``prediction_ids`` that belong to an intent."""
+    found: set[str] = set()
+    for ids in _chunks(sorted(set(prediction_ids))):
+        query = select(intents.c.prediction_id).where(intents.c.prediction_id.in_(ids))
+        found.update(filter(None, connection.execute(query).scalars()))
+    return frozenset(found)
 
 
 def create(
@@ -254,6 +266,11 @@ def deliver(connection: Connection, intent: Intent, now: datetime) -> None:
         error=None,
     )
     movements.release(connection, intent.intent_id, intent.reserved_microusd, now)
+
+
+def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), _IDS_A_QUERY):
+        yield ids[start : start + _IDS_A_QUERY]
 
 
 def _move(

@@ -227,6 +227,18 @@ class Ledger:
         with self._reading() as connection:
             return intents.in_states(connection, states)
 
+    def reconciliation_view(
+        self, prediction_ids: Iterable[str]
+    ) -> tuple[list[Intent], frozenset[str]]:
+        """Return who waits for a reply or lost it, and which of these predictions are owned.
+
+        Both are read in one transaction, after the listing they are compared with: a prediction
+        that was accepted in between is owned, and never adopted twice.
+        """
+        with self._reading() as connection:
+            waiting = intents.in_states(connection, [IntentState.SUBMITTING, IntentState.UNKNOWN])
+            return waiting, intents.owned(connection, prediction_ids)
+
     def current_clips(self) -> list[Clip]:
         """Return the current clips of all prompts."""
         with self._reading() as connection:

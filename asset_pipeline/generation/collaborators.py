@@ -1,0 +1,44 @@
+"""What the paid call works with, handed in from outside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+from asset_pipeline.clock import Clock
+from asset_pipeline.generation.delivery import Deliverer
+from asset_pipeline.generation.rate_limit import RateLimiter
+from asset_pipeline.generation.timing import Timing
+from asset_pipeline.ledger.ledger import Ledger
+from asset_pipeline.providers.protocol import Provider
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Collaborators:
+    """Everything the paid call works with.
+
+    Attributes:
+        writing: Runs the ledger's blocking transactions, off the event loop.
+        checkpoint: Called with a name at each point between two durable steps; it does nothing
+            outside the crash tests, which kill the process there.
+    """
+
+    ledger: Ledger
+    provider: Provider
+    deliverer: Deliverer
+    limiter: RateLimiter
+    clock: Clock
+    timing: Timing
+    writing: Executor
+    checkpoint: Callable[[str], None]
+
+    async def write(self, transaction: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one ledger transaction off the event loop."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.writing, lambda: transaction(*args, **kwargs))

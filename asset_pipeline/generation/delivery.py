@@ -1,0 +1,213 @@
+"""From a succeeded prediction to a verified, stored file; retried as a download only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import JsonValue
+
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.catalog.spec import Model, OutputShape
+from asset_pipeline.clock import Clock
+from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
+from asset_pipeline.generation.previews import PreviewShelf
+from asset_pipeline.generation.timing import Timing
+from asset_pipeline.ledger.records import Intent, StoredFile
+from asset_pipeline.media.bad_media import BadMediaError
+from asset_pipeline.media.probe import MediaInfo, verify
+from asset_pipeline.providers.prediction import Prediction
+from asset_pipeline.providers.protocol import (
+    NotFoundError,
+    Provider,
+    TooLargeError,
+    UnavailableError,
+)
+from asset_pipeline.stores.protocol import Store, StoreError, clip_key
+
+MAX_BYTES = {Kind.IMAGE: 64 * 1024 * 1024, Kind.AUDIO: 256 * 1024 * 1024}
+
+# A file that fails to verify may have been spoilt on the way: it is fetched this often before
+# the output itself is blamed. A gone file is asked for as often, as a 404 may be a moment's lag.
+_FETCHES = 3
+_FIRST_WAIT = 1.0
+_LONGEST_WAIT = 30.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A file that is whole in the store, not recorded in the ledger yet."""
+
+    stored: StoredFile
+    preview: bytes
+
+
+class Deliverer:
+    """Fetches, verifies and stores outputs.
+
+    Args:
+        provider: Where outputs are downloaded from.
+        store: Where clips live.
+        shelf: Where previews are kept.
+        scratch: The folder for downloads until they are verified.
+        decoding: Runs decoding; its size bounds how many pictures are in memory at once.
+        storing: Runs the store's blocking calls.
+        clock: For waiting.
+        timing: For how long.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        store: Store,
+        shelf: PreviewShelf,
+        scratch: Path,
+        *,
+        decoding: Executor,
+        storing: Executor,
+        clock: Clock,
+        timing: Timing,
+    ) -> None:
+        self._provider = provider
+        self._store = store
+        self._shelf = shelf
+        self._scratch = scratch
+        self._decoding = decoding
+        self._storing = storing
+        self._clock = clock
+        self._timing = timing
+
+    async def fetch(self, intent: Intent, model: Model, prediction: Prediction) -> Delivery:
+        """Bring a succeeded prediction's output into the store.
+
+        Raises:
+            GenerationFailure: Class bad_output, content_policy or output_expired when there is no
+                clip to be had; class store when the store fails and the fetch may be repeated.
+        """
+        url = _output_url(model, prediction)
+        target = self._scratch / f"{intent.intent_id}.part"
+        try:
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            info, preview = await self._verified(intent, url, target)
+            return await self._put(intent, target, info, preview)
+        except OSError as error:
+            raise GenerationFailure(
+                ErrorClass.STORE, f"{self._scratch}: {error.strerror or error}"
+            ) from error
+        finally:
+            target.unlink(missing_ok=True)
+
+    async def preview_of(self, kind: Kind, key: str, sha256: str) -> bytes:
+        """Return the preview of a stored clip, reading the clip only when the shelf lacks it."""
+        kept = self._shelf.get(sha256)
+        if kept is not None:
+            return kept
+        target = self._scratch / f"{sha256}.preview.part"
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        try:
+            await self._in(self._storing, lambda: self._store.get(key, target))
+            return (await self._examine(target, kind))[1]
+        finally:
+            target.unlink(missing_ok=True)
+
+    async def _verified(self, intent: Intent, url: str, target: Path) -> tuple[MediaInfo, bytes]:
+        flaw = ""
+        for _ in range(_FETCHES):
+            await self._download(intent, url, target)
+            try:
+                return await self._examine(target, intent.kind)
+            except BadMediaError as error:
+                flaw = error.message
+        raise GenerationFailure(ErrorClass.BAD_OUTPUT, flaw, prediction_id=intent.prediction_id)
+
+    async def _download(self, intent: Intent, url: str, target: Path) -> None:
+        completed = intent.completed_at or self._clock.now()
+        expiry = completed + timedelta(seconds=self._timing.retention)
+        wait, missing = _FIRST_WAIT, 0
+        while True:
+            try:
+                await self._provider.download(url, target, max_bytes=MAX_BYTES[intent.kind])
+            except TooLargeError as error:
+                raise self._failure(ErrorClass.BAD_OUTPUT, error.message, intent) from None
+            except NotFoundError as error:
+                missing += 1
+                if missing >= _FETCHES:
+                    raise self._failure(ErrorClass.OUTPUT_EXPIRED, error.message, intent) from None
+            except UnavailableError as error:
+                if self._clock.now() > expiry:
+                    raise self._failure(ErrorClass.OUTPUT_EXPIRED, error.message, intent) from None
+            else:
+                return
+            await self._clock.sleep(wait)
+            wait = min(wait * 2, _LONGEST_WAIT)
+
+    async def _examine(self, path: Path, kind: Kind) -> tuple[MediaInfo, bytes]:
+        def examine() -> tuple[MediaInfo, bytes]:
+            info = verify(path, kind)
+            return info, self._shelf.make(path, info)
+
+        return await self._in(self._decoding, examine)
+
+    async def _put(self, intent: Intent, source: Path, info: MediaInfo, preview: bytes) -> Delivery:
+        key = clip_key(intent.kind, info.sha256, info.extension)
+        try:
+            stored = await self._in(
+                self._storing,
+                lambda: self._store.put(key, source, sha256=info.sha256, content_type=info.mime),
+            )
+        except StoreError as error:
+            raise self._failure(ErrorClass.STORE, error.message, intent) from error
+        return Delivery(
+            StoredFile(
+                object_key=key,
+                object_uri=stored.uri,
+                sha256=info.sha256,
+                bytes=info.bytes,
+                mime=info.mime,
+                width=info.width,
+                height=info.height,
+                duration_seconds=info.duration_seconds,
+            ),
+            preview,
+        )
+
+    async def _in(self, executor: Executor, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(executor, work)
+
+    def _failure(self, found: ErrorClass, message: str, intent: Intent) -> GenerationFailure:
+        return GenerationFailure(found, message, prediction_id=intent.prediction_id)
+
+
+def _output_url(model: Model, prediction: Prediction) -> str:
+    """Find the one file in an output, whichever of its four shapes it has."""
+    output: JsonValue = prediction.output
+    if prediction.data_removed or output is None:
+        raise GenerationFailure(
+            ErrorClass.OUTPUT_EXPIRED if prediction.data_removed else ErrorClass.BAD_OUTPUT,
+            "the prediction has no output (any more)",
+            prediction_id=prediction.prediction_id,
+        )
+    if model.output is OutputShape.LIST and isinstance(output, list):
+        if not output:
+            raise GenerationFailure(
+                ErrorClass.CONTENT_POLICY,
+                "the model dropped its output as unsafe",
+                prediction_id=prediction.prediction_id,
+            )
+        output = output[0]
+    elif model.output is OutputShape.OBJECT and isinstance(output, dict):
+        output = output.get(model.output_key or "")
+    if not isinstance(output, str) or not output.startswith(("https://", "http://")):
+        raise GenerationFailure(
+            ErrorClass.BAD_OUTPUT,
+            f"the output is no {model.output} file URL: {str(prediction.output)[:100]}",
+            prediction_id=prediction.prediction_id,
+        )
+    return output

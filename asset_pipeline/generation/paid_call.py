@@ -1,0 +1,290 @@
+"""The paid call: the one path by which money leaves.
+
+Each step is durable in the ledger before the next begins, and whoever finds an open intent goes
+on from where its state says: ``_continue`` is the whole protocol in one place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from asset_pipeline.generation.billing import charge_for
+from asset_pipeline.generation.collaborators import Collaborators
+from asset_pipeline.generation.failures import (
+    ErrorClass,
+    GenerationFailure,
+    from_prediction,
+    from_refusal,
+)
+from asset_pipeline.generation.reconcile import ProvedAbsentError, Reconciler
+from asset_pipeline.generation.request import GenerationRequest
+from asset_pipeline.ledger.intents import IntentMovedError
+from asset_pipeline.ledger.ledger import Payer
+from asset_pipeline.ledger.records import Clip, Intent
+from asset_pipeline.ledger.schema import IntentState
+from asset_pipeline.money import MicroUsd
+from asset_pipeline.providers.prediction import Prediction, PredictionStatus
+from asset_pipeline.providers.protocol import (
+    CreateRequest,
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+    UnclearError,
+)
+
+T = TypeVar("T")
+
+# A create that was throttled or proved absent is certainly unpaid and is planned again, this often
+# before Dagster's retry has its turn.
+_ROUNDS = 10
+_DEFAULT_THROTTLE_SECONDS = 5.0
+
+_POLL_GROWTH = 1.5
+
+# A stop waits so long for the answer to a create that is on the wire; after that the intent is
+# left for reconciliation. The whole stop is promised within ten seconds.
+_LAST_REPLY_SECONDS = 7.0
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """One clip that is stored and recorded.
+
+    Attributes:
+        paid: What this call paid; nothing for a cache hit.
+        cached: Whether the clip was there already.
+        web_url: The provider's page of the prediction, when this call saw it.
+    """
+
+    clip: Clip
+    preview: bytes
+    paid: MicroUsd
+    cached: bool
+    web_url: str = ""
+
+
+class PaidCall:
+    """Gets clips: reuses what is stored, continues what is open, pays for what is new.
+
+    Args:
+        with_: The collaborators.
+        payer: The run and worker that pay.
+        force: Pay again for clips that are stored.
+    """
+
+    def __init__(self, with_: Collaborators, payer: Payer, *, force: bool = False) -> None:
+        self._with = with_
+        self._payer = payer
+        self._force = force
+        self._reconciler = Reconciler(with_)
+        self._driven: set[str] = set()
+
+    async def land(self, request: GenerationRequest) -> Landed:
+        """Return the clip of a request, paying at most once for it whatever happens.
+
+        Raises:
+            GenerationFailure: It did not land, and why.
+            BudgetExceededError: A budget has no headroom; nothing was sent.
+        """
+        obstacle = GenerationFailure(ErrorClass.UNKNOWN, "never tried")
+        for _ in range(_ROUNDS):
+            found = await self._find(request)
+            if isinstance(found, Clip):
+                return await self._reuse(request, found)
+            try:
+                return await self._drive(request, found)
+            except ProvedAbsentError as error:
+                obstacle = GenerationFailure(ErrorClass.NETWORK, str(error))
+            except GenerationFailure as failure:
+                if failure.error_class is not ErrorClass.RATE_LIMIT:
+                    raise
+                obstacle = failure
+                self._with.limiter.pause(failure.retry_after or _DEFAULT_THROTTLE_SECONDS)
+        raise obstacle
+
+    async def is_begun(self, request: GenerationRequest) -> bool:
+        """Tell whether a clip is stored or an intent open, so that landing it reserves nothing."""
+        found = await self._with.write(self._with.ledger.find, request.generation_hash)
+        return isinstance(found, Intent) or (found is not None and not self._force)
+
+    async def _find(self, request: GenerationRequest) -> Clip | Intent:
+        """Return the stored clip, or an open intent that is this task's to drive."""
+        while True:
+            found = await self._with.write(self._with.ledger.find, request.generation_hash)
+            if found is None or (self._force and isinstance(found, Clip)):
+                found = await self._reserve(request)
+            if isinstance(found, Clip):
+                return found
+            if found.worker_id == self._payer.worker_id:
+                if found.intent_id not in self._driven:
+                    return found
+            elif not await self._with.write(self._with.ledger.is_alive, found.worker_id):
+                try:
+                    return await self._with.write(
+                        self._with.ledger.adopt, found, self._payer.worker_id
+                    )
+                except IntentMovedError:
+                    continue
+            # Somebody is at it, here or in another process: one pays, the others wait.
+            await self._with.clock.sleep(self._with.timing.other_worker)
+
+    async def _reserve(self, request: GenerationRequest) -> Clip | Intent:
+        new = request.new_intent(self._with.clock.now().date())
+        reserve = self._with.ledger.reserve
+        found = await self._with.write(reserve, new, self._payer, force=self._force)
+        self._with.checkpoint("reserved")
+        return found
+
+    async def _drive(self, request: GenerationRequest, intent: Intent) -> Landed:
+        self._driven.add(intent.intent_id)
+        try:
+            return await self._continue(request, intent)
+        except IntentMovedError as error:
+            # Only a person or another machine that took us for dead can have moved it.
+            raise GenerationFailure(ErrorClass.UNKNOWN, str(error)) from error
+        finally:
+            self._driven.discard(intent.intent_id)
+
+    async def _continue(self, request: GenerationRequest, intent: Intent) -> Landed:
+        """Take an open intent from its state to a delivered clip."""
+        if intent.state is IntentState.QUESTION:
+            raise GenerationFailure(ErrorClass.UNKNOWN, intent.error or "a person must decide")
+        if intent.state is IntentState.RESERVED:
+            intent = await self._submit(request, intent)
+        if intent.state is IntentState.UNKNOWN:
+            intent = await self._reconciler.resolve(intent, request.model)
+        prediction = await self._wait(request, intent)
+        if intent.state is IntentState.SUBMITTED:
+            intent = await self._charge(request, intent, prediction)
+        return await self._deliver(request, intent, prediction)
+
+    async def _submit(self, request: GenerationRequest, intent: Intent) -> Intent:
+        try:
+            await self._with.limiter.acquire()
+        except asyncio.CancelledError:
+            # Certainly nothing was sent: the money goes back at once.
+            refuse = self._with.ledger.refuse
+            await _finish(self._with.write(refuse, intent, ErrorClass.CANCELLED, "not sent"))
+            raise
+        intent = await self._with.write(self._with.ledger.start_submitting, intent)
+        self._with.checkpoint("submitting")
+        return await _finish(self._post(request, intent))
+
+    async def _post(self, request: GenerationRequest, intent: Intent) -> Intent:
+        """Send the one POST of an intent and store what came of it."""
+        ledger = self._with.ledger
+        create = CreateRequest(
+            model=intent.model,
+            version=intent.version,
+            inputs=request.sent_inputs(intent.inputs),
+            cancel_after_seconds=request.model.max_predict_seconds,
+        )
+        try:
+            prediction = await self._with.provider.create(create)
+        except RefusedError as refusal:
+            failure = from_refusal(refusal)
+            self._with.checkpoint("refused")
+            await self._with.write(ledger.refuse, intent, failure.error_class, failure.message)
+            raise failure from refusal
+        except UnclearError as error:
+            self._with.checkpoint("lost")
+            return await self._with.write(ledger.lose_reply, intent, error.message)
+        self._with.checkpoint("accepted")
+        intent = await self._with.write(ledger.accept, intent, prediction.prediction_id)
+        self._with.checkpoint("submitted")
+        return intent
+
+    async def _wait(self, request: GenerationRequest, intent: Intent) -> Prediction:
+        """Ask until the prediction ends, with growing pauses, to a deadline of our own."""
+        timing, clock = self._with.timing, self._with.clock
+        seconds = request.model.max_predict_seconds + timing.deadline_margin
+        deadline = clock.monotonic() + seconds
+        pause, silence = timing.first_poll, "it still runs"
+        prediction_id = intent.prediction_id or ""
+        if intent.state is IntentState.SUBMITTED:
+            await clock.sleep(pause)
+        while True:
+            try:
+                prediction = await self._with.provider.get(prediction_id)
+            except (UnavailableError, NotFoundError) as error:
+                silence = error.message
+                pause = max(pause, error.retry_after or 0.0)
+            else:
+                if prediction.status.is_terminal:
+                    return prediction
+                silence = f"it is {prediction.raw_status}"
+            if clock.monotonic() > deadline:
+                raise GenerationFailure(
+                    ErrorClass.TIMEOUT,
+                    f"no end after {seconds:.0f} s: {silence}",
+                    prediction_id=prediction_id,
+                )
+            fair_share = len(self._driven) / timing.polls_per_second
+            await clock.sleep(max(pause, fair_share))
+            pause = min(pause * _POLL_GROWTH, timing.slowest_poll)
+
+    async def _charge(
+        self, request: GenerationRequest, intent: Intent, prediction: Prediction
+    ) -> Intent:
+        charge = charge_for(request.model, intent.inputs, prediction, on=intent.created_at.date())
+        self._with.checkpoint("ended")
+        intent = await self._with.write(
+            self._with.ledger.charge,
+            intent,
+            charge.amount,
+            billed=charge.billed,
+            predict_seconds=prediction.metrics.get("predict_time"),
+        )
+        self._with.checkpoint("charged")
+        return intent
+
+    async def _deliver(
+        self, request: GenerationRequest, intent: Intent, prediction: Prediction
+    ) -> Landed:
+        ledger = self._with.ledger
+        try:
+            if prediction.status is not PredictionStatus.SUCCEEDED:
+                raise from_prediction(prediction)
+            delivery = await self._with.deliverer.fetch(intent, request.model, prediction)
+        except GenerationFailure as failure:
+            # A store that fails leaves the intent open: the clip is fetched again, not paid again.
+            if failure.error_class is not ErrorClass.STORE:
+                await self._with.write(ledger.fail, intent, failure.error_class, failure.message)
+            raise
+        self._with.checkpoint("stored")
+        clip = await self._with.write(ledger.deliver, intent, delivery.stored, request.parents())
+        self._with.checkpoint("delivered")
+        return Landed(
+            clip,
+            delivery.preview,
+            paid=intent.charged_microusd,
+            cached=False,
+            web_url=prediction.web_url,
+        )
+
+    async def _reuse(self, request: GenerationRequest, clip: Clip) -> Landed:
+        prompt = request.prompt
+        used = await self._with.write(
+            self._with.ledger.reuse,
+            clip,
+            kind=prompt.kind,
+            prompt_id=prompt.prompt_id,
+            collection=prompt.collection,
+            variant=request.variant,
+            run_id=self._payer.run_id,
+        )
+        preview = await self._with.deliverer.preview_of(clip.kind, clip.object_key, clip.sha256)
+        return Landed(used, preview, paid=MicroUsd(0), cached=True)
+
+
+async def _finish(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end even when cancelled meanwhile: a reply that is on its way is worth money."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=_LAST_REPLY_SECONDS)
+        raise

@@ -1,0 +1,104 @@
+"""A session: one process's right to pay for one run, with all it needs opened and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from asset_pipeline.clock import Clock
+from asset_pipeline.generation.collaborators import Collaborators
+from asset_pipeline.generation.delivery import Deliverer
+from asset_pipeline.generation.paid_call import PaidCall
+from asset_pipeline.generation.previews import PreviewShelf
+from asset_pipeline.generation.rate_limit import RateLimiter
+from asset_pipeline.generation.timing import Timing
+from asset_pipeline.ledger.ledger import Ledger, Payer
+from asset_pipeline.ledger.workers import HEARTBEAT_SECONDS
+from asset_pipeline.money import MicroUsd
+from asset_pipeline.providers.protocol import Provider
+from asset_pipeline.stores.protocol import Store
+
+_STORING_THREADS = 8
+
+
+def _no_checkpoint(_: str) -> None:
+    """Crash tests put a kill here."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPlan:
+    """What a session is opened with.
+
+    Attributes:
+        previews: The folder of kept previews.
+        scratch: The folder for downloads.
+        rate_limit_per_minute: Creates a minute; 0 means no limit of our own.
+        max_images_decoded: Files decoded at once, which bounds memory.
+        run_cap: A cap of this run's own.
+        force: Pay again for clips that are stored.
+    """
+
+    run_id: str
+    previews: Path
+    scratch: Path
+    rate_limit_per_minute: int
+    max_images_decoded: int
+    timing: Timing
+    run_cap: MicroUsd | None = None
+    force: bool = False
+    checkpoint: Callable[[str], None] = _no_checkpoint
+
+
+@contextlib.asynccontextmanager
+async def open_session(
+    plan: SessionPlan, *, ledger: Ledger, provider: Provider, store: Store, clock: Clock
+) -> AsyncGenerator[PaidCall]:
+    """Register this process as a worker and yield its paid call; close everything at the end.
+
+    The provider is closed too: its connections belong to this event loop.
+    """
+    with contextlib.ExitStack() as stack:
+        # One thread: SQLite has one writer at a time anyway, and a queue here is fairer than
+        # threads that wait for its lock.
+        writing = stack.enter_context(ThreadPoolExecutor(1, "ledger"))
+        decoding = stack.enter_context(ThreadPoolExecutor(plan.max_images_decoded, "decode"))
+        storing = stack.enter_context(ThreadPoolExecutor(_STORING_THREADS, "store"))
+        deliverer = Deliverer(
+            provider,
+            store,
+            PreviewShelf(plan.previews),
+            plan.scratch,
+            decoding=decoding,
+            storing=storing,
+            clock=clock,
+            timing=plan.timing,
+        )
+        collaborators = Collaborators(
+            ledger=ledger,
+            provider=provider,
+            deliverer=deliverer,
+            limiter=RateLimiter(plan.rate_limit_per_minute, clock),
+            clock=clock,
+            timing=plan.timing,
+            writing=writing,
+            checkpoint=plan.checkpoint,
+        )
+        worker_id = await collaborators.write(ledger.start_worker, plan.run_id)
+        payer = Payer(plan.run_id, worker_id, plan.run_cap)
+        beating = asyncio.ensure_future(_beat(collaborators, worker_id))
+        try:
+            yield PaidCall(collaborators, payer, force=plan.force)
+        finally:
+            beating.cancel()
+            await provider.aclose()
+            await collaborators.write(ledger.end_worker, worker_id)
+
+
+async def _beat(collaborators: Collaborators, worker_id: str) -> None:
+    while True:
+        await collaborators.clock.sleep(HEARTBEAT_SECONDS)
+        await collaborators.write(collaborators.ledger.beat, worker_id)

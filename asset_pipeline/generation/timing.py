@@ -1,0 +1,32 @@
+"""How long the paid call waits for what. Tests shrink these; people rarely touch them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """All in seconds.
+
+    Attributes:
+        first_poll: From the create to the first question how it stands.
+        slowest_poll: The backoff's ceiling between two questions.
+        polls_per_second: Over all predictions in flight, so that a thousand of them stay well
+            under the provider's 3,000 requests a minute.
+        deadline_margin: How much longer than the provider's own deadline we wait for its word.
+        settle: A prediction that may have been accepted is not called absent before this time has
+            passed since its reply was lost: the provider's listing may lag behind its creates.
+        clock_skew: How far the provider's clock may differ from ours.
+        other_worker: Between two looks at an intent that another process drives.
+        retention: How long the provider keeps an output after completion.
+    """
+
+    first_poll: float = 0.5
+    slowest_poll: float = 5.0
+    polls_per_second: float = 40.0
+    deadline_margin: float = 60.0
+    settle: float = 15.0
+    clock_skew: float = 60.0
+    other_worker: float = 0.5
+    retention: float = 3600.0
