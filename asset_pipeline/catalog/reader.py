@@ -67,31 +67,36 @@ class Catalog:
 
     def check_inputs(self, model: Model, inputs: Mapping[str, JsonValue]) -> list[InputIssue]:
         """Return all that is wrong with the inputs of a prompt for ``model``, in order."""
-        taken = {
-            model.prompt_input: "it is the prompt's text; give it as 'text'.",
-            model.reference_input: "it is the prompt's reference file; give it as 'reference'.",
-            **{
-                name: f"it is always {value!r}; leave it out."
-                for name, value in model.fixed_inputs.items()
-            },
-        }
-        free = [name for name in model.inputs if name not in taken]
-        issues: list[InputIssue] = []
-        for name, value in inputs.items():
-            if name in taken:
-                objection = taken[name]
-            elif name not in model.inputs:
-                objection = f"{model.name} has no such input. {did_you_mean(name, free)}".rstrip()
-            else:
-                objection = model.inputs[name].objection(value)
-            if objection is not None:
-                issues.append(InputIssue(name, objection))
+        issues = [
+            InputIssue(name, objection)
+            for name, value in inputs.items()
+            if (objection := _objection(model, name, value)) is not None
+        ]
         issues.extend(
             InputIssue(name, f"{model.name} needs it.")
-            for name in free
-            if model.inputs[name].required and name not in inputs and name not in model.defaults
+            for name, spec in model.inputs.items()
+            if spec.required and name not in inputs and _prompts_may_set(model, name)
+            if name not in model.defaults
         )
         return issues
+
+
+def _prompts_may_set(model: Model, name: str) -> bool:
+    roles = (model.prompt_input, model.reference_input)
+    return name in model.inputs and name not in roles and name not in model.fixed_inputs
+
+
+def _objection(model: Model, name: str, value: JsonValue) -> str | None:
+    if _prompts_may_set(model, name):
+        return model.inputs[name].objection(value)
+    if name == model.prompt_input:
+        return "it is the prompt's text; give it as 'text'."
+    if name == model.reference_input:
+        return "it is the prompt's reference file; give it as 'reference'."
+    if name in model.fixed_inputs:
+        return f"it is always {model.fixed_inputs[name]!r}; leave it out."
+    known = [other for other in model.inputs if _prompts_may_set(model, other)]
+    return f"{model.name} has no such input. {did_you_mean(name, known)}".rstrip()
 
 
 def load_catalog(config_dir: Path | None) -> Catalog:

@@ -9,10 +9,10 @@ both are the text that was typed. Values are built straight from the C parser's 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import Protocol, TypeAlias, cast
 
 import yaml
 from pydantic import JsonValue
@@ -25,6 +25,7 @@ from yaml.events import (
     ScalarEvent,
     SequenceEndEvent,
     SequenceStartEvent,
+    StreamEndEvent,
 )
 
 from asset_pipeline.errors import AssetPipelineError
@@ -104,8 +105,10 @@ def parse_yaml(text: str) -> Document:
     Raises:
         SourceError: The text is not YAML, or holds a second document.
     """
+    # The stub leaves the loader's methods untyped.
+    loader = cast("_EventSource", yaml.CSafeLoader(_speakable(text)))
     try:
-        return _Builder(_events(text)).document()
+        return _Builder(loader.get_event).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise SourceError(
@@ -113,6 +116,8 @@ def parse_yaml(text: str) -> Document:
             hint="Check the indentation and the quotes here and on the line before.",
             line=None if mark is None else mark.line + 1,
         ) from None
+    finally:
+        loader.dispose()
 
 
 def plain_value(scalar: str) -> JsonValue:
@@ -137,18 +142,26 @@ def lines_of(text: str, paths: Sequence[FieldPath]) -> list[int]:
     return [1 if root is None else _line(root, path) for path in paths]
 
 
+class _EventSource(Protocol):
+    def get_event(self) -> Event: ...
+    def dispose(self) -> None: ...
+
+
 class _Builder:
     """Builds plain values from parser events, noting where it is in case something is wrong."""
 
-    def __init__(self, events: Iterator[Event]) -> None:
-        self._events = events
+    def __init__(self, next_event: Callable[[], Event]) -> None:
+        self._next = next_event
         self._path: list[str | int] = []
         self._flaws: list[Flaw] = []
 
     def document(self) -> Document:
-        first = next(self._events, None)
-        value = None if first is None else self._value(first)
-        if (second := next(self._events, None)) is not None:
+        self._next()  # the stream's start
+        if isinstance(self._next(), StreamEndEvent):
+            return Document(None, ())
+        value = self._value(self._next())
+        self._next()  # the document's end
+        if isinstance(second := self._next(), DocumentStartEvent):
             raise SourceError(
                 "A second YAML document begins here.",
                 hint="Keep one document a file.",
@@ -176,7 +189,7 @@ class _Builder:
     def _sequence(self) -> JsonValue:
         items: list[JsonValue] = []
         self._path.append(0)
-        while not isinstance(event := next(self._events), SequenceEndEvent):
+        while not isinstance(event := self._next(), SequenceEndEvent):
             self._path[-1] = len(items)
             items.append(self._value(event))
         self._path.pop()
@@ -185,10 +198,10 @@ class _Builder:
     def _mapping(self) -> JsonValue:
         items: dict[str, JsonValue] = {}
         self._path.append("")
-        while not isinstance(event := next(self._events), MappingEndEvent):
+        while not isinstance(event := self._next(), MappingEndEvent):
             key = self._key(event)
             self._path[-1] = key
-            value = self._value(next(self._events))
+            value = self._value(self._next())
             if key in items:
                 self._flaw(event, f"{key!r} is given twice.", "Keep one of the two.")
             elif key:
@@ -210,7 +223,7 @@ class _Builder:
         """Pass over the rest of a collection whose beginning was refused."""
         depth = 1
         while depth:
-            event = next(self._events)
+            event = self._next()
             if isinstance(event, CollectionStartEvent):
                 depth += 1
             elif isinstance(event, SequenceEndEvent | MappingEndEvent):
@@ -219,17 +232,6 @@ class _Builder:
     def _flaw(self, event: Event, message: str, hint: str) -> None:
         path = tuple(part for part in self._path if part != "")
         self._flaws.append(Flaw(path, _event_line(event), message, hint))
-
-
-def _events(text: str) -> Iterator[Event]:
-    """Yield the events of values; the second document's start too, should there be one."""
-    parse = cast("Callable[..., Iterator[Event]]", yaml.parse)  # pyright: ignore[reportUnknownMemberType] -- its stub leaves the stream untyped
-    documents = 0
-    for event in parse(_speakable(text), Loader=yaml.CSafeLoader):
-        if isinstance(event, DocumentStartEvent):
-            documents += 1
-        if isinstance(event, NodeEvent | SequenceEndEvent | MappingEndEvent) or documents > 1:
-            yield event
 
 
 def _speakable(text: str) -> str:

@@ -43,7 +43,7 @@ class PromptEntry(_Written):
     id: str
     text: str
     model: str | None = None
-    variants: int | None = Field(None, ge=1, le=MAX_VARIANTS)
+    variants: int | None = Field(default=None, ge=1, le=MAX_VARIANTS)
     style: str | None = None
     inputs: dict[str, JsonValue] = Field(default_factory=dict)
     tags: list[str] = Field(default_factory=list)

@@ -50,7 +50,8 @@ def slug(text: str) -> str:
     A text too long for its slug, or without letters to make one of, ends in six digits of its
     SHA-256, because texts that begin alike are what a list of prompts is full of.
     """
-    folded = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    joined = re.sub("['\u2019]", "", text)  # it's: its, not it-s
+    folded = unicodedata.normalize("NFKD", joined).encode("ascii", "ignore").decode().lower()
     name = re.sub(r"[^a-z0-9]+", "-", folded).strip("-")
     if 0 < len(name) <= _SLUG_CHARACTERS:
         return name
@@ -59,5 +60,6 @@ def slug(text: str) -> str:
 
 
 def with_digest(name: str, text: str) -> str:
-    """Return ``name`` with six digits of the text's SHA-256, to tell it from its like."""
-    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+    """Return ``name`` ending in six digits of the text's SHA-256, to tell it from its like."""
+    ending = f"-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+    return name if name.endswith(ending) else name + ending
