@@ -126,7 +126,7 @@ class _Merging:
                     field="id",
                     prompt_id=prompt_id,
                     message=f"the id is taken by {self.label(first.name)}:{lines[first]}.",
-                    hint="Ids are unique within a kind; rename one. The first stays in use.",
+                    hint="Ids are unique within a kind; rename one of the two.",
                 )
             )
         problems = sorted(self._problems, key=lambda problem: (problem.path, problem.line or 0))
