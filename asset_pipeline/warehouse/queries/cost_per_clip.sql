@@ -1,0 +1,19 @@
+-- One row a current clip: what its own prediction cost, and what all attempts at it cost together.
+-- A clip that reuses a file paid for elsewhere has no attempts of its own and cost nothing.
+SELECT
+    clips.clip_id,
+    clips.kind,
+    clips.collection,
+    clips.prompt_id,
+    clips.variant,
+    clips.model,
+    clips.cost_usd,
+    count(predictions.intent_id) AS attempts,
+    CAST(coalesce(sum(predictions.charged_usd), 0) AS DECIMAL(18,6)) AS all_attempts_usd,
+    clips.object_uri,
+    clips.created_at
+FROM clips
+LEFT JOIN predictions USING (kind, prompt_id, variant, generation_hash)
+WHERE clips.superseded_at IS NULL
+GROUP BY ALL
+ORDER BY clips.kind, clips.collection, clips.prompt_id, clips.variant

@@ -1,0 +1,24 @@
+-- One row an attempt that ended without a clip, newest first, and whether a clip came after all.
+SELECT
+    coalesce(completed_at, submitted_at, created_at) AS failed_at,
+    kind,
+    collection,
+    prompt_id,
+    variant,
+    attempt,
+    model,
+    state,
+    error_class,
+    error,
+    charged_usd,
+    EXISTS (
+        SELECT 1
+        FROM clips
+        WHERE clips.generation_hash = predictions.generation_hash
+    ) AS made_up_for,
+    run_id,
+    prediction_id,
+    intent_id
+FROM predictions
+WHERE state IN ('failed', 'refused')
+ORDER BY failed_at DESC, intent_id

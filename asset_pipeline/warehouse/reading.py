@@ -1,0 +1,76 @@
+"""Querying the published file: read-only, and with no way out of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from asset_pipeline.warehouse.publish import WarehouseError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+# The order matters: the last line locks the others.
+_LOCKDOWN = """
+    SET TimeZone = 'UTC';
+    SET python_enable_replacements = false;
+    SET enable_external_access = false;
+    SET lock_configuration = true;
+"""
+
+
+def query(path: Path, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Run SQL on the published file and return the names of the columns and the rows.
+
+    The SQL can read the published tables and nothing else: no other file, no network, no
+    variable of this process. Money comes as Decimal, times in UTC.
+
+    Args:
+        path: The published DuckDB file.
+        sql: One or more statements; the last one's result is returned.
+
+    Raises:
+        WarehouseError: There is no such file, another process has it open for writing, or the
+            SQL is wrong.
+    """
+    import duckdb  # noqa: PLC0415 -- heavy, and only this command needs it
+
+    with _opened(path) as connection:
+        try:
+            # No statement at all, only spaces or a comment, returns None, whatever the stubs say.
+            result = cast("DuckDBPyConnection | None", connection.execute(sql))
+            if result is None:
+                return [], []
+            return [column[0] for column in result.description or ()], result.fetchall()
+        except duckdb.Error as error:
+            raise WarehouseError(
+                f"The query failed: {error}",
+                hint="`SHOW TABLES` lists what there is, `DESCRIBE <table>` its columns.",
+            ) from error
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Generator[DuckDBPyConnection]:
+    import duckdb  # noqa: PLC0415 -- as above
+
+    if not path.is_file():
+        raise WarehouseError(
+            f"There is no published warehouse at {path}.",
+            hint="Run `asset-pipeline generate`, which publishes it.",
+        )
+    try:
+        connection = duckdb.connect(path, read_only=True)
+    except duckdb.Error as error:
+        busy = "Conflicting lock" in str(error)
+        raise WarehouseError(
+            f"The warehouse {path} is {'open for writing elsewhere' if busy else 'unreadable'}: "
+            f"{error}",
+            hint="Close the other program, or open the file there as read-only."
+            if busy
+            else "Publish it again; it is built anew from the ledger.",
+        ) from error
+    with connection:
+        connection.execute(_LOCKDOWN)
+        yield connection

@@ -1,0 +1,97 @@
+-- The published tables. Their names and columns are a promise to everyone who queries them.
+-- Money is US dollars in DECIMAL(18,6), times are UTC.
+
+-- One row an attempt at one variant of one prompt, paid for or not.
+CREATE TABLE predictions (
+    intent_id        VARCHAR       NOT NULL,
+    run_id           VARCHAR       NOT NULL,
+    kind             VARCHAR       NOT NULL, -- image, audio
+    prompt_id        VARCHAR       NOT NULL,
+    variant          INTEGER       NOT NULL,
+    attempt          INTEGER       NOT NULL,
+    model            VARCHAR       NOT NULL,
+    version          VARCHAR,                -- NULL for official models, which have none
+    generation_hash  VARCHAR       NOT NULL,
+    prediction_id    VARCHAR,                -- NULL when the provider never accepted it
+    state            VARCHAR       NOT NULL, -- reserved ... delivered, failed, refused
+    error_class      VARCHAR,
+    error            VARCHAR,
+    reserved_usd     DECIMAL(18,6) NOT NULL,
+    charged_usd      DECIMAL(18,6) NOT NULL,
+    price_source     VARCHAR       NOT NULL,
+    billed           VARCHAR,                -- billed, free, unknown; NULL while it runs
+    predict_seconds  DOUBLE,
+    created_at       TIMESTAMPTZ   NOT NULL,
+    submitted_at     TIMESTAMPTZ,
+    completed_at     TIMESTAMPTZ,
+    delivered_at     TIMESTAMPTZ,
+    collection       VARCHAR       NOT NULL  -- as it was when paid, should the prompt move later
+);
+
+-- One row a movement of money in one budget. A payment moves every budget that it falls under.
+CREATE TABLE ledger_entries (
+    entry_id    BIGINT        NOT NULL,
+    intent_id   VARCHAR,                     -- NULL when a cap was set rather than a clip paid
+    budget      VARCHAR       NOT NULL,
+    type        VARCHAR       NOT NULL,      -- reserve, charge, release, adjust
+    amount_usd  DECIMAL(18,6) NOT NULL,
+    created_at  TIMESTAMPTZ   NOT NULL
+);
+
+-- One row a verified, stored file in its place: this variant of this prompt.
+CREATE TABLE clips (
+    clip_id           VARCHAR       NOT NULL,
+    kind              VARCHAR       NOT NULL,
+    prompt_id         VARCHAR       NOT NULL,
+    variant           INTEGER       NOT NULL,
+    model             VARCHAR       NOT NULL,
+    generation_hash   VARCHAR       NOT NULL,
+    prediction_id     VARCHAR       NOT NULL,
+    run_id            VARCHAR       NOT NULL,
+    object_uri        VARCHAR       NOT NULL,
+    sha256            VARCHAR       NOT NULL,
+    bytes             BIGINT        NOT NULL,
+    mime              VARCHAR       NOT NULL,
+    width             INTEGER,               -- NULL for audio
+    height            INTEGER,               -- NULL for audio
+    duration_seconds  DOUBLE,                -- NULL for images
+    cost_usd          DECIMAL(18,6) NOT NULL, -- 0 when it reuses a clip that was paid before
+    created_at        TIMESTAMPTZ   NOT NULL,
+    collection        VARCHAR       NOT NULL,
+    superseded_at     TIMESTAMPTZ            -- NULL for the current clip of its variant
+);
+
+-- One row a parent of a stored file: what the file was made from.
+CREATE TABLE lineage (
+    child_uri      VARCHAR     NOT NULL,
+    child_sha256   VARCHAR     NOT NULL,
+    parent_type    VARCHAR     NOT NULL,     -- prompt, reference, clip, model
+    parent_id      VARCHAR     NOT NULL,
+    parent_sha256  VARCHAR,
+    relation       VARCHAR     NOT NULL,
+    run_id         VARCHAR     NOT NULL,
+    created_at     TIMESTAMPTZ NOT NULL
+);
+
+-- One row a budget and period, as it stood when this file was published.
+CREATE TABLE budgets (
+    budget        VARCHAR       NOT NULL,
+    period        VARCHAR       NOT NULL,    -- all, day, month, run
+    period_start  DATE,                      -- NULL where the period has no date
+    cap_usd       DECIMAL(18,6) NOT NULL,
+    charged_usd   DECIMAL(18,6) NOT NULL,
+    reserved_usd  DECIMAL(18,6) NOT NULL,
+    headroom_usd  DECIMAL(18,6) NOT NULL     -- what may still be reserved; never negative
+);
+
+-- One row a usable prompt in the prompt files, as they were when this file was published.
+CREATE TABLE prompts (
+    kind         VARCHAR   NOT NULL,
+    prompt_id    VARCHAR   NOT NULL,
+    collection   VARCHAR   NOT NULL,
+    text         VARCHAR   NOT NULL,
+    model        VARCHAR   NOT NULL,
+    variants     INTEGER   NOT NULL,
+    tags         VARCHAR[] NOT NULL,
+    prompt_hash  VARCHAR   NOT NULL
+);

@@ -1,0 +1,124 @@
+"""Which rows of the ledger and of the prompt library each published table holds.
+
+Columns are named as in ``schema.sql``, which alone says what type they have. Columns of money are
+selected as the ledger's integer micro-dollars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Connection, Executable, case, select
+
+from asset_pipeline.ledger.schema import budgets, clips, entries, intents, lineage
+from asset_pipeline.prompts.spec import Prompt
+
+CHUNK_ROWS = 5_000
+"""Rows in memory at once while they move."""
+
+Columns = Mapping[str, list[Any]]
+
+_HEADROOM = budgets.c.cap_microusd - budgets.c.charged_microusd - budgets.c.reserved_microusd
+
+LEDGER_TABLES: Mapping[str, Executable] = {
+    "predictions": select(
+        intents.c.intent_id,
+        intents.c.run_id,
+        intents.c.kind,
+        intents.c.prompt_id,
+        intents.c.variant,
+        intents.c.attempt,
+        intents.c.model,
+        intents.c.version,
+        intents.c.generation_hash,
+        intents.c.prediction_id,
+        intents.c.state,
+        intents.c.error_class,
+        intents.c.error,
+        intents.c.reserved_microusd.label("reserved_usd"),
+        intents.c.charged_microusd.label("charged_usd"),
+        intents.c.price_source,
+        intents.c.billed,
+        intents.c.predict_seconds,
+        intents.c.created_at,
+        intents.c.submitted_at,
+        intents.c.completed_at,
+        intents.c.delivered_at,
+        intents.c.collection,
+    ),
+    "ledger_entries": select(
+        entries.c.entry_id,
+        entries.c.intent_id,
+        entries.c.budget,
+        entries.c.type,
+        entries.c.amount_microusd.label("amount_usd"),
+        entries.c.created_at,
+    ),
+    "clips": select(
+        clips.c.clip_id,
+        clips.c.kind,
+        clips.c.prompt_id,
+        clips.c.variant,
+        clips.c.model,
+        clips.c.generation_hash,
+        clips.c.prediction_id,
+        clips.c.run_id,
+        clips.c.object_uri,
+        clips.c.sha256,
+        clips.c.bytes,
+        clips.c.mime,
+        clips.c.width,
+        clips.c.height,
+        clips.c.duration_seconds,
+        clips.c.cost_microusd.label("cost_usd"),
+        clips.c.created_at,
+        clips.c.collection,
+        clips.c.superseded_at,
+    ),
+    "lineage": select(
+        lineage.c.child_uri,
+        lineage.c.child_sha256,
+        lineage.c.parent_type,
+        lineage.c.parent_id,
+        lineage.c.parent_sha256,
+        lineage.c.relation,
+        lineage.c.run_id,
+        lineage.c.created_at,
+    ),
+    "budgets": select(
+        budgets.c.budget,
+        budgets.c.period,
+        budgets.c.period_start,
+        budgets.c.cap_microusd.label("cap_usd"),
+        budgets.c.charged_microusd.label("charged_usd"),
+        budgets.c.reserved_microusd.label("reserved_usd"),
+        case((_HEADROOM > 0, _HEADROOM), else_=0).label("headroom_usd"),
+    ),
+}
+
+
+def ledger_chunks(connection: Connection, query: Executable) -> Iterator[Columns]:
+    """Yield a query's rows as columns, :data:`CHUNK_ROWS` at a time."""
+    streaming = connection.execution_options(yield_per=CHUNK_ROWS)
+    with streaming.execute(query) as result:
+        names = list(result.keys())
+        for rows in result.partitions():
+            yield dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+
+
+def prompt_chunks(prompts: Iterable[Prompt]) -> Iterator[Columns]:
+    """Yield prompts as the columns of the ``prompts`` table."""
+    remaining = iter(prompts)
+    while chunk := list(islice(remaining, CHUNK_ROWS)):
+        yield {
+            "kind": [prompt.kind.value for prompt in chunk],
+            "prompt_id": [prompt.prompt_id for prompt in chunk],
+            "collection": [prompt.collection for prompt in chunk],
+            "text": [prompt.text for prompt in chunk],
+            "model": [prompt.model for prompt in chunk],
+            "variants": [prompt.variants for prompt in chunk],
+            "tags": [list(prompt.tags) for prompt in chunk],
+            "prompt_hash": [prompt.prompt_hash for prompt in chunk],
+        }
