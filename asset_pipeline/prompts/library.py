@@ -58,31 +58,34 @@ def load_library(prompts_dir: Path, catalog: Catalog, *, on: date | None = None)
     """
     resolver = Resolver(prompts_dir, catalog, on=on or datetime.now(UTC).date())
     merging = _Merging(prompts_dir)
+    names = _yaml_files(prompts_dir)
     for kind, folder in FOLDERS.items():
-        for path in _collection_files(prompts_dir, folder):
-            name = path.relative_to(prompts_dir).as_posix()
-            label = merging.label(name)
-            contents = read_collection(path, kind, name=name, label=label, resolver=resolver)
+        for name in names.pop(folder, ()):
+            contents = read_collection(
+                prompts_dir / name, kind, name=name, label=merging.label(name), resolver=resolver
+            )
             merging.add(name, kind, contents)
+    for misplaced in names.values():
+        merging.add_misplaced(misplaced)
     return merging.library()
 
 
-def _collection_files(prompts_dir: Path, folder: str) -> list[Path]:
-    """Return the collection files of a kind, in order; hidden files and folders are passed over."""
-    try:
-        if folder not in {path.name for path in prompts_dir.iterdir()}:
-            return []
-    except OSError as error:
-        _refuse(error)
-    found: list[Path] = []
-    for parent, subfolders, files in os.walk(prompts_dir / folder, onerror=_refuse):
+def _yaml_files(prompts_dir: Path) -> dict[str, list[str]]:
+    """Return all collection files by the top folder they are in, sorted; hidden ones are not.
+
+    They are named relative to the prompts folder; those at its very top are under ``.``.
+    """
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for parent, subfolders, files in os.walk(prompts_dir, onerror=_refuse):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        found.extend(
-            Path(parent, name)
+        inside = Path(parent).relative_to(prompts_dir)
+        top = inside.parts[0] if inside.parts else "."
+        found[top].extend(
+            (inside / name).as_posix()
             for name in files
             if Path(name).suffix.lower() in _SUFFIXES and not name.startswith(".")
         )
-    return sorted(found)
+    return {top: sorted(names) for top, names in found.items()}
 
 
 def _refuse(error: OSError) -> NoReturn:
@@ -115,6 +118,13 @@ class _Merging:
                 self._duplicates.append((prompt_id, first, place))
             elif index in contents.prompts:
                 self._prompts[kind, prompt_id] = contents.prompts[index]
+
+    def add_misplaced(self, names: list[str]) -> None:
+        """Report files that would be passed over in silence, in ``image/`` for instance."""
+        hint = f"Move it into {' or '.join(f'{folder}/' for folder in FOLDERS.values())}."
+        for name in names:
+            message = "The file is in no folder of a kind, so it is not read."
+            self._problems.append(Problem(self.label(name), None, None, None, message, hint))
 
     def library(self) -> Library:
         lines = self._lines_of_duplicates()

@@ -291,6 +291,19 @@ def test_a_price_must_be_known_on_the_day(tmp_path: Path) -> None:
     assert "no price on 2026-01-01" in problem.message
 
 
+def test_a_misplaced_file_is_reported(load: Load, tmp_path: Path) -> None:
+    """A collection beside the folders of the kinds, or in a misspelt one, is spoken of."""
+    load(images__a=HEAD + GOOD, image__b=HEAD + GOOD)
+    (tmp_path / "prompts" / "c.yaml").write_text(HEAD + GOOD)
+    library = load()
+    assert list(library.prompts) == [(Kind.IMAGE, "good")]
+    assert [str(problem) for problem in library.problems] == [
+        f"prompts/{name}: The file is in no folder of a kind, so it is not read. "
+        "Move it into images/ or audio/."
+        for name in ("c.yaml", "image/b.yaml")
+    ]
+
+
 def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     """Where there is no prompts folder, or a file in its place, the setting is named."""
     (tmp_path / "file").touch()
