@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from asset_pipeline.generation.billing import charge_for
@@ -72,13 +73,15 @@ class PaidCall:
     Args:
         with_: The collaborators.
         payer: The run and worker that pay.
-        force: Pay again for clips that are stored.
+        pay_again_before: Pay again for clips that were stored before this time.
     """
 
-    def __init__(self, with_: Collaborators, payer: Payer, *, force: bool = False) -> None:
+    def __init__(
+        self, with_: Collaborators, payer: Payer, *, pay_again_before: datetime | None = None
+    ) -> None:
         self._with = with_
         self._payer = payer
-        self._force = force
+        self._pay_again_before = pay_again_before
         self._reconciler = Reconciler(with_)
         self._driven: set[str] = set()
 
@@ -107,14 +110,17 @@ class PaidCall:
 
     async def is_begun(self, request: GenerationRequest) -> bool:
         """Tell whether a clip is stored or an intent open, so that landing it reserves nothing."""
-        found = await self._with.write(self._with.ledger.find, request.generation_hash)
-        return isinstance(found, Intent) or (found is not None and not self._force)
+        return await self._look_up(request) is not None
+
+    async def _look_up(self, request: GenerationRequest) -> Clip | Intent | None:
+        find = self._with.ledger.find
+        return await self._with.write(find, request.generation_hash, self._pay_again_before)
 
     async def _find(self, request: GenerationRequest) -> Clip | Intent:
         """Return the stored clip, or an open intent that is this task's to drive."""
         while True:
-            found = await self._with.write(self._with.ledger.find, request.generation_hash)
-            if found is None or (self._force and isinstance(found, Clip)):
+            found = await self._look_up(request)
+            if found is None:
                 found = await self._reserve(request)
             if isinstance(found, Clip):
                 return found
@@ -134,7 +140,9 @@ class PaidCall:
     async def _reserve(self, request: GenerationRequest) -> Clip | Intent:
         new = request.new_intent(self._with.clock.now().date())
         reserve = self._with.ledger.reserve
-        found = await self._with.write(reserve, new, self._payer, force=self._force)
+        found = await self._with.write(
+            reserve, new, self._payer, pay_again_before=self._pay_again_before
+        )
         self._with.checkpoint("reserved")
         return found
 

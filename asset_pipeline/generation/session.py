@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from asset_pipeline.clock import Clock
@@ -39,7 +40,7 @@ class SessionPlan:
         rate_limit_per_minute: Creates a minute; 0 means no limit of our own.
         max_images_decoded: Files decoded at once, which bounds memory.
         run_cap: A cap of this run's own.
-        force: Pay again for clips that are stored.
+        pay_again_before: Pay again for clips that were stored before this time.
     """
 
     run_id: str
@@ -49,7 +50,7 @@ class SessionPlan:
     max_images_decoded: int
     timing: Timing
     run_cap: MicroUsd | None = None
-    force: bool = False
+    pay_again_before: datetime | None = None
     checkpoint: Callable[[str], None] = _no_checkpoint
 
 
@@ -91,7 +92,7 @@ async def open_session(
         payer = Payer(plan.run_id, worker_id, plan.run_cap)
         beating = asyncio.ensure_future(_beat(collaborators, worker_id))
         try:
-            yield PaidCall(collaborators, payer, force=plan.force)
+            yield PaidCall(collaborators, payer, pay_again_before=plan.pay_again_before)
         finally:
             beating.cancel()
             await provider.aclose()

@@ -16,12 +16,18 @@ from asset_pipeline.ledger.schema import clips, lineage
 from asset_pipeline.money import MicroUsd
 
 
-def find_by_generation(connection: Connection, generation_hash: str) -> Clip | None:
-    """Return the newest clip of a generation, whichever prompt it was made for."""
+def find_by_generation(
+    connection: Connection, generation_hash: str, not_before: datetime | None = None
+) -> Clip | None:
+    """Return the newest clip of a generation, whichever prompt it was made for.
+
+    A clip counts from when its file was paid for: ``not_before`` looks at the newest only.
+    """
+    young = [] if not_before is None else [clips.c.created_at >= not_before]
     row = (
         connection.execute(
             select(clips)
-            .where(clips.c.generation_hash == generation_hash)
+            .where(clips.c.generation_hash == generation_hash, *young)
             .order_by(clips.c.superseded_at.is_not(None), clips.c.created_at.desc())
             .limit(1)
         )
@@ -88,7 +94,7 @@ def record(
         superseded_at=None,
     )
     _make_current(connection, clip, now)
-    add_lineage(connection, clip, parents, now)
+    add_lineage(connection, clip.object_uri, clip.sha256, parents, run_id=clip.run_id, now=now)
     return clip
 
 
@@ -124,23 +130,29 @@ def reuse(
     )
     _make_current(connection, used, now)
     parents = [Parent("clip", clip.clip_id, clip.sha256, "reused")]
-    add_lineage(connection, used, parents, now)
+    add_lineage(connection, used.object_uri, used.sha256, parents, run_id=run_id, now=now)
     return used
 
 
 def add_lineage(
-    connection: Connection, clip: Clip, parents: Iterable[Parent], now: datetime
+    connection: Connection,
+    child_uri: str,
+    child_sha256: str,
+    parents: Iterable[Parent],
+    *,
+    run_id: str,
+    now: datetime,
 ) -> None:
-    """Write what a clip was made from; what is written already stays as it is."""
+    """Write what a file was made from; what is written already stays as it is."""
     rows = [
         {
-            "child_uri": clip.object_uri,
-            "child_sha256": clip.sha256,
+            "child_uri": child_uri,
+            "child_sha256": child_sha256,
             "parent_type": parent.parent_type,
             "parent_id": parent.parent_id,
             "parent_sha256": parent.parent_sha256,
             "relation": parent.relation,
-            "run_id": clip.run_id,
+            "run_id": run_id,
             "created_at": now,
         }
         for parent in parents

@@ -66,10 +66,17 @@ class Ledger:
         with self._writing() as (connection, now):
             workers.end(connection, worker_id, now)
 
-    def find(self, generation_hash: str) -> Clip | Intent | None:
-        """Return the stored clip of a generation, else its open intent, else None."""
+    def find(
+        self, generation_hash: str, pay_again_before: datetime | None = None
+    ) -> Clip | Intent | None:
+        """Return the stored clip of a generation, else its open intent, else None.
+
+        Args:
+            generation_hash: The generation looked for.
+            pay_again_before: Clips stored before this time don't count.
+        """
         with self._reading() as connection:
-            clip = clips.find_by_generation(connection, generation_hash)
+            clip = clips.find_by_generation(connection, generation_hash, pay_again_before)
             return clip or intents.find_open(connection, generation_hash)
 
     def is_alive(self, worker_id: str) -> bool:
@@ -77,13 +84,15 @@ class Ledger:
         with self._reading() as connection:
             return workers.is_alive(connection, worker_id, self._clock.now())
 
-    def reserve(self, new: NewIntent, payer: Payer, *, force: bool = False) -> Clip | Intent:
+    def reserve(
+        self, new: NewIntent, payer: Payer, *, pay_again_before: datetime | None = None
+    ) -> Clip | Intent:
         """Set the worst-case price aside and write the intent, in one transaction.
 
         Args:
             new: What is about to be paid for.
             payer: Who pays.
-            force: Pay again although a clip is stored.
+            pay_again_before: Clips stored before this time don't count.
 
         Returns:
             The new intent in state reserved; or, when another process was faster, its open
@@ -93,20 +102,22 @@ class Ledger:
             BudgetExceededError: A budget has no headroom; nothing was reserved.
         """
         try:
-            return self._reserve(new, payer, force=force)
+            return self._reserve(new, payer, pay_again_before=pay_again_before)
         except IntegrityError:
             # Another process inserted the same attempt between our look and our insert, which
             # only Postgres lets happen. Its row is visible now.
-            return self._reserve(new, payer, force=force)
+            return self._reserve(new, payer, pay_again_before=pay_again_before)
 
-    def _reserve(self, new: NewIntent, payer: Payer, *, force: bool) -> Clip | Intent:
+    def _reserve(
+        self, new: NewIntent, payer: Payer, *, pay_again_before: datetime | None
+    ) -> Clip | Intent:
         with self._writing() as (connection, now):
             # The order of these three is what makes a second payment impossible without any
             # lock: whoever commits after the attempt was read collides with it at the insert.
             attempt = intents.next_attempt(connection, new.generation_hash)
             found = intents.find_open(connection, new.generation_hash)
-            if found is None and not force:
-                found = clips.find_by_generation(connection, new.generation_hash)
+            if found is None:
+                found = clips.find_by_generation(connection, new.generation_hash, pay_again_before)
             if found is not None:
                 return found
             lines = budget_lines(
@@ -243,6 +254,18 @@ class Ledger:
         """Return the current clips of all prompts."""
         with self._reading() as connection:
             return clips.all_current(connection)
+
+    def current_clips_of(self, kind: Kind, prompt_id: str) -> list[Clip]:
+        """Return a prompt's current clips, by variant."""
+        with self._reading() as connection:
+            return clips.current(connection, kind, prompt_id)
+
+    def add_lineage(
+        self, child_uri: str, child_sha256: str, parents: Iterable[Parent], *, run_id: str
+    ) -> None:
+        """Write what a file that no payment delivered was made from."""
+        with self._writing() as (connection, now):
+            clips.add_lineage(connection, child_uri, child_sha256, parents, run_id=run_id, now=now)
 
     def balances(self) -> list[BudgetBalance]:
         """Return all budgets as they stand."""

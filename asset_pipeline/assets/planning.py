@@ -1,0 +1,77 @@
+"""Which partitions a step takes up, and how a run says so that names its partitions in its config.
+
+Dagster knows one partition or one contiguous range a run. A selection such as "the seven that
+failed" is neither, and the smallest covering range would plan, and on failure mark as failed,
+partitions that nobody asked for. Such a run is a run of its first partition, carries all its keys
+in its config, and announces the others. (A run without any partition fails in Dagster 1.13 when it
+looks up the data version of a partitioned upstream.)
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+
+import dagster as dg
+from dagster import DagsterEvent, DagsterInstance
+from dagster._core.events import (
+    AssetMaterializationPlannedData,
+    DagsterEventBatchMetadata,
+    generate_event_batch_id,
+)
+
+
+def announce(context: dg.AssetExecutionContext, partitions: Collection[str]) -> None:
+    """Log what this run intends to materialize beyond its own partitions, as Dagster does itself.
+
+    A planned partition that does not land before the run ends is shown as failed.
+    """
+    batch_id = generate_event_batch_id()
+    for index, partition in enumerate(sorted(partitions)):
+        context.instance.report_dagster_event(
+            DagsterEvent.build_asset_materialization_planned_event(
+                context.job_name,
+                str(context.op_execution_context.op_handle),
+                AssetMaterializationPlannedData(context.asset_key, partition=partition),
+            ),
+            context.run_id,
+            logging.DEBUG,
+            batch_metadata=DagsterEventBatchMetadata(batch_id, index == len(partitions) - 1),
+        )
+
+
+def unfinished(context: dg.AssetExecutionContext, partitions: Iterable[str]) -> list[str]:
+    """Return the partitions that this run has not materialized yet: a retry takes up only those."""
+    if context.retry_number == 0:
+        return list(partitions)
+    landed = {
+        record.partition_key
+        for record in _records(context.instance, context.run_id)
+        if record.asset_key == context.asset_key
+    }
+    return [partition for partition in partitions if partition not in landed]
+
+
+def family_started(context: dg.AssetExecutionContext) -> datetime:
+    """Return when the first run of this run's retries was created.
+
+    What was paid since then was paid on this request's behalf, so `force` does not pay it again.
+    """
+    root = context.run.root_run_id or context.run_id
+    record = context.instance.get_run_record_by_id(root)
+    created = context.instance.get_run_record_by_id(context.run_id) if record is None else record
+    if created is None:
+        return datetime.now(UTC)
+    return created.create_timestamp.astimezone(UTC)
+
+
+def _records(instance: DagsterInstance, run_id: str) -> Iterable[dg.EventLogRecord]:
+    cursor: str | None = None
+    more = True
+    while more:
+        page = instance.get_records_for_run(
+            run_id, cursor=cursor, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION, limit=1000
+        )
+        yield from page.records
+        cursor, more = page.cursor, page.has_more

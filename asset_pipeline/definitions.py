@@ -1,0 +1,59 @@
+"""Everything put together, and nothing else. Loading it opens no file and no connection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from asset_pipeline.assets.clips import build_clip_asset
+from asset_pipeline.assets.prompts import build_prompt_asset
+from asset_pipeline.assets.renditions import image_rendition
+from asset_pipeline.assets.warehouse import warehouse
+from asset_pipeline.automation.checks import build_stored_file_check
+from asset_pipeline.automation.jobs import CLIP_JOBS, PUBLISH_JOB
+from asset_pipeline.automation.sensors import FOLLOW_UP_SENSOR, prompt_files_sensor
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.resources.generation import GenerationResource
+from asset_pipeline.resources.ledger import LedgerResource
+from asset_pipeline.resources.library import PromptLibraryResource
+from asset_pipeline.resources.replicate import ReplicateResource
+from asset_pipeline.resources.store import StoreResource
+
+
+def default_resources() -> dict[str, dg.ConfigurableResource[object]]:
+    """Return fresh resources, all of them configured by the environment."""
+    replicate, ledger, store = ReplicateResource(), LedgerResource(), StoreResource()
+    return {
+        "replicate": replicate,
+        "ledger": ledger,
+        "store": store,
+        "prompt_library": PromptLibraryResource(),
+        "generation": GenerationResource(replicate=replicate, ledger=ledger, store=store),
+    }
+
+
+def build_defs(resources: Mapping[str, object] | None = None) -> dg.Definitions:
+    """Return fresh definitions.
+
+    Args:
+        resources: Replace some of the default resources, by name: the seam for tests and for
+            commands that watch a run.
+    """
+    return dg.Definitions(
+        assets=[
+            *(build_prompt_asset(kind) for kind in Kind),
+            *(build_clip_asset(kind) for kind in Kind),
+            image_rendition,
+            warehouse,
+        ],
+        asset_checks=[build_stored_file_check(kind) for kind in Kind],
+        jobs=[*CLIP_JOBS.values(), PUBLISH_JOB],
+        sensors=[prompt_files_sensor, FOLLOW_UP_SENSOR],
+        resources={**default_resources(), **(resources or {})},
+        # A run is one step that does its own concurrency; a process more would only cost start-up.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

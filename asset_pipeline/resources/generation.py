@@ -1,0 +1,93 @@
+"""The right to pay, as a Dagster resource: everything a batch step needs, opened together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import dagster as dg
+from pydantic import Field, PrivateAttr
+
+from asset_pipeline.clock import SystemClock
+from asset_pipeline.generation.batch import Batch, BatchProgress
+from asset_pipeline.generation.session import SessionPlan, open_session
+from asset_pipeline.generation.timing import Timing
+from asset_pipeline.money import MicroUsd
+from asset_pipeline.resources.ledger import LedgerResource
+from asset_pipeline.resources.library import Prompts
+from asset_pipeline.resources.replicate import ReplicateResource
+from asset_pipeline.resources.store import StoreResource
+from asset_pipeline.settings import load_settings
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """What one run asks for beyond the settings."""
+
+    run_id: str
+    run_cap: MicroUsd | None = None
+    max_in_flight: int | None = None
+    pay_again_before: datetime | None = None
+
+
+class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
+    """Opens batches on the provider, the ledger and the store."""
+
+    replicate: ReplicateResource
+    ledger: LedgerResource
+    store: StoreResource
+    settle_seconds: float = Field(
+        default=Timing().settle,
+        ge=0,
+        description="After a lost reply, how long before an absence from the provider's listing "
+        "counts as proof.",
+    )
+    _watchers: list[Callable[[BatchProgress], None]] = PrivateAttr(
+        default_factory=list[Callable[[BatchProgress], None]]
+    )
+
+    def watched_by(self, watcher: Callable[[BatchProgress], None]) -> GenerationResource:
+        """Return the same resource with somebody to tell about progress."""
+        watched = self.model_copy()
+        watched._watchers = [*self._watchers, watcher]  # noqa: SLF001 -- a copy of ourselves
+        return watched
+
+    @contextlib.asynccontextmanager
+    async def open_batch(self, limits: RunLimits, prompts: Prompts) -> AsyncGenerator[Batch]:
+        """Yield a batch that may pay on behalf of one run.
+
+        Raises:
+            AssetPipelineError: Provider, ledger or store can't be opened.
+        """
+        settings = load_settings()
+        plan = SessionPlan(
+            run_id=limits.run_id,
+            previews=settings.data_dir / "previews",
+            scratch=settings.scratch_dir,
+            rate_limit_per_minute=settings.rate_limit_per_minute,
+            max_images_decoded=settings.max_images_decoded,
+            timing=Timing(settle=self.settle_seconds),
+            run_cap=limits.run_cap,
+            pay_again_before=limits.pay_again_before,
+        )
+        with self.ledger.open() as ledger:
+            async with open_session(
+                plan,
+                ledger=ledger,
+                provider=self.replicate.open_provider(),
+                store=self.store.open(),
+                clock=SystemClock(),
+            ) as paid_call:
+                yield Batch(
+                    paid_call,
+                    prompts.catalog,
+                    prompts.folder,
+                    max_in_flight=limits.max_in_flight or settings.max_in_flight,
+                    report=self._tell,
+                )
+
+    def _tell(self, progress: BatchProgress) -> None:
+        for watcher in self._watchers:
+            watcher(progress)
