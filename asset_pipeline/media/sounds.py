@@ -44,6 +44,17 @@ class Sound(Protocol):
         ...
 
 
+class _ForwardOnly(soundfile.SoundFile):
+    """A sound file read from start to end.
+
+    After each block soundfile seeks to where it is. An MP3 frame borrows bits from those before
+    it, which libmpg123 drops when it seeks: it decodes the next frame wrong and says so on stderr.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
 @contextlib.contextmanager
 def open_sound(path: Path) -> Generator[Sound]:
     """Open a sound file.
@@ -54,7 +65,7 @@ def open_sound(path: Path) -> Generator[Sound]:
         BadMediaError: The file cannot be decoded, or is longer than :data:`MAX_SECONDS`.
     """
     try:
-        with soundfile.SoundFile(path) as opened:
+        with _ForwardOnly(path) as opened:
             sound = cast("Sound", opened)
             _refuse_long(path, sound.frames / sound.samplerate)
             yield sound
