@@ -16,6 +16,8 @@ from asset_pipeline.sandbox.account import AccountRoutes
 from asset_pipeline.sandbox.backstage import BackstageRoutes
 from asset_pipeline.sandbox.core import Core
 from asset_pipeline.sandbox.delivery import DeliveryRoutes
+from asset_pipeline.sandbox.faults.book import FaultBook
+from asset_pipeline.sandbox.faults.plan import load_plan
 from asset_pipeline.sandbox.gate import Gate
 from asset_pipeline.sandbox.options import SandboxOptions
 from asset_pipeline.sandbox.predictions import PredictionRoutes
@@ -30,15 +32,21 @@ def create_app(state_dir: Path, options: SandboxOptions) -> Starlette:
     """Return the ASGI application on a state folder.
 
     Its :class:`Core` is at ``app.state.core``.
+
+    Raises:
+        ConfigurationError: The fault plan or the catalog cannot be used.
     """
     state = State(state_dir)
     shelf = Shelf(options.config_dir)
-    core = Core(options, state, shelf, Studio(state, shelf), RateLimit(state, options))
+    faults = FaultBook(state)
+    if options.faults_file is not None:
+        faults.add(load_plan(options.faults_file).faults, instead=True)
+    core = Core(options, state, shelf, Studio(state, shelf), RateLimit(state, options), faults)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         yield
-        core.studio.close()
+        await core.studio.close()
         core.state.close()
 
     rooms = (

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from typing import cast
 
+from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from asset_pipeline.sandbox.core import Core
+from asset_pipeline.sandbox.faults.plan import FaultPlan, explain
 from asset_pipeline.sandbox.lifecycle import from_row
 from asset_pipeline.sandbox.problems import InvalidField, ProblemError, invalid
 from asset_pipeline.sandbox.replies import billed, timestamp
@@ -28,6 +30,9 @@ class BackstageRoutes:
             Route("/sandbox/charges", self.charges, methods=["GET"]),
             Route("/sandbox/requests", self.requests, methods=["GET"]),
             Route("/sandbox/clock", self.advance, methods=["POST"]),
+            Route("/sandbox/faults", self.faults, methods=["GET"]),
+            Route("/sandbox/faults", self.add_faults, methods=["POST"]),
+            Route("/sandbox/faults", self.clear_faults, methods=["DELETE"]),
         ]
 
     async def health(self, request: Request) -> Response:
@@ -70,3 +75,24 @@ class BackstageRoutes:
             raise ProblemError(invalid([issue])) from None
         offset = self._core.state.advance(seconds)
         return JSONResponse({"offset_seconds": offset, "now": timestamp(self._core.state.now_us())})
+
+    async def faults(self, request: Request) -> Response:
+        """Return the fault rules, how often each has matched and how often struck."""
+        del request
+        return JSONResponse({"faults": self._core.faults.report()})
+
+    async def add_faults(self, request: Request) -> Response:
+        """Append rules: ``{"faults": [...]}`` as in a fault plan."""
+        try:
+            plan = FaultPlan.model_validate_json(await request.body())
+        except ValidationError as error:
+            issue = InvalidField("fault_plan", "faults", explain(error))
+            raise ProblemError(invalid([issue])) from None
+        self._core.faults.add(plan.faults)
+        return JSONResponse({"faults": self._core.faults.report()}, 201)
+
+    async def clear_faults(self, request: Request) -> Response:
+        """Remove all rules."""
+        del request
+        self._core.faults.clear()
+        return Response(status_code=204)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
+from asset_pipeline.sandbox.faults.book import FaultBook
 from asset_pipeline.sandbox.options import SandboxOptions
 from asset_pipeline.sandbox.ratelimit import RateLimit
 from asset_pipeline.sandbox.shelf import Shelf
@@ -16,13 +19,20 @@ from asset_pipeline.sandbox.studio import Studio
 
 @dataclass(slots=True)
 class Core:
-    """The parts of one server, and when it was last asked for something."""
+    """The parts of one server.
+
+    Args:
+        drop: Closes the connection that a request came on; the server provides it.
+        last_request: When the server was last asked for something, on the monotonic clock.
+    """
 
     options: SandboxOptions
     state: State
     shelf: Shelf
     studio: Studio
     limit: RateLimit
+    faults: FaultBook
+    drop: Callable[[Scope], None] | None = None
     last_request: float = field(default_factory=time.monotonic)
 
 

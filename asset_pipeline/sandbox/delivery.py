@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from asset_pipeline.sandbox.core import Core
+from asset_pipeline.sandbox.faults.book import Event
+from asset_pipeline.sandbox.faults.plan import Route as FaultRoute
+from asset_pipeline.sandbox.faults.spoil import spoiled
+from asset_pipeline.sandbox.faults.strike import strike_before
 from asset_pipeline.sandbox.lifecycle import find
 from asset_pipeline.sandbox.outputs import MIME_TYPES
 from asset_pipeline.sandbox.problems import ProblemError, not_found
@@ -34,5 +38,15 @@ class DeliveryRoutes:
             or prediction.removed(now)
         ):
             raise ProblemError(not_found())
+        event = Event(FaultRoute.FILE, prediction.model, prediction.prompt, prediction.id)
+        rule = self._core.faults.fire(event)
+        await strike_before(rule)
         path = await self._core.studio.file(prediction, name)
-        return FileResponse(path, media_type=MIME_TYPES[path.suffix[1:]])
+        # One that strikes this reply alone goes before one that the prediction has for good.
+        for spoiling in (rule, prediction.fault):
+            if spoiling is not None:
+                spoilt = await spoiled(path, spoiling.fault, spoiling.params)
+                if spoilt is not None:
+                    return spoilt
+        # Read here and now: for a few hundred kilobytes a thread costs more than the disk.
+        return Response(path.read_bytes(), media_type=MIME_TYPES[path.suffix[1:]])

@@ -9,6 +9,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asset_pipeline.sandbox.core import Core
+from asset_pipeline.sandbox.faults.strike import DroppedConnectionError, refusal_in_outage
 from asset_pipeline.sandbox.problems import (
     ProblemResponse,
     insufficient_credit,
@@ -60,8 +61,18 @@ class Gate:
         if path.startswith("/sandbox/"):
             await self._app(scope, receive, send)
             return
+        try:
+            await self._answer(scope, receive, send, path)
+        except DroppedConnectionError:
+            await self._drop(scope, receive)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         route = template(path)
         counted = f"{scope['method']} {route}"
+        if (outage := self._core.faults.outage()) is not None:
+            self._core.limit.count(counted)
+            await refusal_in_outage(outage)(scope, receive, send)
+            return
         if not path.startswith("/v1/"):
             self._core.limit.count(counted)
             await self._app(scope, receive, send)
@@ -72,6 +83,13 @@ class Gate:
         refusal = self._refusal(Headers(scope=scope), allowance, creating=creating)
         answer = self._app if refusal is None else refusal
         await answer(scope, receive, _with_headers(send, allowance))
+
+    async def _drop(self, scope: Scope, receive: Receive) -> None:
+        if self._core.drop is None:
+            raise RuntimeError("This server cannot drop connections: run it by `serve`.")
+        self._core.drop(scope)
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
     def _refusal(
         self, headers: Headers, allowance: Allowance, *, creating: bool

@@ -12,28 +12,20 @@ import json
 import random
 import secrets
 import sqlite3
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 from pydantic import JsonValue
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.spec import Model
+from asset_pipeline.sandbox.faults.plan import FaultName, FaultRule
 from asset_pipeline.sandbox.options import SandboxOptions
 from asset_pipeline.sandbox.outputs import planned_output
 from asset_pipeline.sandbox.state import MICROSECONDS, State
 
 RETENTION_US = 3600 * MICROSECONDS
 TERMINAL = frozenset({"succeeded", "failed", "canceled", "aborted"})
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedFault:
-    """What is to go wrong with a prediction after it was accepted; see ``faults``."""
-
-    name: str
-    params: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +56,7 @@ class Prediction:
     deadline_us: int | None
     outcome: str
     error: str | None
-    fault: PlannedFault | None
+    fault: FaultRule | None
     audio_seconds: float | None
 
     def status(self, now_us: int) -> str:
@@ -99,7 +91,7 @@ class Order:
     inputs: dict[str, JsonValue]
     cancel_after: float | None = None
     deployment: str | None = None
-    fault: PlannedFault | None = None
+    fault: FaultRule | None = None
 
 
 def accept(state: State, options: SandboxOptions, order: Order) -> Prediction:
@@ -133,9 +125,7 @@ def accept(state: State, options: SandboxOptions, order: Order) -> Prediction:
             deadline,
             outcome,
             error,
-            None
-            if order.fault is None
-            else json.dumps([order.fault.name, dict(order.fault.params)]),
+            None if order.fault is None else order.fault.model_dump_json(exclude_defaults=True),
         ),
     ).fetchone()
     return from_row(row)
@@ -168,7 +158,7 @@ def from_row(row: sqlite3.Row) -> Prediction:
     values["kind"] = Kind(values["kind"])
     values["input"] = json.loads(values["input"])
     values["output"] = json.loads(values["output"])
-    values["fault"] = None if fault is None else PlannedFault(*json.loads(fault))
+    values["fault"] = None if fault is None else FaultRule.model_validate_json(fault)
     return Prediction(**values)
 
 
@@ -184,16 +174,19 @@ def _times(options: SandboxOptions, order: Order, created: int) -> tuple[int, in
     else:
         text = str(order.inputs.get(order.model.prompt_input, ""))
         running = (0.4 + len(text) / 1000) * (0.85 + 0.3 * roll)
-    if order.fault is not None and order.fault.name == "slow":
-        running += float(cast("float", order.fault.params.get("seconds", 5)))
+    if order.fault is not None and order.fault.fault is FaultName.SLOW:
+        running += order.fault.params.seconds
     starts = created + round(options.start_seconds * MICROSECONDS)
     return starts, starts + round(running * MICROSECONDS)
 
 
-def _outcome(fault: PlannedFault | None) -> tuple[str, str | None]:
-    if fault is not None and fault.name in ("failed", "canceled", "aborted"):
-        error = fault.params.get("error")
-        return fault.name, None if error is None else str(error)
+def _outcome(rule: FaultRule | None) -> tuple[str, str | None]:
+    if rule is None:
+        return "succeeded", None
+    if rule.fault is FaultName.FAILED:
+        return "failed", rule.params.error
+    if rule.fault in (FaultName.CANCELED, FaultName.ABORTED):
+        return str(rule.fault), None
     return "succeeded", None
 
 

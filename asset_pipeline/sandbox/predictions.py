@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from typing import cast
 from urllib.parse import quote
@@ -14,6 +15,10 @@ from starlette.routing import Route
 
 from asset_pipeline.catalog.spec import Model
 from asset_pipeline.sandbox.core import Core, base_url
+from asset_pipeline.sandbox.faults.book import Event
+from asset_pipeline.sandbox.faults.plan import KEPT
+from asset_pipeline.sandbox.faults.plan import Route as FaultRoute
+from asset_pipeline.sandbox.faults.strike import strike_after, strike_before
 from asset_pipeline.sandbox.lifecycle import (
     TERMINAL,
     Order,
@@ -89,10 +94,12 @@ class PredictionRoutes:
         prediction = find(self._core.state, request.path_params["id"])
         if prediction is None:
             raise ProblemError(not_found())
+        await strike_before(self._core.faults.fire(_event(FaultRoute.GET, prediction)))
         return JSONResponse(await self._shown(request, prediction))
 
     async def list_(self, request: Request) -> Response:
         """Return a page of predictions."""
+        await strike_before(self._core.faults.fire(Event(FaultRoute.LIST)))
         page = read_page(self._core.state, request.query_params)
         now = self._core.state.now_us()
         root = base_url(request)
@@ -107,9 +114,13 @@ class PredictionRoutes:
 
     async def cancel(self, request: Request) -> Response:
         """Cancel; one that has ended is returned as it is."""
-        prediction = cancel(self._core.state, request.path_params["id"])
+        prediction = find(self._core.state, request.path_params["id"])
         if prediction is None:
             raise ProblemError(not_found())
+        rule = self._core.faults.fire(_event(FaultRoute.CANCEL, prediction))
+        await strike_before(rule)
+        prediction = cancel(self._core.state, prediction.id) or prediction
+        strike_after(rule)
         return JSONResponse(await self._shown(request, prediction))
 
     async def _create(
@@ -120,10 +131,17 @@ class PredictionRoutes:
         deployment: str | None = None,
     ) -> Response:
         inputs = check_input(model, cast("dict[str, JsonValue]", body["input"]))
-        order = Order(model, inputs, _cancel_after(request), deployment)
+        cancel_after, wait = _cancel_after(request), _preferred_wait(request)
+        prompt = str(inputs.get(model.prompt_input, ""))
+        subject = json.dumps(inputs, sort_keys=True)
+        rule = self._core.faults.fire(Event(FaultRoute.CREATE, model.name, prompt, subject))
+        kept = rule if rule is not None and rule.fault in KEPT else None
+        if kept is None:
+            await strike_before(rule)
+        order = Order(model, inputs, cancel_after, deployment, kept)
         prediction = accept(self._core.state, self._core.options, order)
         self._core.studio.warm(prediction)
-        wait = _preferred_wait(request)
+        strike_after(rule)
         if wait is None:
             return JSONResponse(await self._shown(request, prediction), 201)
         prediction = await self._held(prediction, wait)
@@ -148,6 +166,10 @@ class PredictionRoutes:
             await self._core.studio.measured(prediction)
             prediction = find(self._core.state, prediction.id) or prediction
         return shown(prediction, now, base_url(request))
+
+
+def _event(route: FaultRoute, prediction: Prediction) -> Event:
+    return Event(route, prediction.model, prediction.prompt, prediction.id)
 
 
 def _name(request: Request) -> str:

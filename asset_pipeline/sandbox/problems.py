@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 
 class ProblemResponse(JSONResponse):
@@ -30,9 +30,9 @@ class InvalidField:
 
 
 class ProblemError(Exception):
-    """Raised by a handler to answer with a problem."""
+    """Raised by a handler to answer with an error."""
 
-    def __init__(self, response: ProblemResponse) -> None:
+    def __init__(self, response: Response) -> None:
         super().__init__(response.status_code)
         self.response = response
 

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.spec import Model
 from asset_pipeline.sandbox.billing import PRICES, Usage, charge
+from asset_pipeline.sandbox.faults.plan import FaultName
 from asset_pipeline.sandbox.lifecycle import TERMINAL, Prediction
 from asset_pipeline.sandbox.state import MICROSECONDS
 
@@ -87,20 +88,23 @@ def billed(prediction: Prediction, model: Model | None, now_us: int) -> dict[str
 
 def _delivered(prediction: Prediction) -> list[str]:
     """Return the files really delivered: unsafe pictures are dropped from a list."""
-    if prediction.fault is not None and prediction.fault.name == "short_list":
-        kept = prediction.fault.params.get("keep", 0)
-        return prediction.files[: kept if isinstance(kept, int) else 0]
+    if _suffers(prediction, FaultName.SHORT_LIST) and prediction.fault is not None:
+        return prediction.files[: prediction.fault.params.keep]
     return prediction.files
 
 
 def _hidden_output(prediction: Prediction, status: str) -> bool:
-    fault = prediction.fault
+    rule = prediction.fault
     return (
         status == "succeeded"
-        and fault is not None
-        and fault.name == "expired_output"
-        and fault.params.get("what") == "data"
+        and rule is not None
+        and rule.fault is FaultName.EXPIRED_OUTPUT
+        and rule.params.what == "data"
     )
+
+
+def _suffers(prediction: Prediction, name: FaultName) -> bool:
+    return prediction.fault is not None and prediction.fault.fault is name
 
 
 def _output(prediction: Prediction, status: str, base_url: str) -> JsonValue:
@@ -109,7 +113,7 @@ def _output(prediction: Prediction, status: str, base_url: str) -> JsonValue:
     root = f"{base_url}/delivery/{prediction.id}"
     urls: list[JsonValue] = [f"{root}/{name}" for name in _delivered(prediction)]
     shape = prediction.output["shape"]
-    if prediction.fault is not None and prediction.fault.name == "wrong_output_type":
+    if _suffers(prediction, FaultName.WRONG_OUTPUT_TYPE):
         # A shape that no model of the catalog has.
         return {"unexpected": [urls, 42]}
     if shape == "list":

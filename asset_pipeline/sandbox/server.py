@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import uvicorn
+from starlette.types import Scope
 
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.sandbox.app import create_app
@@ -41,50 +42,78 @@ def serve(
         ready: Called with the base URL once connections are accepted.
 
     Raises:
-        ConfigurationError: The port is taken.
+        ConfigurationError: The port is taken, or the fault plan or the catalog cannot be used.
     """
-    listening = _listen(host, port)
-    address, port = listening.getsockname()[:2]
-    url = f"http://{f'[{address}]' if ':' in address else address}:{port}"
-    app = create_app(state_dir, options)
-    core: Core = app.state.core
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=2,
-        server_header=False,
-    )
-    server = uvicorn.Server(config)
-
-    async def run() -> None:
-        async with _watched(server, core):
-            ready(url)  # the socket listens already: who connects now is answered in a moment
-            await server.serve(sockets=[listening])
-
-    asyncio.run(run())
+    server = SandboxServer(host, port, state_dir, options)
+    ready(server.url)
+    server.run()
 
 
-@contextlib.asynccontextmanager
-async def _watched(server: uvicorn.Server, core: Core) -> AsyncGenerator[None]:
-    task = asyncio.create_task(_end_when_unneeded(server, core))
-    try:
-        yield
-    finally:
-        task.cancel()
+class SandboxServer:
+    """A server that listens from its creation on, and answers once :meth:`run` is called.
 
+    Args:
+        host: Address to listen on.
+        port: Port to listen on; 0 for a free one.
+        state_dir: Folder of the state and the rendered files.
+        options: How to behave.
 
-async def _end_when_unneeded(server: uvicorn.Server, core: Core) -> None:
-    """End an idle server, and one whose state folder was removed under it."""
-    idle = core.options.idle_seconds
-    while True:
-        await asyncio.sleep(min(_WATCH_SECONDS, idle or _WATCH_SECONDS))
-        if idle and time.monotonic() - core.last_request > idle:
-            break
-        if not core.state.path.exists():
-            break
-    server.should_exit = True
+    Raises:
+        ConfigurationError: The port is taken, or the fault plan or the catalog cannot be used.
+    """
+
+    def __init__(self, host: str, port: int, state_dir: Path, options: SandboxOptions) -> None:
+        app = create_app(state_dir, options)
+        self._core: Core = app.state.core
+        self._core.drop = self._drop
+        self._listening = _listen(host, port)
+        address, port = self._listening.getsockname()[:2]
+        self.url = f"http://{f'[{address}]' if ':' in address else address}:{port}"
+        self._config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=2,
+            server_header=False,
+        )
+        self._server = uvicorn.Server(self._config)
+
+    def run(self) -> None:
+        """Answer until stopped; in the main thread, signals stop it too."""
+        with asyncio.Runner(loop_factory=self._config.get_loop_factory()) as runner:
+            runner.run(self._serve())
+
+    def stop(self) -> None:
+        """Ask it to end; from any thread."""
+        self._server.should_exit = True
+
+    async def _serve(self) -> None:
+        async with self._watched():
+            await self._server.serve(sockets=[self._listening])
+
+    @contextlib.asynccontextmanager
+    async def _watched(self) -> AsyncGenerator[None]:
+        task = asyncio.create_task(self._stop_when_unneeded())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    async def _stop_when_unneeded(self) -> None:
+        """Stop when idle for long enough, or when the state folder was removed underneath."""
+        core, idle = self._core, self._core.options.idle_seconds
+        while core.state.path.exists():
+            await asyncio.sleep(min(_WATCH_SECONDS, idle or _WATCH_SECONDS))
+            if idle and time.monotonic() - core.last_request > idle:
+                break
+        self.stop()
+
+    def _drop(self, scope: Scope) -> None:
+        """Close the connection that a request came on."""
+        for protocol in list(self._server.server_state.connections):
+            if getattr(protocol, "client", None) == scope["client"]:
+                protocol.transport.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:

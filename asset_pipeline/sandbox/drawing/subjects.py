@@ -68,7 +68,8 @@ _ANYTHING: tuple[Subject, ...] = (
 )  # fmt: skip
 
 TOO_BIG_FOR_A_TABLE = (
-    out.house, out.mountain, out.ship, out.tower, out.sun, out.moon, out.rocket, life.tree, life.pine,
+    out.house, out.mountain, out.ship, out.tower, out.sun, out.moon, out.rocket,
+    life.tree, life.pine,
 )  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""Rehearsing failure: rules for what goes wrong, when, and how often."""
