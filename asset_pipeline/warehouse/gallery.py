@@ -1,0 +1,140 @@
+"""The gallery: one self-contained page of all clips, that opens from the file system."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape
+from itertools import groupby
+from pathlib import Path
+from typing import TextIO
+from urllib.parse import quote, unquote, urlsplit
+
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.files import atomic_path
+from asset_pipeline.ledger.records import Clip
+from asset_pipeline.media.preview import data_uri
+from asset_pipeline.money import format_usd
+
+_TEMPLATE = Path(__file__).with_name("gallery.html")
+_CLIPS_HERE = "<!-- clips -->\n"
+_WAVEFORM_RATIO = 480 / 144
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryClip:
+    """A clip as the gallery shows it.
+
+    Attributes:
+        clip: What the ledger says of it.
+        text: The prompt's text; any text whatever.
+        preview: A small WebP that the page embeds, or None: a picture is then loaded from its
+            file when it is scrolled to, and a sound has no waveform.
+    """
+
+    clip: Clip
+    text: str
+    preview: bytes | None
+
+
+def render_gallery(clips: Iterable[GalleryClip], target: Path) -> int:
+    """Write the page, whole or not at all, clip by clip: thousands need no more memory than one.
+
+    Clips in local files are linked by their path relative to the page, so that the data folder
+    can be moved or zipped. Clips elsewhere show their preview and their address.
+
+    Args:
+        clips: The clips, those of a collection and kind one after another.
+        target: The HTML file.
+
+    Returns:
+        The number of clips on the page.
+    """
+    head, tail = _TEMPLATE.read_text(encoding="utf-8").split(_CLIPS_HERE)
+    count = 0
+    # Text that is no valid Unicode becomes character references rather than an error.
+    with (
+        atomic_path(target) as temporary,
+        temporary.open("w", encoding="utf-8", errors="xmlcharrefreplace") as page,
+    ):
+        page.write(head)
+        for (collection, kind), members in groupby(clips, _group):
+            noun = "pictures" if kind is Kind.IMAGE else "sound"
+            name = escape(collection)
+            page.write(f'<section data-name="{name}"><h2>{name} {noun} <small></small></h2>\n')
+            page.write('<div class="grid">\n')
+            for member in members:
+                _write_card(page, member, target.parent)
+                count += 1
+            page.write("</div></section>\n")
+        page.write(tail)
+    return count
+
+
+def _group(member: GalleryClip) -> tuple[str, Kind]:
+    return member.clip.collection, member.clip.kind
+
+
+def _write_card(page: TextIO, member: GalleryClip, folder: Path) -> None:
+    clip = member.clip
+    link = _relative_link(clip.object_uri, folder)
+    ratio = _WAVEFORM_RATIO
+    if clip.kind is Kind.IMAGE and clip.width and clip.height:
+        ratio = clip.width / clip.height
+    page.write(
+        f'<figure class="{clip.kind}" style="--ratio: {ratio:.4f}" '
+        f'data-cost="{clip.cost_microusd}">\n'
+    )
+    page.write(_picture(member, link) if clip.kind is Kind.IMAGE else _player(member, link))
+    page.write(f"<figcaption><p>{escape(member.text)}</p>\n{_facts(clip, link)}</figcaption>")
+    page.write("</figure>\n")
+
+
+def _picture(member: GalleryClip, link: str | None) -> str:
+    source = data_uri(member.preview) if member.preview else link
+    image = f'<img loading="lazy" alt="{escape(member.text)}" src="{source}">' if source else ""
+    if link is None:
+        return f'<span class="frame">{image}</span>\n'
+    return f'<a class="frame" href="{link}">{image}</a>\n'
+
+
+def _player(member: GalleryClip, link: str | None) -> str:
+    waveform = ""
+    if member.preview:
+        source = data_uri(member.preview)
+        waveform = f'<span class="frame"><img loading="lazy" alt="" src="{source}"></span>\n'
+    player = f'<audio controls preload="none" src="{link}"></audio>\n' if link else ""
+    return waveform + player
+
+
+def _facts(clip: Clip, link: str | None) -> str:
+    day = clip.created_at.date().isoformat()
+    facts = [
+        f"<b>{format_usd(clip.cost_microusd)}</b>",
+        f"<span>{escape(clip.prompt_id)} #{clip.variant}</span>",
+        f'<span title="{escape(clip.model)}">{escape(clip.model.rpartition("/")[2])}</span>',
+        f"<span>{_size(clip)}</span>",
+        f'<time datetime="{clip.created_at.isoformat()}">{day}</time>',
+    ]
+    if link is None:
+        facts.append(f"<span>{escape(clip.object_uri)}</span>")
+    return f'<span class="facts">{"".join(facts)}</span>'
+
+
+def _size(clip: Clip) -> str:
+    if clip.kind is Kind.IMAGE:
+        return f"{clip.width} × {clip.height}"  # noqa: RUF001 -- the sign is meant
+    return f"{clip.duration_seconds or 0:.1f} s"
+
+
+def _relative_link(uri: str, folder: Path) -> str | None:
+    """Return a local file's address relative to the page; None for what is not a local file.
+
+    Everything but slashes is quoted: no file name can close the attribute or become a scheme.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme != "file":
+        return None
+    relative = os.path.relpath(unquote(parts.path), folder.absolute())
+    return quote(relative, safe="/", errors="replace")
