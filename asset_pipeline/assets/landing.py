@@ -12,11 +12,15 @@ from dagster import MetadataValue
 from asset_pipeline.assets.prompts import prompt_key
 from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.generation.paid_call import Landed
-from asset_pipeline.media.preview import data_uri
+from asset_pipeline.media.preview import data_uri, thumbnail_webp
 from asset_pipeline.money import format_usd, to_decimal
 
 # Raise it when the same prompt would give another clip: all clips then show as stale.
 CODE_VERSION = "1"
+
+# The UI of Dagster 1.13 shows Markdown in place under 1,000 characters and hides longer ones
+# behind a click. Base64 takes four characters for three bytes.
+_INLINE_BYTES = (1000 - len("![](data:image/webp;base64,)")) * 3 // 4 - 3
 
 
 def data_version(outcome: PromptOutcome) -> str:
@@ -31,6 +35,7 @@ def metadata_of(outcome: PromptOutcome) -> dict[str, Any]:
     prompt = outcome.prompt
     total = sum(landed.clip.cost_microusd for landed in clips)
     shown: dict[str, Any] = {
+        "thumbnail": MetadataValue.md(_thumbnail(clips[0])),
         "preview": MetadataValue.md(_preview(clips, prompt.prompt_id)),
         "prompt": MetadataValue.text(prompt.full_text),
         "collection": MetadataValue.text(prompt.collection),
@@ -70,6 +75,11 @@ def materialization_of(
         metadata=metadata_of(outcome),
         tags=tags_of(outcome, observation_id),
     )
+
+
+def _thumbnail(landed: Landed) -> str:
+    small = thumbnail_webp(landed.preview, max_bytes=_INLINE_BYTES)
+    return f"![]({data_uri(small)})"
 
 
 def _preview(clips: Sequence[Landed], prompt_id: str) -> str:

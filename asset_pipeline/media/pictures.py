@@ -10,7 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import cast
 
-from PIL import Image, ImageCms, ImageOps, ImageSequence
+from PIL import ExifTags, Image, ImageCms, ImageOps, ImageSequence
 
 from asset_pipeline.media.bad_media import BadMediaError, BadMediaReason
 from asset_pipeline.media.formats import PNG, MediaFormat
@@ -29,6 +29,7 @@ BLANK_LEVELS = 4
 BLANK_SHARE = 1e-4
 
 _LEVELS = 256
+_ON_THEIR_SIDE = {5, 6, 7, 8}  # EXIF orientations that swap width and height
 
 
 @contextlib.contextmanager
@@ -75,21 +76,24 @@ def check_picture(path: Path, media_format: MediaFormat) -> tuple[int, int]:
             frame.load()
             blank = blank and _is_blank(frame)
         image.seek(0)
-        width, height = upright(image).size
+        width, height = image.size
+        if image.getexif().get(ExifTags.Base.Orientation) in _ON_THEIR_SIDE:
+            width, height = height, width
     if blank:
         raise BadMediaError(f"{path.name} is a picture of one single colour.", BadMediaReason.BLANK)
     return width, height
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Return the picture turned as its EXIF orientation asks."""
+    """Return a copy of the picture, turned as its EXIF orientation asks."""
     return ImageOps.exif_transpose(image)
 
 
 def in_srgb(image: Image.Image) -> Image.Image:
     """Return the picture as RGB or RGBA in sRGB, with no metadata left in it.
 
-    Renditions drop the colour profile, so its colours are converted first.
+    Renditions drop the colour profile, so its colours are converted first. A picture that needs
+    no conversion is not copied: it loses its metadata itself.
     """
     profile = cast("bytes | None", image.info.get("icc_profile"))
     plain = _in_eight_bits(image)
@@ -104,7 +108,7 @@ def in_srgb(image: Image.Image) -> Image.Image:
 
 
 def _in_eight_bits(image: Image.Image) -> Image.Image:
-    """Convert any mode to RGB or RGBA; always a copy."""
+    """Convert any mode to RGB or RGBA; a picture that is so already is returned itself."""
     if image.mode.startswith("I"):
         # 16-bit grey (depth maps): a plain conversion would clip all above 255 to white.
         return (
@@ -113,7 +117,8 @@ def _in_eight_bits(image: Image.Image) -> Image.Image:
             .convert("L")
             .convert("RGB")
         )
-    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _is_blank(image: Image.Image) -> bool:

@@ -19,6 +19,8 @@ PREVIEW_SIDE = 384
 _SMALLEST_SIDE = 16
 _QUALITIES = (80, 60, 40)
 _RENDITION_QUALITY = 82
+_THUMBNAIL_SIDE = 160
+_THUMBNAIL_QUALITIES = (20, 5)
 
 
 class RenditionFormat(StrEnum):
@@ -59,6 +61,33 @@ def preview_webp(path: Path, info: MediaInfo, *, max_bytes: int = 20_000) -> byt
         smaller = max(picture.size) * 3 // 4
         picture.thumbnail((smaller, smaller), Image.Resampling.LANCZOS)
     raise ValueError(f"no preview of {path.name} fits into {max_bytes} bytes")
+
+
+def thumbnail_webp(preview: bytes, *, max_bytes: int) -> bytes:
+    """Draw a preview again so small that it fits where only some hundred characters do.
+
+    Size matters more than sharpness to an eye that looks for "which one was it", so quality is
+    given up before size.
+
+    Args:
+        preview: From :func:`preview_webp`.
+        max_bytes: The thumbnail is never longer.
+
+    Raises:
+        ValueError: Not even a picture of 16 pixels fits into ``max_bytes``.
+    """
+    with Image.open(io.BytesIO(preview)) as image:
+        picture = image.convert("RGB")
+    side = _THUMBNAIL_SIDE
+    while side >= _SMALLEST_SIDE:
+        picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+        for quality in _THUMBNAIL_QUALITIES:
+            encoded = io.BytesIO()
+            picture.save(encoded, "WEBP", quality=quality)
+            if encoded.tell() <= max_bytes:
+                return encoded.getvalue()
+        side = side * 5 // 6
+    raise ValueError(f"no thumbnail fits into {max_bytes} bytes")
 
 
 def data_uri(webp: bytes) -> str:

@@ -14,6 +14,7 @@ from asset_pipeline.media.preview import (
     data_uri,
     preview_webp,
     render_rendition,
+    thumbnail_webp,
 )
 from asset_pipeline.media.probe import verify
 from asset_pipeline_tests.media import samples
@@ -144,3 +145,12 @@ def test_only_pictures_have_renditions(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no verified picture"):
         render_rendition(path, tmp_path / "x", max_side=64, format=RenditionFormat.JPEG)
     assert not (tmp_path / "x").exists()
+
+
+def test_a_thumbnail_fits_even_for_noise() -> None:
+    """A thumbnail never passes its limit, whatever the picture holds."""
+    encoded = io.BytesIO()
+    _noise(384).save(encoded, "WEBP", quality=60)
+    thumbnail = thumbnail_webp(encoded.getvalue(), max_bytes=700)
+    assert len(thumbnail) <= 700
+    assert max(_opened(thumbnail).size) >= 16
