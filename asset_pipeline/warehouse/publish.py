@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import Connection, Engine
 
 from asset_pipeline.clock import Clock
-from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.files import atomic_path
 from asset_pipeline.money import to_decimal
 from asset_pipeline.prompts.spec import Prompt
+from asset_pipeline.warehouse.errors import WarehouseError
 from asset_pipeline.warehouse.tables import (
     LEDGER_TABLES,
     Columns,
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _HERE = Path(__file__).parent
-
-
-class WarehouseError(AssetPipelineError):
-    """The published file cannot be written, opened or queried."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from asset_pipeline.warehouse.publish import WarehouseError
+from asset_pipeline.warehouse.errors import WarehouseError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

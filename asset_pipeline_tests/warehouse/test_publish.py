@@ -15,7 +15,8 @@ import pytest
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.warehouse import tables
-from asset_pipeline.warehouse.publish import PublishReport, WarehouseError, publish
+from asset_pipeline.warehouse.errors import WarehouseError
+from asset_pipeline.warehouse.publish import PublishReport, publish
 from asset_pipeline.warehouse.reading import query
 from asset_pipeline_tests.warehouse import ledgers
 
@@ -218,7 +219,8 @@ def test_disk_full_while_publishing(tmp_path: Path) -> None:
 import resource, signal
 from pathlib import Path
 from asset_pipeline.clock import SystemClock
-from asset_pipeline.warehouse.publish import WarehouseError, publish
+from asset_pipeline.warehouse.errors import WarehouseError
+from asset_pipeline.warehouse.publish import publish
 from asset_pipeline_tests.warehouse import ledgers
 engine = ledgers.new_ledger(Path({str(tmp_path)!r}))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

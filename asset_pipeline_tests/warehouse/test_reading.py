@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from asset_pipeline.errors import ExitCode
-from asset_pipeline.warehouse.publish import WarehouseError
+from asset_pipeline.warehouse.errors import WarehouseError
 from asset_pipeline.warehouse.reading import query
 from asset_pipeline_tests.warehouse.test_publish import published
 
