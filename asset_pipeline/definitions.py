@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from asset_pipeline.assets.clips import build_clip_asset
+from asset_pipeline.assets.gallery import gallery
 from asset_pipeline.assets.prompts import build_prompt_asset
 from asset_pipeline.assets.renditions import image_rendition
 from asset_pipeline.assets.warehouse import warehouse
@@ -46,6 +47,7 @@ def build_defs(resources: Mapping[str, object] | None = None) -> dg.Definitions:
             *(build_clip_asset(kind) for kind in Kind),
             image_rendition,
             warehouse,
+            gallery,
         ],
         asset_checks=[build_stored_file_check(kind) for kind in Kind],
         jobs=[*CLIP_JOBS.values(), PUBLISH_JOB],

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.ledger.records import Clip, Intent, Parent, StoredFile, clip_from
-from asset_pipeline.ledger.schema import clips, lineage
+from asset_pipeline.ledger.schema import clips, intents, lineage
 from asset_pipeline.money import MicroUsd
 
 
@@ -59,6 +59,17 @@ def all_current(connection: Connection) -> list[Clip]:
         .order_by(clips.c.kind, clips.c.collection, clips.c.prompt_id, clips.c.variant)
     )
     return [clip_from(row) for row in rows.mappings()]
+
+
+def all_current_with_texts(connection: Connection) -> list[tuple[Clip, str]]:
+    """Return all current clips with the text that made each; those of a collection in a row."""
+    rows = connection.execute(
+        select(clips, intents.c.prompt_text)
+        .join(intents, intents.c.intent_id == clips.c.intent_id)
+        .where(clips.c.superseded_at.is_(None))
+        .order_by(clips.c.collection, clips.c.kind, clips.c.created_at, clips.c.variant)
+    )
+    return [(clip_from(row), row["prompt_text"]) for row in rows.mappings()]
 
 
 def record(

@@ -255,6 +255,11 @@ class Ledger:
         with self._reading() as connection:
             return clips.all_current(connection)
 
+    def current_clips_with_texts(self) -> list[tuple[Clip, str]]:
+        """Return all current clips with the text that made each; collections in a row."""
+        with self._reading() as connection:
+            return clips.all_current_with_texts(connection)
+
     def current_clips_of(self, kind: Kind, prompt_id: str) -> list[Clip]:
         """Return a prompt's current clips, by variant."""
         with self._reading() as connection:

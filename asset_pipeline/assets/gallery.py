@@ -1,0 +1,37 @@
+"""The gallery: one page of all current clips, for people."""
+
+from typing import Any
+
+import dagster as dg
+from dagster import MetadataValue
+
+from asset_pipeline.assets.warehouse import AFTER_A_BATCH
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.generation.previews import PreviewShelf
+from asset_pipeline.resources.ledger import LedgerResource
+from asset_pipeline.settings import load_settings
+from asset_pipeline.warehouse.gallery import GalleryClip, render_gallery
+
+
+@dg.asset(
+    key=dg.AssetKey("gallery"),
+    deps=[dg.AssetKey(kind.value) for kind in Kind],
+    group_name="warehouse",
+    kinds={"html"},
+    automation_condition=AFTER_A_BATCH,
+    description="data/gallery/index.html: pictures and players by collection, with their costs.",
+)
+def gallery(ledger: LedgerResource) -> dg.MaterializeResult[Any]:
+    """Draw the page anew from the ledger."""
+    settings = load_settings()
+    shelf = PreviewShelf(settings.data_dir / "previews")
+    with ledger.open() as book:
+        clips = book.current_clips_with_texts()
+    shown = (GalleryClip(clip, text, shelf.get(clip.sha256)) for clip, text in clips)
+    count = render_gallery(shown, settings.gallery_path)
+    return dg.MaterializeResult(
+        metadata={
+            "clips": MetadataValue.int(count),
+            "page": MetadataValue.path(settings.gallery_path),
+        }
+    )
