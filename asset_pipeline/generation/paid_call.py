@@ -128,12 +128,13 @@ class PaidCall:
                 if found.intent_id not in self._driven:
                     return found
             elif not await self._with.write(self._with.ledger.is_alive, found.worker_id):
+                adopt = self._with.ledger.adopt
                 try:
-                    return await self._with.write(
-                        self._with.ledger.adopt, found, self._payer.worker_id
-                    )
+                    found = await self._with.write(adopt, found, self._payer.worker_id)
                 except IntentMovedError:
                     continue
+                self._with.checkpoint("adopted")
+                return found
             # Somebody is at it, here or in another process: one pays, the others wait.
             await self._with.clock.sleep(self._with.timing.other_worker)
 
@@ -196,10 +197,13 @@ class PaidCall:
             failure = from_refusal(refusal)
             self._with.checkpoint("refused")
             await self._with.write(ledger.refuse, intent, failure.error_class, failure.message)
+            self._with.checkpoint("released")
             raise failure from refusal
         except UnclearError as error:
             self._with.checkpoint("lost")
-            return await self._with.write(ledger.lose_reply, intent, error.message)
+            intent = await self._with.write(ledger.lose_reply, intent, error.message)
+            self._with.checkpoint("unknown")
+            return intent
         self._with.checkpoint("accepted")
         intent = await self._with.write(ledger.accept, intent, prediction.prediction_id)
         self._with.checkpoint("submitted")
@@ -261,17 +265,13 @@ class PaidCall:
             # A store that fails leaves the intent open: the clip is fetched again, not paid again.
             if failure.error_class is not ErrorClass.STORE:
                 await self._with.write(ledger.fail, intent, failure.error_class, failure.message)
+                self._with.checkpoint("failed")
             raise
         self._with.checkpoint("stored")
         clip = await self._with.write(ledger.deliver, intent, delivery.stored, request.parents())
         self._with.checkpoint("delivered")
-        return Landed(
-            clip,
-            delivery.preview,
-            paid=intent.charged_microusd,
-            cached=False,
-            web_url=prediction.web_url,
-        )
+        paid, url = intent.charged_microusd, prediction.web_url
+        return Landed(clip, delivery.preview, paid=paid, cached=False, web_url=url)
 
     async def _reuse(self, request: GenerationRequest, clip: Clip) -> Landed:
         prompt = request.prompt

@@ -70,11 +70,13 @@ class Reconciler:
             match finding.verdict:
                 case Verdict.FOUND:
                     try:
-                        return await self._with.write(
+                        intent = await self._with.write(
                             self._with.ledger.accept, intent, finding.prediction_id
                         )
                     except IntegrityError:
                         continue  # an intent with equal input was faster: look again
+                    self._with.checkpoint("found")
+                    return intent
                 case Verdict.UNSURE if settled:
                     await self._with.write(self._with.ledger.ask, intent, finding.reason)
                     raise GenerationFailure(ErrorClass.UNKNOWN, finding.reason)
@@ -82,11 +84,13 @@ class Reconciler:
                     pass
                 case Verdict.ABSENT:
                     intent = await self._with.write(self._with.ledger.note_absence, intent)
+                    self._with.checkpoint("absent")
                     if settled and intent.absent_listings >= _ABSENT_LISTINGS:
                         message = "never accepted: absent from the provider's listings"
                         await self._with.write(
                             self._with.ledger.refuse, intent, ErrorClass.NETWORK, message
                         )
+                        self._with.checkpoint("released")
                         raise ProvedAbsentError(message)
             pause = max(self._unsettled_for(intent), self._with.timing.first_poll)
             await self._with.clock.sleep(pause)
