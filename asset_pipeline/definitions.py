@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from asset_pipeline.assets.clips import build_clip_asset
+from asset_pipeline.assets.clips import RETRIES, build_clip_asset
 from asset_pipeline.assets.gallery import gallery
 from asset_pipeline.assets.prompts import build_prompt_asset
 from asset_pipeline.assets.renditions import image_rendition
@@ -34,17 +34,20 @@ def default_resources() -> dict[str, dg.ConfigurableResource[object]]:
     }
 
 
-def build_defs(resources: Mapping[str, object] | None = None) -> dg.Definitions:
+def build_defs(
+    resources: Mapping[str, object] | None = None, *, retries: dg.RetryPolicy = RETRIES
+) -> dg.Definitions:
     """Return fresh definitions.
 
     Args:
         resources: Replace some of the default resources, by name: the seam for tests and for
             commands that watch a run.
+        retries: How a step whose failures may pass is retried.
     """
     return dg.Definitions(
         assets=[
             *(build_prompt_asset(kind) for kind in Kind),
-            *(build_clip_asset(kind) for kind in Kind),
+            *(build_clip_asset(kind, retries) for kind in Kind),
             image_rendition,
             warehouse,
             gallery,

@@ -76,6 +76,11 @@ class Settings(BaseSettings):
         return self.data_dir / "gallery" / "index.html"
 
     @cached_property
+    def previews_dir(self) -> Path:
+        """Where small previews are kept by content; a cache."""
+        return self.data_dir / "previews"
+
+    @cached_property
     def scratch_dir(self) -> Path:
         """Where downloads land until they are verified."""
         return self.data_dir / "scratch"

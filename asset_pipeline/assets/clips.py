@@ -12,6 +12,7 @@ from asset_pipeline.assets.landing import (
     data_version,
     materialization_of,
     metadata_of,
+    tags_of,
 )
 from asset_pipeline.assets.partitions import PARTITIONS
 from asset_pipeline.assets.planning import announce, family_started, unfinished
@@ -61,8 +62,8 @@ class ClipsConfig(dg.Config):
     )
 
 
-def build_clip_asset(kind: Kind) -> dg.AssetsDefinition:
-    """Return the asset of one kind's clips."""
+def build_clip_asset(kind: Kind, retries: dg.RetryPolicy = RETRIES) -> dg.AssetsDefinition:
+    """Return the asset of one kind's clips, retried as ``retries`` says."""
 
     @dg.asset(
         name=kind.value,
@@ -73,7 +74,7 @@ def build_clip_asset(kind: Kind) -> dg.AssetsDefinition:
         code_version=CODE_VERSION,
         dagster_type=dg.Nothing,  # pyright: ignore[reportArgumentType] -- mistyped in dagster
         output_required=False,
-        retry_policy=RETRIES,
+        retry_policy=retries,
         backfill_policy=dg.BackfillPolicy.multi_run(PARTITIONS_A_RUN),
         description=f"Verified {kind} clips made by the prompt's model; one prediction a variant, "
         "never paid twice.",
@@ -90,11 +91,15 @@ def build_clip_asset(kind: Kind) -> dg.AssetsDefinition:
         step = _ClipStep(context, config, generation, prompt_library.load(), kind)
         alone = await step.run(unfinished(context, wanted))
         if alone is not None:
+            # The tags replace Dagster's own, which looks for materializations of the upstream
+            # alone and would record the data version of an observed prompt as the hash of nothing.
             yield dg.MaterializeResult(
-                metadata=metadata_of(alone), data_version=dg.DataVersion(data_version(alone))
+                metadata=metadata_of(alone),
+                data_version=dg.DataVersion(data_version(alone)),
+                tags=tags_of(alone, step.observations.get(alone.prompt.prompt_id)),
             )
         if step.failed:
-            raise failure_of(step.failed, retries_left=RETRIES.max_retries - context.retry_number)
+            raise failure_of(step.failed, retries_left=retries.max_retries - context.retry_number)
 
     return clips
 
@@ -117,6 +122,7 @@ class _ClipStep:
         self._kind = kind
         self._is_alone = context.has_partition_key and not config.prompt_ids
         self.failed: list[PromptOutcome] = []
+        self.observations: Mapping[str, int] = {}
 
     async def run(self, prompt_ids: Sequence[str]) -> PromptOutcome | None:
         """Land the prompts; return the outcome that the step itself has to yield, if any.
@@ -125,7 +131,7 @@ class _ClipStep:
         materialization at once, so that it turns green while the others still run.
         """
         chosen = self._choose(prompt_ids)
-        observations = self._observe(chosen)
+        self.observations = self._observe(chosen)
         alone: PromptOutcome | None = None
         async with (
             stopped_by_signals(),
@@ -141,7 +147,7 @@ class _ClipStep:
                         materialization_of(
                             outcome,
                             self._context.asset_key,
-                            observations.get(outcome.prompt.prompt_id),
+                            self.observations.get(outcome.prompt.prompt_id),
                         )
                     )
         return alone
@@ -149,7 +155,7 @@ class _ClipStep:
     def _limits(self) -> RunLimits:
         cap = self._config.max_usd
         return RunLimits(
-            run_id=self._context.run_id,
+            run_id=self._context.run.run_id,
             run_cap=None if cap is None else micro_usd(cap),
             max_in_flight=self._config.max_in_flight,
             pay_again_before=family_started(self._context) if self._config.force else None,
@@ -195,6 +201,4 @@ class _ClipStep:
         instance = self._context.instance
         for prompt in changed_prompts(instance, self._kind, chosen):
             self._context.log_event(observation_of(prompt))
-        if self._is_alone:
-            return {}
         return observation_ids(instance, self._kind, (prompt.prompt_id for prompt in chosen))

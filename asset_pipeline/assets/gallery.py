@@ -24,7 +24,7 @@ from asset_pipeline.warehouse.gallery import GalleryClip, render_gallery
 def gallery(ledger: LedgerResource) -> dg.MaterializeResult[Any]:
     """Draw the page anew from the ledger."""
     settings = load_settings()
-    shelf = PreviewShelf(settings.data_dir / "previews")
+    shelf = PreviewShelf(settings.previews_dir)
     with ledger.open() as book:
         clips = book.current_clips_with_texts()
     shown = (GalleryClip(clip, text, shelf.get(clip.sha256)) for clip, text in clips)

@@ -35,7 +35,7 @@ def announce(context: dg.AssetExecutionContext, partitions: Collection[str]) -> 
                 str(context.op_execution_context.op_handle),
                 AssetMaterializationPlannedData(context.asset_key, partition=partition),
             ),
-            context.run_id,
+            context.run.run_id,
             logging.DEBUG,
             batch_metadata=DagsterEventBatchMetadata(batch_id, index == len(partitions) - 1),
         )
@@ -47,7 +47,7 @@ def unfinished(context: dg.AssetExecutionContext, partitions: Iterable[str]) -> 
         return list(partitions)
     landed = {
         record.partition_key
-        for record in _records(context.instance, context.run_id)
+        for record in _records(context.instance, context.run.run_id)
         if record.asset_key == context.asset_key
     }
     return [partition for partition in partitions if partition not in landed]
@@ -58,9 +58,11 @@ def family_started(context: dg.AssetExecutionContext) -> datetime:
 
     What was paid since then was paid on this request's behalf, so `force` does not pay it again.
     """
-    root = context.run.root_run_id or context.run_id
+    root = context.run.root_run_id or context.run.run_id
     record = context.instance.get_run_record_by_id(root)
-    created = context.instance.get_run_record_by_id(context.run_id) if record is None else record
+    created = (
+        context.instance.get_run_record_by_id(context.run.run_id) if record is None else record
+    )
     if created is None:
         return datetime.now(UTC)
     return created.create_timestamp.astimezone(UTC)

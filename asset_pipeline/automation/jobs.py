@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dagster as dg
 
-from asset_pipeline.assets.partitions import PARTITIONS
 from asset_pipeline.catalog.kind import Kind
 
 CLIP_JOBS = {
     kind: dg.define_asset_job(
         name=f"{kind}_clips",
         selection=dg.AssetSelection.assets(kind.value).without_checks(),
-        partitions_def=PARTITIONS[kind],
         description=f"Generate the {kind} clips of the chosen prompts.",
     )
     for kind in Kind

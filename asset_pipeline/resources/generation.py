@@ -64,7 +64,7 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
         settings = load_settings()
         plan = SessionPlan(
             run_id=limits.run_id,
-            previews=settings.data_dir / "previews",
+            previews=settings.previews_dir,
             scratch=settings.scratch_dir,
             rate_limit_per_minute=settings.rate_limit_per_minute,
             max_images_decoded=settings.max_images_decoded,
