@@ -28,6 +28,9 @@ class PredictionStatus(StrEnum):
         return self in _TERMINAL
 
 
+# No honest metric comes near: a day has 86,400 seconds.
+_MOST = 1e12
+
 _TERMINAL = frozenset(
     {
         PredictionStatus.SUCCEEDED,
@@ -120,10 +123,12 @@ def _text(value: object) -> str | None:
 
 
 def _numbers(value: object) -> dict[str, float]:
+    # JSON as Python reads it knows NaN, Infinity and integers that no float holds; charging by one
+    # of those would fail, or charge nonsense.
     return {
         name: float(number)
         for name, number in _mapping(value).items()
-        if isinstance(number, int | float) and not isinstance(number, bool)
+        if isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number <= _MOST
     }
 
 
@@ -132,6 +137,6 @@ def _time(value: object) -> datetime | None:
         return None
     try:
         time = datetime.fromisoformat(value)
-    except ValueError:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

@@ -72,7 +72,7 @@ class NotFoundError(ProviderError):
 
 
 class TooLargeError(ProviderError):
-    """A download passed its cap; what had come was removed."""
+    """A download passed its cap and was broken off; what had come is the caller's to remove."""
 
 
 class Provider(Protocol):

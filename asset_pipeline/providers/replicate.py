@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 from urllib.parse import urlencode, urlsplit
 
 import httpx
 from pydantic import SecretStr
 from replicate.client import Client
 
+from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.providers.prediction import (
     MalformedPredictionError,
     Prediction,
@@ -41,8 +42,16 @@ _MAX_REDIRECTS = 3
 # (409, 425). Every other 4xx is a clear no.
 _UNCLEAR_STATUSES = frozenset({408, 409, 425, 499})
 
-# The connection was not made or no connection was free: not one byte was sent.
-_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+# No connection was made, or there was none to be had: not one byte was sent.
+_NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+)
+
+# The client's own timeouts are per read: an answer that drips in would never end without this.
+_WHOLE_EXCHANGE = 1.2
 
 _NOT_FOUND = 404
 _GONE_STATUSES = frozenset({403, 404, 410})
@@ -56,21 +65,34 @@ class ReplicateProvider:
     Args:
         token: The API token. It is sent to the API's own host only.
         base_url: The API's bare origin, without ``/v1``.
+        request_seconds: How long to wait for an answer of the API.
+        download_seconds: How long a whole download may take.
+
+    Raises:
+        ConfigurationError: The token can't be one.
     """
 
-    def __init__(self, token: SecretStr, base_url: str = DEFAULT_BASE_URL) -> None:
-        timeout = httpx.Timeout(_REQUEST_SECONDS, connect=5.0)
-        self._wire = Wire(timeout)
+    def __init__(
+        self,
+        token: SecretStr,
+        base_url: str = DEFAULT_BASE_URL,
+        *,
+        request_seconds: float = _REQUEST_SECONDS,
+        download_seconds: float = _DOWNLOAD_SECONDS,
+    ) -> None:
+        timeout = httpx.Timeout(request_seconds, connect=min(5.0, request_seconds))
+        self._token = _checked(token)
+        self._whole_exchange = request_seconds * _WHOLE_EXCHANGE
+        self._download_seconds = download_seconds
+        trust = httpx.create_ssl_context()  # 30 ms: read the certificates once, not per client
+        self._wire = Wire(timeout, trust)
         self._client = Client(
-            api_token=token.get_secret_value(),
-            base_url=base_url,
-            timeout=timeout,
-            transport=self._wire,
+            api_token=self._token, base_url=base_url, timeout=timeout, transport=self._wire
         )
-        self._token = token
         self._origin = httpx.URL(base_url)
         self._files = httpx.AsyncClient(
-            timeout=httpx.Timeout(_REQUEST_SECONDS, connect=5.0),
+            verify=trust,
+            timeout=timeout,
             follow_redirects=True,
             max_redirects=_MAX_REDIRECTS,
             limits=httpx.Limits(max_connections=None),
@@ -85,16 +107,18 @@ class ReplicateProvider:
             )
         else:
             operation = self._client.predictions.async_create(version=request.version, input=inputs)
-        headers = {"Cancel-After": f"{request.cancel_after_seconds}s"}
+        exchange = Exchange({"Cancel-After": f"{request.cancel_after_seconds}s"})
         try:
-            return parse_prediction(await self._exchange(operation, headers))
+            return parse_prediction(await self._exchange(operation, exchange))
         except ErrorReply as reply:
             kind = UnclearError if _is_unclear(reply.status) else RefusedError
             raise kind(reply.sentence, status=reply.status, retry_after=reply.retry_after) from None
         except _NEVER_SENT as error:
             raise UnreachableError(_describe(error)) from error
-        except (httpx.HTTPError, TimeoutError, ValueError, MalformedPredictionError) as error:
-            raise UnclearError(_describe(error)) from error
+        except Exception as error:
+            # Whatever broke: before the wire nothing was made, after it nobody can tell.
+            kind = UnclearError if exchange.sent else UnreachableError
+            raise kind(_describe(error)) from error
 
     async def get(self, prediction_id: str) -> Prediction:
         """Return a prediction as it stands; see the protocol."""
@@ -108,22 +132,23 @@ class ReplicateProvider:
         """Yield all predictions created after ``since``; see the protocol."""
         query = urlencode({"created_after": since.astimezone(UTC).isoformat()})
         page: str | None = f"/v1/predictions?{query}"
+        seen: set[str] = set()
         while page is not None:
+            seen.add(page)
             document = await self._question(self._client.predictions.async_list(page))
-            if not isinstance(document, dict):
-                raise UnavailableError("a listing that is no JSON object")
-            fields = cast("Mapping[str, Any]", document)
-            for row in cast("list[object]", fields.get("results") or []):
+            rows, page = _page(document)
+            for row in rows:
                 try:
                     yield parse_prediction(row)
                 except MalformedPredictionError as error:
                     raise UnavailableError(str(error)) from error
-            page = self._next_page(fields.get("next"))
+            if page in seen:
+                raise UnavailableError("a listing whose pages go round in a circle")
 
     async def download(self, url: str, target: Path, *, max_bytes: int) -> int:
         """Stream an output to a file; see the protocol."""
         try:
-            async with asyncio.timeout(_DOWNLOAD_SECONDS):
+            async with asyncio.timeout(self._download_seconds):
                 return await self._stream(url, target, max_bytes)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             raise UnavailableError(f"download broke off: {_describe(error)}") from error
@@ -140,7 +165,7 @@ class ReplicateProvider:
                     f"the output file is gone (HTTP {response.status_code})",
                     status=response.status_code,
                 )
-            if response.is_error:
+            if not response.is_success:
                 raise UnavailableError(
                     f"download answered HTTP {response.status_code}", status=response.status_code
                 )
@@ -158,14 +183,7 @@ class ReplicateProvider:
         here = (self._origin.scheme, self._origin.host, self._origin.port)
         if (target.scheme, target.host, target.port) != here:
             return {}
-        return {"Authorization": f"Bearer {self._token.get_secret_value()}"}
-
-    def _next_page(self, url: object) -> str | None:
-        if not isinstance(url, str) or not url:
-            return None
-        parts = urlsplit(url)
-        # The path alone: a cursor that named another host would be sent the token.
-        return f"{parts.path}?{parts.query}"
+        return {"Authorization": f"Bearer {self._token}"}
 
     async def _ask(self, operation: Awaitable[object]) -> Prediction:
         document = await self._question(operation)
@@ -176,20 +194,19 @@ class ReplicateProvider:
 
     async def _question(self, operation: Awaitable[object]) -> object:
         try:
-            return await self._exchange(operation, {})
+            return await self._exchange(operation, Exchange())
         except ErrorReply as reply:
             kind: type[ProviderError] = (
                 NotFoundError if reply.status == _NOT_FOUND else UnavailableError
             )
             raise kind(reply.sentence, status=reply.status, retry_after=reply.retry_after) from None
-        except (httpx.HTTPError, TimeoutError, ValueError) as error:
+        except (httpx.HTTPError, TimeoutError, ValueError, RecursionError) as error:
             raise UnavailableError(_describe(error)) from error
 
-    async def _exchange(self, operation: Awaitable[object], headers: Mapping[str, str]) -> object:
-        exchange = Exchange(headers)
+    async def _exchange(self, operation: Awaitable[object], exchange: Exchange) -> object:
         token = CURRENT.set(exchange)
         try:
-            async with asyncio.timeout(_REQUEST_SECONDS + 5):
+            async with asyncio.timeout(self._whole_exchange):
                 await operation
         except Exception:
             # With the whole answer in hand, what the client made of it does not matter.
@@ -198,6 +215,38 @@ class ReplicateProvider:
         finally:
             CURRENT.reset(token)
         return exchange.document
+
+
+def _checked(token: SecretStr) -> str:
+    """Return the token without the line end that a secret's file has.
+
+    Anything else odd is refused here: the HTTP library would quote the token in its error.
+    """
+    secret = token.get_secret_value().strip()
+    if not secret or not secret.isascii() or not secret.isprintable() or " " in secret:
+        raise ConfigurationError(
+            "REPLICATE_API_TOKEN is empty or holds characters that no token has.",
+            hint="Copy it again from https://replicate.com/account/api-tokens.",
+        )
+    return secret
+
+
+def _page(document: object) -> tuple[list[object], str | None]:
+    """Return a listing page's rows and the path of the next page.
+
+    What is not a page must not pass for an empty one: absence from a listing gives money back.
+    """
+    if not isinstance(document, dict):
+        raise UnavailableError("an answer that is no page of a listing")
+    fields = cast("Mapping[str, object]", document)
+    rows, following = fields.get("results"), fields.get("next")
+    if not isinstance(rows, list) or not isinstance(following, str | None):
+        raise UnavailableError("an answer that is no page of a listing")
+    if not following:
+        return cast("list[object]", rows), None
+    parts = urlsplit(following)
+    # The path alone: a cursor that named another host would be sent the token.
+    return cast("list[object]", rows), f"{parts.path}?{parts.query}"
 
 
 def _is_unclear(status: int) -> bool:

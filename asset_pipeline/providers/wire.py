@@ -17,6 +17,7 @@ import json
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from ssl import SSLContext
 from typing import cast
 
 import httpx
@@ -26,9 +27,10 @@ MAX_REPLY_BYTES = 32 * 1024 * 1024
 
 @dataclass
 class Exchange:
-    """One request of ours: what to add to it, and what came back."""
+    """One request of ours: what to add to it, how far it got, and what came back."""
 
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    sent: bool = False
     document: object = None
     answered: bool = False
 
@@ -57,8 +59,10 @@ CURRENT: ContextVar[Exchange] = ContextVar("exchange")
 class Wire(httpx.AsyncBaseTransport):
     """Sends one request with a timeout and records the whole answer in :data:`CURRENT`."""
 
-    def __init__(self, timeout: httpx.Timeout) -> None:
-        self._inner = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=None))
+    def __init__(self, timeout: httpx.Timeout, trust: SSLContext) -> None:
+        self._inner = httpx.AsyncHTTPTransport(
+            verify=trust, limits=httpx.Limits(max_connections=None)
+        )
         self._timeout = timeout
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -66,6 +70,7 @@ class Wire(httpx.AsyncBaseTransport):
         exchange = CURRENT.get()
         request.extensions["timeout"] = self._timeout.as_dict()
         request.headers.update(exchange.headers)
+        exchange.sent = True
         response = await self._inner.handle_async_request(request)
         body = await _read(response)
         if response.status_code >= httpx.codes.BAD_REQUEST:
