@@ -1,0 +1,111 @@
+"""A place to pay at: a sandbox server process of its own, a ledger and a store in one folder."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from asset_pipeline.prompts.spec import Prompt
+from asset_pipeline_tests.crash.worker import Job
+
+_CREATE_ROUTES = ("POST /v1/predictions", "POST /v1/models/{owner}/{name}/predictions")
+
+
+@dataclass
+class Site:
+    """A running sandbox server and the folder that workers share.
+
+    Attributes:
+        predict: The shortest and longest running time of a prediction in seconds.
+    """
+
+    folder: Path
+    ledger_url: str
+    predict: str
+    port: int = 0
+    url: str = ""
+    _server: subprocess.Popen[str] | None = field(default=None, repr=False)
+
+    def open_server(self) -> None:
+        """Start the server, on the port it had before if it ran before."""
+        command = [sys.executable, "-m", "asset_pipeline.sandbox", "--port", str(self.port)]
+        command += ["--state-dir", str(self.folder / "sandbox"), "--predict-seconds", self.predict]
+        command += ["--start-seconds", "0.02", "--idle-seconds", "300"]
+        command += ["--creates-per-minute", "0", "--requests-per-minute", "0"]
+        self._server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._server.stdout is not None
+        self.url = self._server.stdout.readline().strip()
+        assert self.url, "the sandbox server did not start"
+        self.port = httpx.URL(self.url).port or 0
+
+    def kill_server(self) -> None:
+        """SIGKILL the server: its state stays in the folder."""
+        self._end_server(subprocess.Popen.kill)
+
+    def close_server(self) -> None:
+        """Stop the server as a person would."""
+        self._end_server(subprocess.Popen.terminate)
+
+    def job(self, prompts: Iterable[Prompt], **choices: Any) -> Job:  # noqa: ANN401 -- Job's own fields
+        """Return a job at this site."""
+        return Job(self.folder, self.url, self.ledger_url, tuple(prompts), **choices)
+
+    def fault(self, *rules: Mapping[str, object]) -> None:
+        """Add fault rules; see :mod:`asset_pipeline.sandbox.faults.plan`."""
+        reply = httpx.post(f"{self.url}/sandbox/faults", json={"faults": rules}, trust_env=False)
+        reply.raise_for_status()
+
+    def mend(self) -> None:
+        """Remove all fault rules."""
+        httpx.delete(f"{self.url}/sandbox/faults", trust_env=False).raise_for_status()
+
+    def charges(self) -> list[dict[str, Any]]:
+        """Return the provider's own bill, one line for each accepted prediction."""
+        return self._get("charges")["charges"]
+
+    def posts(self) -> int:
+        """Return how many creates came in on the wire, whatever became of them."""
+        counts = self._get("requests")
+        return sum(counts.get(route, 0) for route in _CREATE_ROUTES)
+
+    def requests(self) -> dict[str, int]:
+        """Return how many requests came in, by method and route."""
+        return self._get("requests")
+
+    def _get(self, name: str) -> Any:  # noqa: ANN401 -- JSON
+        reply = httpx.get(f"{self.url}/sandbox/{name}", trust_env=False, timeout=30)
+        return reply.raise_for_status().json()
+
+    def _end_server(self, how: Any) -> None:  # noqa: ANN401 -- a method of Popen
+        if self._server is None:
+            return
+        how(self._server)
+        try:
+            self._server.wait(10)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait()
+        if self._server.stdout is not None:
+            self._server.stdout.close()
+        self._server = None
+
+
+@contextlib.contextmanager
+def open_site(
+    folder: Path, *, predict: str = "0.1-0.4", ledger_url: str | None = None
+) -> Generator[Site]:
+    """Yield a site with its server running; stop the server at the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    site = Site(folder, ledger_url or f"sqlite:///{folder / 'ledger.db'}", predict)
+    site.open_server()
+    try:
+        yield site
+    finally:
+        site.close_server()
