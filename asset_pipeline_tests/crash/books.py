@@ -1,4 +1,4 @@
-"""Closing the books of a site: provider against ledger, ledger against itself, clips against files."""
+"""Closing the books of a site: provider against ledger, ledger against itself, clips on disk."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Harnesses and measurements that print their figures; ``python -m benchmarks`` lists them."""

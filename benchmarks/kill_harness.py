@@ -1,0 +1,92 @@
+"""Kill real worker processes hundreds of times; then every account must agree to the cent.
+
+Two rounds: deaths alone, and deaths while the provider loses replies, answers 5xx, throttles and
+fails predictions. In each, workers die at every named point of the paid call at its first to
+fourth passing, and at random instants; when all deaths are used up one worker is let through.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from asset_pipeline_tests.crash import workload
+from asset_pipeline_tests.crash.books import Books, close_books
+from asset_pipeline_tests.crash.faults import MIXED
+from asset_pipeline_tests.crash.killing import (
+    FAULT_POINTS,
+    PLAIN_POINTS,
+    RECOVERY_POINTS,
+    Death,
+    Tally,
+    at_random,
+    interleaved,
+    kill_until_done,
+)
+from asset_pipeline_tests.crash.site import open_site
+from asset_pipeline_tests.crash.worker import KillPoint
+
+_IN_FLIGHT = 3  # few, so that a life brings less than a clip on average and there is work to kill
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run both rounds and print their figures; 0 when nothing is wrong."""
+    parser = argparse.ArgumentParser(prog="kill_harness", description=__doc__)
+    parser.add_argument("--prompts", type=int, default=100)
+    parser.add_argument("--kills", type=int, default=210, help="in each round")
+    parser.add_argument("--seed", type=int, default=20261121)
+    given = parser.parse_args(arguments)
+    print(f"seed {given.seed}, {given.prompts} prompts of 2 variants, {_IN_FLIGHT} in flight")
+    plain = _round("deaths", given.prompts, given.kills, given.seed, faults=False)
+    mixed = _round("deaths and faults", given.prompts, given.kills, given.seed + 1, faults=True)
+    return 0 if plain and mixed else 1
+
+
+def _round(title: str, count: int, kills: int, seed: int, *, faults: bool) -> bool:
+    prompts = workload.mixed(count)
+    started = time.monotonic()
+    with (
+        tempfile.TemporaryDirectory(prefix="kill-harness-") as folder,
+        open_site(Path(folder)) as site,
+    ):
+        if faults:
+            site.fault(*MIXED)
+        job = site.job(prompts, max_in_flight=_IN_FLIGHT)
+        tally = kill_until_done(job, _deaths(random.Random(seed), kills, faults=faults))
+        books = close_books(site, prompts)
+    _show(title, tally, books, time.monotonic() - started)
+    return not books.flaws and tally.kills.total() >= kills
+
+
+def _deaths(dice: random.Random, kills: int, *, faults: bool) -> list[Death]:
+    """Return more deaths than kills are wanted: not every life reaches its point."""
+    names = [*PLAIN_POINTS, *RECOVERY_POINTS, *(FAULT_POINTS if faults else ())]
+    points = [KillPoint(name, passing) for passing in (1, 1, 1, 2, 2, 3, 4) for name in names]
+    return interleaved(dice, points, at_random(dice, round(kills * 1.1), 0.5))
+
+
+def _show(title: str, tally: Tally, books: Books, seconds: float) -> None:
+    print(f"\n{title}: {seconds:.0f} s")
+    points = ", ".join(f"{name} {count}" for name, count in sorted(tally.kills.items()))
+    figures = {
+        "kills": f"{tally.kills.total()} ({points})",
+        "workers started": tally.starts,
+        "creates on the wire": books.posts,
+        "accepted by the provider": books.accepted,
+        "charged for by the provider": books.paid,
+        "charged by the provider": f"{books.provider_charged} micro-dollars",
+        "charged in the ledger": f"{books.ledger_charged} micro-dollars",
+        "clips": books.clips,
+        "lost clips": books.lost_clips,
+        "partial files": books.partial_files,
+        "temporary files left": books.leftovers,
+        "flaws": len(books.flaws),
+    }
+    for name, value in figures.items():
+        print(f"  {name:28} {value}")
+    for flaw in books.flaws:
+        print(f"  ! {flaw}")
