@@ -1,0 +1,119 @@
+"""Which prompts a command is about: the selection flags, and the states that Dagster shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
+
+from asset_pipeline.catalog.kind import Kind
+
+if TYPE_CHECKING:
+    from asset_pipeline.prompts.library import Library
+    from asset_pipeline.prompts.spec import Prompt
+
+PromptKey: TypeAlias = tuple[Kind, str]
+
+
+class PromptState(StrEnum):
+    """A partition's status, as the Dagster UI shows it."""
+
+    LANDED = "landed"
+    MISSING = "missing"
+    FAILED = "failed"
+    RUNNING = "running"
+
+
+@dataclass(frozen=True, slots=True)
+class PromptStates:
+    """How the prompts stand in Dagster.
+
+    Attributes:
+        known: Their statuses; a prompt that is not in it is missing.
+        stale: Those that were edited after their clips landed, whatever their status.
+    """
+
+    known: Mapping[PromptKey, PromptState] = field(default_factory=dict[PromptKey, PromptState])
+    stale: frozenset[PromptKey] = frozenset()
+
+    def of(self, prompt: Prompt) -> PromptState:
+        """Return a prompt's status."""
+        return self.known.get((prompt.kind, prompt.prompt_id), PromptState.MISSING)
+
+    def is_stale(self, prompt: Prompt) -> bool:
+        """Tell whether a prompt was edited after its clips landed."""
+        return (prompt.kind, prompt.prompt_id) in self.stale
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The selection flags of one command.
+
+    Kind, collection, prompt and tag narrow each other; missing, failed and stale add up.
+    """
+
+    kinds: Sequence[Kind] = ()
+    collections: Sequence[str] = ()
+    prompt_ids: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    missing: bool = False
+    failed: bool = False
+    stale: bool = False
+    everything: bool = False
+    limit: int | None = None
+
+    @property
+    def by_state(self) -> bool:
+        """Whether states matter: unless told otherwise, what is missing is taken.
+
+        Who names a prompt means it, whatever its state.
+        """
+        return not self.everything and (self._any_state or not self.prompt_ids)
+
+    def take(self, library: Library, states: Callable[[], PromptStates]) -> list[Prompt]:
+        """Return the chosen prompts in the library's order.
+
+        Args:
+            library: All prompts.
+            states: Asked only when states matter, because asking Dagster takes a moment.
+
+        Raises:
+            AssetPipelineError: A name is not in the library.
+        """
+        # The flags are declared with this class, and `--help` needs no prompts.
+        from asset_pipeline.prompts.selection import Selection, select  # noqa: PLC0415
+
+        chosen = select(
+            library,
+            Selection(
+                kinds=frozenset(self.kinds),
+                collections=frozenset(self.collections),
+                prompt_ids=frozenset(self.prompt_ids),
+                tags=frozenset(self.tags),
+            ),
+        )
+        if self.by_state:
+            found = states()
+            chosen = [prompt for prompt in chosen if self._wants(prompt, found)]
+        return chosen[: self.limit]
+
+    def describe(self) -> str:
+        """Return in words which states are taken."""
+        if not self.by_state:
+            return "all"
+        flags = {"missing": self.missing, "failed": self.failed, "stale": self.stale}
+        return " or ".join(name for name, on in flags.items() if on) or "missing"
+
+    @property
+    def _any_state(self) -> bool:
+        return self.missing or self.failed or self.stale
+
+    def _wants(self, prompt: Prompt, states: PromptStates) -> bool:
+        state = states.of(prompt)
+        takes_missing = self.missing or not self._any_state
+        return (
+            (takes_missing and state is PromptState.MISSING)
+            or (self.failed and state is PromptState.FAILED)
+            or (self.stale and states.is_stale(prompt))
+        )

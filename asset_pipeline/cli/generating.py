@@ -1,0 +1,185 @@
+"""What `generate` does: choose, run the Dagster jobs in this process, publish, sum up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import typer
+from dagster import DagsterInstance
+
+from asset_pipeline.assets.clips import PARTITIONS_A_RUN
+from asset_pipeline.cli.choosing import Choice, PromptState, PromptStates
+from asset_pipeline.cli.console import say, show_error, stderr
+from asset_pipeline.cli.instance import open_instance, read_states
+from asset_pipeline.cli.opening import (
+    Workshop,
+    open_ledger,
+    open_workshop,
+    read_caps,
+    show_problems,
+)
+from asset_pipeline.cli.progress import showing
+from asset_pipeline.cli.runs import Runner, RunOptions, cancel_dead_runs, sync_library
+from asset_pipeline.cli.summary import Summary, show_summary, write_summary
+from asset_pipeline.cli.tally import Tally
+from asset_pipeline.clock import SystemClock
+from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.generation.batch import PromptOutcome
+from asset_pipeline.generation.planning import make_plan
+from asset_pipeline.ledger.reading import LedgerReader
+from asset_pipeline.money import MicroUsd, format_usd
+from asset_pipeline.prompts.spec import Prompt
+
+INTERRUPTED = 130
+"""What a shell says of a command that Ctrl-C ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What one `generate` was told.
+
+    Attributes:
+        max_usd: A cap for all its runs together.
+        ask: Whether a person is asked before clips are paid for again.
+    """
+
+    choice: Choice
+    max_usd: MicroUsd | None = None
+    max_in_flight: int | None = None
+    force: bool = False
+    ask: bool = True
+    as_json: bool = False
+
+
+def carry_out(orders: Orders) -> int:
+    """Generate, publish, show what came of it, and return the exit code.
+
+    Raises:
+        AssetPipelineError: Nothing could be run.
+        typer.Exit: It was interrupted.
+    """
+    summary = make(orders)
+    if orders.as_json:
+        write_summary(summary)
+    else:
+        show_summary(summary)
+    if summary.broken is not None:
+        show_error(summary.broken)
+    return summary.exit_code
+
+
+def make(orders: Orders) -> Summary:
+    """Generate and publish, with progress on stderr.
+
+    Raises:
+        AssetPipelineError: Nothing could be run.
+        typer.Exit: It was interrupted.
+    """
+    clock = SystemClock()
+    started = clock.monotonic()
+    workshop = open_workshop()
+    show_problems(workshop.library)
+    with open_ledger(workshop.settings) as ledger, open_instance() as instance:
+        tally = Tally()
+        runner = Runner(instance, ledger, tally.add)
+        try:
+            prompts = _choose(orders, workshop, instance)
+            _confirm(orders, workshop, ledger, prompts)
+            tally.want(prompts)
+            broken = _run(runner, tally, prompts, orders)
+        except KeyboardInterrupt:
+            _tell_interrupted(tally, ledger)
+            raise typer.Exit(INTERRUPTED) from None
+        return Summary(
+            tally=tally,
+            paid=runner.charged(),
+            problems=len(workshop.library.problems),
+            seconds=clock.monotonic() - started,
+            gallery=workshop.settings.gallery_path,
+            warehouse=workshop.settings.warehouse_path,
+            broken=broken,
+        )
+
+
+def _choose(orders: Orders, workshop: Workshop, instance: DagsterInstance) -> list[Prompt]:
+    """Bring Dagster up to date and return the prompts that are to be made."""
+    cancel_dead_runs(instance)
+    sync_library(instance, workshop.library)
+    states = read_states(instance, workshop.library.prompts.values())
+    prompts = orders.choice.take(workshop.library, lambda: states)
+    if not prompts:
+        _tell_nothing_chosen(orders.choice, workshop, states)
+    return prompts
+
+
+def _run(
+    runner: Runner, tally: Tally, prompts: Sequence[Prompt], orders: Orders
+) -> AssetPipelineError | None:
+    """Run the clips and publish; return what ended it early, if it got anywhere at all."""
+    options = RunOptions(orders.max_usd, orders.max_in_flight, force=orders.force)
+    try:
+        if prompts:
+            with showing(tally, SystemClock()) as update:
+                tally.changed = update
+                runner.generate(prompts, options)
+        runner.publish()
+    except AssetPipelineError as error:
+        if not tally.landed and not tally.failures:
+            raise
+        return error
+    return None
+
+
+def _confirm(
+    orders: Orders, workshop: Workshop, ledger: LedgerReader, prompts: Sequence[Prompt]
+) -> None:
+    """Ask before clips are paid for again.
+
+    Raises:
+        AssetPipelineError: The person said no, or nobody is there to ask.
+    """
+    if not (orders.force and orders.ask and prompts):
+        return
+    plan = make_plan(
+        prompts,
+        workshop.catalog,
+        workshop.settings.prompts_dir,
+        ledger,
+        read_caps(workshop.settings),
+        now=SystemClock().now(),
+        prompts_a_run=PARTITIONS_A_RUN,
+        force=True,
+    )
+    question = (
+        f"Pay again for {plan.to_generate:,} clips, at most {format_usd(plan.worst_case)} in all?"
+    )
+    try:
+        agreed = typer.confirm(question, err=True)
+    except typer.Abort:
+        agreed = False
+    if not agreed:
+        raise AssetPipelineError("Nothing was generated.", hint="--yes answers for you.")
+
+
+def _tell_nothing_chosen(choice: Choice, workshop: Workshop, states: PromptStates) -> None:
+    prompts = workshop.library.prompts.values()
+    line = f"Nothing to generate: no prompt is {choice.describe()}."
+    failed = sum(states.of(prompt) is PromptState.FAILED for prompt in prompts)
+    stale = sum(states.is_stale(prompt) for prompt in prompts)
+    if failed:
+        line += f" {failed:,} failed: --failed takes them up."
+    if stale:
+        line += f" {stale:,} were edited after their clips landed: --stale makes them anew."
+    say(stderr(), line)
+
+
+def _tell_interrupted(tally: Tally, ledger: LedgerReader) -> None:
+    still_open = sum(group.count for group in ledger.open_intents())
+    say(
+        stderr(),
+        f"Interrupted: {tally.landed:,} clips landed and are kept, {still_open:,} predictions are "
+        "open in the ledger; the next `asset-pipeline generate` goes on with them and pays for "
+        "none twice.",
+        "yellow",
+    )

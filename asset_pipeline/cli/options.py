@@ -1,0 +1,67 @@
+"""The flags that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+from asset_pipeline.catalog.kind import Kind
+
+_WHICH = "Which prompts"
+
+Kinds: TypeAlias = Annotated[
+    list[Kind] | None,
+    typer.Option("--kind", help="Only this kind; may be repeated.", rich_help_panel=_WHICH),
+]
+Collections: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--collection", help="Only this collection; may be repeated.", rich_help_panel=_WHICH
+    ),
+]
+PromptIds: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prompt",
+        help="Only the prompt of this id, whatever its state; may be repeated.",
+        rich_help_panel=_WHICH,
+    ),
+]
+Tags: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tag", help="Only prompts with this tag; may be repeated.", rich_help_panel=_WHICH
+    ),
+]
+Missing: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--missing",
+        help="Prompts that never landed nor failed: what is taken without any of these four.",
+        rich_help_panel=_WHICH,
+    ),
+]
+Failed: TypeAlias = Annotated[
+    bool,
+    typer.Option("--failed", help="Prompts whose last run failed.", rich_help_panel=_WHICH),
+]
+Stale: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--stale", help="Prompts edited since their clips landed.", rich_help_panel=_WHICH
+    ),
+]
+Everything: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--all", help="Whatever their state; stored clips cost nothing.", rich_help_panel=_WHICH
+    ),
+]
+Limit: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--limit", min=1, help="At most so many prompts.", rich_help_panel=_WHICH),
+]
+AsJson: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="One JSON document on stdout, for programs.")
+]

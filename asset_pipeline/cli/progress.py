@@ -1,0 +1,97 @@
+"""Progress of clips, dollars and failures: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from asset_pipeline.cli.console import say, stderr
+from asset_pipeline.cli.tally import Tally
+from asset_pipeline.clock import Clock
+from asset_pipeline.money import format_usd
+
+_LINE_SECONDS = 5.0
+
+
+@contextlib.contextmanager
+def showing(tally: Tally, clock: Clock) -> Generator[Callable[[], None]]:
+    """Show a tally on stderr while the block runs; yields what to call after each change."""
+    console = stderr()
+    if console.is_terminal:
+        with _bar(console, tally, clock) as update:
+            yield update
+    else:
+        lines = _Lines(console, tally, clock)
+        try:
+            yield lines.update
+        finally:
+            lines.end()
+
+
+@contextlib.contextmanager
+def _bar(console: Console, tally: Tally, clock: Clock) -> Generator[Callable[[], None]]:
+    started = clock.monotonic()
+    columns = (
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("clips"),
+        TextColumn("{task.fields[paid]}"),
+        TextColumn("{task.fields[failed]} failed", style="red"),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=tally.clips, paid="$0.00", failed=0, rate="")
+
+        def update() -> None:
+            progress.update(
+                task,
+                completed=tally.landed + tally.failed,
+                paid=format_usd(tally.paid),
+                failed=tally.failed,
+                rate=f"{_rate(tally, clock.monotonic() - started):.1f}/s",
+            )
+
+        yield update
+
+
+class _Lines:
+    """Progress for logs: at most a line every few seconds, and one at the end."""
+
+    def __init__(self, console: Console, tally: Tally, clock: Clock) -> None:
+        self._console = console
+        self._tally = tally
+        self._clock = clock
+        self._started = self._last = clock.monotonic()
+
+    def update(self) -> None:
+        """Print a line if the last one is old enough."""
+        now = self._clock.monotonic()
+        if now - self._last >= _LINE_SECONDS:
+            self._last = now
+            self._print(now)
+
+    def end(self) -> None:
+        """Print how it ended."""
+        self._print(self._clock.monotonic())
+
+    def _print(self, now: float) -> None:
+        tally = self._tally
+        rate = _rate(tally, now - self._started)
+        left = tally.clips - tally.landed - tally.failed
+        parts = [
+            f"{tally.landed:,} of {tally.clips:,} clips",
+            f"{format_usd(tally.paid)} paid",
+            f"{tally.failed:,} failed",
+            f"{rate:.1f} a second",
+        ]
+        if left and rate:
+            parts.append(f"about {left / rate:.0f} s left")
+        say(self._console, ", ".join(parts))
+
+
+def _rate(tally: Tally, seconds: float) -> float:
+    return (tally.landed + tally.failed) / seconds if seconds > 0 else 0.0

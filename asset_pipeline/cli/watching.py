@@ -1,0 +1,78 @@
+"""The generation resource with somebody watching: each prompt's outcome, and what broke a run."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+
+import dagster as dg
+from sqlalchemy.exc import OperationalError
+
+from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.generation.batch import Batch, PromptOutcome
+from asset_pipeline.ledger.engine import LedgerError
+from asset_pipeline.prompts.spec import Prompt
+from asset_pipeline.resources.generation import GenerationResource, RunLimits
+from asset_pipeline.resources.library import Prompts
+
+
+class WatchedGeneration:
+    """Stands in for the generation resource in a run of this process.
+
+    It is handed to Dagster as a ready object: Dagster builds configurable resources anew from
+    their config for each run, and a watcher is none.
+
+    Args:
+        generation: What opens the batches.
+        watch: Told of each outcome, in the event loop of the run: it must return at once.
+
+    Attributes:
+        error: What ended a batch that never got to its prompts' outcomes.
+    """
+
+    def __init__(
+        self, generation: GenerationResource, watch: Callable[[PromptOutcome], None]
+    ) -> None:
+        self._generation = generation
+        self._watch = watch
+        self.error: AssetPipelineError | None = None
+
+    @contextlib.asynccontextmanager
+    async def open_batch(self, limits: RunLimits, prompts: Prompts) -> AsyncGenerator[WatchedBatch]:
+        """Yield a batch as the resource does.
+
+        An error that ends the whole batch, such as a missing token or a full disk, is kept for
+        the command to tell, and not retried: it would be the same in five seconds.
+        """
+        try:
+            async with self._generation.open_batch(limits, prompts) as batch:
+                yield WatchedBatch(batch, self._watch)
+        except AssetPipelineError as error:
+            self.error = error
+            raise dg.Failure(str(error), allow_retries=False) from error
+        except (OperationalError, OSError) as error:
+            self.error = _sentence(error)
+            raise dg.Failure(str(self.error), allow_retries=False) from error
+
+
+class WatchedBatch:
+    """A batch that shows each outcome to the watcher before it passes it on."""
+
+    def __init__(self, batch: Batch, watch: Callable[[PromptOutcome], None]) -> None:
+        self._batch = batch
+        self._watch = watch
+
+    async def run(self, prompts: Iterable[Prompt], total: int) -> AsyncIterator[PromptOutcome]:
+        """Yield the outcomes of the batch."""
+        async for outcome in self._batch.run(prompts, total):
+            self._watch(outcome)
+            yield outcome
+
+
+def _sentence(error: OperationalError | OSError) -> AssetPipelineError:
+    cause = error.orig if isinstance(error, OperationalError) else error
+    return LedgerError(
+        f"The data folder cannot be written: {cause}.",
+        hint="Check its permissions and the room on the disk, then run the command again: "
+        "what is paid for is in the ledger and is not paid again.",
+    )

@@ -1,0 +1,131 @@
+"""Read-only questions to the ledger that commands ask: many rows at once, no payment among them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, Engine, func, select
+
+from asset_pipeline.ledger import movements
+from asset_pipeline.ledger.records import BudgetBalance
+from asset_pipeline.ledger.schema import (
+    OPEN_STATES,
+    EntryType,
+    IntentState,
+    clips,
+    entries,
+    intents,
+    workers,
+)
+from asset_pipeline.money import MicroUsd
+
+# SQLite takes 32,766 parameters a statement, Postgres 65,535.
+_VALUES_A_QUERY = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIntents:
+    """The open intents in one state: how many, and what they hold."""
+
+    state: IntentState
+    count: int
+    reserved: MicroUsd
+
+
+class LedgerReader:
+    """Reads the ledger in bulk; every method is one transaction of its own.
+
+    Args:
+        engine: From :func:`asset_pipeline.ledger.engine.open_engine`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def stored_generations(self, hashes: Iterable[str]) -> set[str]:
+        """Return those of ``hashes`` whose clip is stored."""
+        with self._reading() as connection:
+            return set(_matching(connection, clips.c.generation_hash, hashes))
+
+    def open_generations(self, hashes: Iterable[str]) -> set[str]:
+        """Return those of ``hashes`` that have an open intent."""
+        is_open = intents.c.state.in_(OPEN_STATES)
+        with self._reading() as connection:
+            return set(_matching(connection, intents.c.generation_hash, hashes, is_open))
+
+    def open_intents(self) -> list[OpenIntents]:
+        """Return the open intents by state, in the order of the paid call."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                select(intents.c.state, func.count(), func.sum(intents.c.reserved_microusd))
+                .where(intents.c.state.in_(OPEN_STATES))
+                .group_by(intents.c.state)
+            ).all()
+        found = [
+            OpenIntents(IntentState(state), count, MicroUsd(int(reserved)))
+            for state, count, reserved in rows
+        ]
+        order = list(IntentState)
+        return sorted(found, key=lambda group: order.index(group.state))
+
+    def charged_by(self, run_ids: Iterable[str], since: datetime) -> MicroUsd:
+        """Return what runs were charged: for their own intents and for those they took over.
+
+        Args:
+            run_ids: The runs, by the ids that their workers entered.
+            since: What an intent was charged before this time is not theirs.
+        """
+        query = (
+            select(func.coalesce(func.sum(entries.c.amount_microusd), 0))
+            .join(intents, intents.c.intent_id == entries.c.intent_id)
+            .join(workers, workers.c.worker_id == intents.c.worker_id)
+            .where(
+                # Every payment falls under the total, and under it once.
+                entries.c.budget == "total",
+                entries.c.type == EntryType.CHARGE.value,
+                entries.c.created_at >= since,
+            )
+        )
+        with self._reading() as connection:
+            amounts = [
+                connection.execute(query.where(workers.c.run_id.in_(chunk))).scalar_one()
+                for chunk in _chunks(run_ids)
+            ]
+        return MicroUsd(sum(int(amount) for amount in amounts))
+
+    def last_change(self) -> datetime | None:
+        """Return when an intent or a clip was last written; None for an empty ledger."""
+        with self._reading() as connection:
+            times: list[datetime | None] = [
+                connection.execute(select(func.max(column))).scalar()
+                for column in (intents.c.updated_at, clips.c.created_at)
+            ]
+        return max((time for time in times if time is not None), default=None)
+
+    def balances(self) -> list[BudgetBalance]:
+        """Return all budgets as they stand, by name."""
+        with self._reading() as connection:
+            return movements.balances(connection)
+
+    def _reading(self) -> Connection:
+        return self.engine.connect().execution_options(reading=True)
+
+
+def _matching(
+    connection: Connection,
+    column: ColumnElement[str],
+    values: Iterable[str],
+    *conditions: ColumnElement[bool],
+) -> Iterator[str]:
+    for chunk in _chunks(values):
+        rows = connection.execute(select(column).where(column.in_(chunk), *conditions))
+        yield from rows.scalars()
+
+
+def _chunks(values: Iterable[str]) -> Iterator[list[str]]:
+    remaining = iter(values)
+    while chunk := list(itertools.islice(remaining, _VALUES_A_QUERY)):
+        yield chunk
