@@ -19,8 +19,11 @@ PREVIEW_SIDE = 384
 _SMALLEST_SIDE = 16
 _QUALITIES = (80, 60, 40)
 _RENDITION_QUALITY = 82
-_THUMBNAIL_SIDE = 160
+_THUMBNAIL_SIDE = 128
 _THUMBNAIL_QUALITIES = (20, 5)
+
+# WebP's effort from 0 to 6: 2 takes 40% of the default's time for a file a tenth larger.
+_FAST = 2
 
 
 class RenditionFormat(StrEnum):
@@ -55,7 +58,7 @@ def preview_webp(path: Path, info: MediaInfo, *, max_bytes: int = 20_000) -> byt
     while max(picture.size) >= _SMALLEST_SIDE:
         for quality in _QUALITIES:
             encoded = io.BytesIO()
-            picture.save(encoded, "WEBP", quality=quality)
+            picture.save(encoded, "WEBP", quality=quality, method=_FAST)
             if encoded.tell() <= max_bytes:
                 return encoded.getvalue()
         smaller = max(picture.size) * 3 // 4
@@ -83,7 +86,7 @@ def thumbnail_webp(preview: bytes, *, max_bytes: int) -> bytes:
         picture.thumbnail((side, side), Image.Resampling.LANCZOS)
         for quality in _THUMBNAIL_QUALITIES:
             encoded = io.BytesIO()
-            picture.save(encoded, "WEBP", quality=quality)
+            picture.save(encoded, "WEBP", quality=quality, method=_FAST)
             if encoded.tell() <= max_bytes:
                 return encoded.getvalue()
         side = side * 5 // 6

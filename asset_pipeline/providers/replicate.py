@@ -29,7 +29,7 @@ from asset_pipeline.providers.protocol import (
     UnclearError,
     UnreachableError,
 )
-from asset_pipeline.providers.wire import CURRENT, ErrorReply, Exchange, Wire
+from asset_pipeline.providers.wire import CURRENT, LIMITS, ErrorReply, Exchange, Wire
 
 DEFAULT_BASE_URL = "https://api.replicate.com"
 
@@ -95,7 +95,7 @@ class ReplicateProvider:
             timeout=timeout,
             follow_redirects=True,
             max_redirects=_MAX_REDIRECTS,
-            limits=httpx.Limits(max_connections=None),
+            limits=LIMITS,
         )
 
     async def create(self, request: CreateRequest) -> Prediction:
