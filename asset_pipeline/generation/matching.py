@@ -1,8 +1,8 @@
 """What a complete listing of the provider's proves about a create without an answer.
 
 A prediction is recognised by model, seed and prompt text; the derived seed makes that unique. For
-a model without a seed, equal inputs are told apart by count: the k-th unowned prediction belongs
-to the k-th intent, and since the inputs are equal it does not matter which is which.
+a model without a seed, equal requests are told apart by count: of k of them with k predictions
+each gets one, and since they are equal it does not matter which.
 """
 
 from __future__ import annotations
@@ -38,10 +38,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All predictions created since a time, and when we began to ask for them."""
+    """All predictions created since a time, and when we began to ask for them.
+
+    Attributes:
+        started: On the monotonic clock.
+        asked_at: The same moment in UTC.
+    """
 
     since: datetime
     started: float
+    asked_at: datetime
     predictions: tuple[Prediction, ...]
 
 
@@ -58,6 +64,7 @@ def judge(
     rivals: Sequence[Intent],
     owned: frozenset[str],
     skew: float,
+    settle: float,
 ) -> Finding:
     """Say what a complete listing proves about an intent.
 
@@ -68,34 +75,82 @@ def judge(
         rivals: All intents being submitted or unknown, this one among them.
         owned: Prediction ids that belong to any intent already.
         skew: How far the provider's clock may differ from ours, in seconds.
+        settle: How long an accepted prediction may be missing from listings, in seconds.
     """
-    start = window_start(intent, skew)
     free = [
         prediction
         for prediction in listing.predictions
         if prediction.prediction_id not in owned
-        and (prediction.created_at is None or prediction.created_at >= start)
+        and _in_window(prediction, intent, skew)
         and _same_model(prediction, intent)
     ]
-    matches = sorted(
-        (prediction for prediction in free if _same_input(prediction, intent, model)),
-        key=lambda prediction: (str(prediction.created_at), prediction.prediction_id),
-    )
-    equal = sorted(
-        (rival for rival in rivals if _equal_request(rival, intent)),
-        key=lambda rival: (rival.created_at, rival.intent_id),
-    )
-    place = [rival.intent_id for rival in equal].index(intent.intent_id)
-    if matches and any(rival.state is IntentState.SUBMITTING for rival in equal):
+    matches = [prediction for prediction in free if _same_input(prediction, intent, model)]
+    alike = [rival for rival in rivals if _is_alike(rival, intent)]
+    if matches and any(rival.state is IntentState.SUBMITTING for rival in alike):
         return Finding(Verdict.NOT_YET)
-    if place < len(matches):
-        return Finding(Verdict.FOUND, matches[place].prediction_id)
+    equal = [rival for rival in alike if rival.inputs == intent.inputs]
+    exact = [prediction for prediction in matches if _agrees(prediction, intent, model)]
+    strange = [
+        prediction
+        for prediction in matches
+        if not any(_agrees(prediction, rival, model) for rival in alike)
+    ]
+    only_equal = len(equal) == len(alike)
+    mine = _share_of(intent, equal, exact + strange if only_equal else exact, skew)
+    if mine is not None:
+        return Finding(Verdict.FOUND, mine.prediction_id)
+    if strange and not only_equal:
+        return Finding(
+            Verdict.UNSURE,
+            reason="the provider shows a prediction of the same text with inputs nobody sent",
+        )
+    settled_if_lost_by = listing.asked_at - timedelta(seconds=settle)
+    if matches and any(_lost_at(rival) > settled_if_lost_by for rival in equal):
+        # A match that this intent left to a rival may be its own after all: the rival's may only
+        # be missing from the listing yet.
+        return Finding(Verdict.NOT_YET)
     if any(prediction.data_removed for prediction in free):
         return Finding(
             Verdict.UNSURE,
             reason="the provider has removed the inputs of predictions that may be this one",
         )
     return Finding(Verdict.ABSENT)
+
+
+def _is_alike(rival: Intent, intent: Intent) -> bool:
+    """Tell whether a prediction of one may look like one of the other."""
+    return (rival.model, rival.prompt_text, rival.seed) == (
+        intent.model,
+        intent.prompt_text,
+        intent.seed,
+    )
+
+
+def _share_of(
+    intent: Intent, equal: Sequence[Intent], matches: Sequence[Prediction], skew: float
+) -> Prediction | None:
+    """Share predictions out among equal requests and return the intent's own.
+
+    Who was sent last chooses first, because it has the fewest to choose from, and takes the
+    newest: so nobody goes without who need not.
+    """
+    left = sorted(matches, key=lambda each: (str(each.created_at), each.prediction_id))
+    order = sorted(equal, key=lambda each: (window_start(each, skew), each.intent_id))
+    for rival in reversed(order):
+        taken = next((each for each in reversed(left) if _in_window(each, rival, skew)), None)
+        if rival.intent_id == intent.intent_id:
+            return taken
+        if taken is not None:
+            left.remove(taken)
+    return None
+
+
+def _in_window(prediction: Prediction, intent: Intent, skew: float) -> bool:
+    return prediction.created_at is None or prediction.created_at >= window_start(intent, skew)
+
+
+def _lost_at(intent: Intent) -> datetime:
+    return intent.lost_at or intent.updated_at
 
 
 def _same_model(prediction: Prediction, intent: Intent) -> bool:
@@ -120,11 +175,11 @@ def _same_input(prediction: Prediction, intent: Intent, model: Model) -> bool:
     }
 
 
-def _equal_request(rival: Intent, intent: Intent) -> bool:
-    if rival.intent_id == intent.intent_id:
-        return True
-    return (rival.model, rival.prompt_text, rival.seed) == (
-        intent.model,
-        intent.prompt_text,
-        intent.seed,
+def _agrees(prediction: Prediction, intent: Intent, model: Model) -> bool:
+    """Tell whether the provider shows every other input as the intent sent it."""
+    compared = {model.prompt_input, model.seed_input}
+    return all(
+        prediction.inputs.get(name, value) == value
+        for name, value in intent.inputs.items()
+        if name not in compared
     )

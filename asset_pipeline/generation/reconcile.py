@@ -43,9 +43,9 @@ class Lister:
         async with self._lock:
             latest = self._latest
             if latest is None or latest.started < needed or latest.since > since:
-                started = self._clock.monotonic()
+                started, asked_at = self._clock.monotonic(), self._clock.now()
                 rows = [prediction async for prediction in self._provider.list_since(since)]
-                latest = self._latest = Listing(since, started, tuple(rows))
+                latest = self._latest = Listing(since, started, asked_at, tuple(rows))
             return latest
 
 
@@ -65,8 +65,9 @@ class Reconciler:
                 money stays reserved.
         """
         while True:
-            finding = await self._look(intent, model)
+            # Before the look: a listing that began too early settles nothing by ending late.
             settled = self._unsettled_for(intent) <= 0
+            finding = await self._look(intent, model)
             match finding.verdict:
                 case Verdict.FOUND:
                     try:
@@ -96,9 +97,9 @@ class Reconciler:
             await self._with.clock.sleep(pause)
 
     async def _look(self, intent: Intent, model: Model) -> Finding:
-        skew = self._with.timing.clock_skew
+        timing = self._with.timing
         try:
-            listing = await self._lister.since(window_start(intent, skew))
+            listing = await self._lister.since(window_start(intent, timing.clock_skew))
         except UnavailableError as error:
             raise GenerationFailure(
                 ErrorClass.NETWORK, f"can't tell yet whether it was accepted: {error.message}"
@@ -106,7 +107,15 @@ class Reconciler:
         ids = [prediction.prediction_id for prediction in listing.predictions]
         rivals, owned = await self._with.write(self._with.ledger.reconciliation_view, ids)
         self._with.checkpoint("listed")
-        return judge(intent, model, listing, rivals=rivals, owned=owned, skew=skew)
+        return judge(
+            intent,
+            model,
+            listing,
+            rivals=rivals,
+            owned=owned,
+            skew=timing.clock_skew,
+            settle=timing.settle,
+        )
 
     def _unsettled_for(self, intent: Intent) -> float:
         """Seconds until an absence counts."""
