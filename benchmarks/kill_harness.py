@@ -2,7 +2,7 @@
 
 Two rounds: deaths alone, and deaths while the provider loses replies, answers 5xx, throttles and
 fails predictions. In each, workers die at every named point of the paid call at its first to
-fourth passing, and at random instants; when all deaths are used up one worker is let through.
+third passing, and at random instants; after the last kill one worker is let through.
 """
 
 from __future__ import annotations
@@ -21,16 +21,13 @@ from asset_pipeline_tests.crash.killing import (
     FAULT_POINTS,
     PLAIN_POINTS,
     RECOVERY_POINTS,
-    Death,
     Tally,
-    at_random,
-    interleaved,
     kill_until_done,
+    shuffled,
 )
 from asset_pipeline_tests.crash.site import open_site
-from asset_pipeline_tests.crash.worker import KillPoint
 
-_IN_FLIGHT = 3  # few, so that a life brings less than a clip on average and there is work to kill
+_IN_FLIGHT = 6
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -56,17 +53,12 @@ def _round(title: str, count: int, kills: int, seed: int, *, faults: bool) -> bo
         if faults:
             site.fault(*MIXED)
         job = site.job(prompts, max_in_flight=_IN_FLIGHT)
-        tally = kill_until_done(job, _deaths(random.Random(seed), kills, faults=faults))
+        points = [*PLAIN_POINTS, *RECOVERY_POINTS, *(FAULT_POINTS if faults else ())]
+        deaths = shuffled(random.Random(seed), points, longest=0.6)
+        tally = kill_until_done(job, deaths, kills)
         books = close_books(site, prompts)
     _show(title, tally, books, time.monotonic() - started)
     return not books.flaws and tally.kills.total() >= kills
-
-
-def _deaths(dice: random.Random, kills: int, *, faults: bool) -> list[Death]:
-    """Return more deaths than kills are wanted: not every life reaches its point."""
-    names = [*PLAIN_POINTS, *RECOVERY_POINTS, *(FAULT_POINTS if faults else ())]
-    points = [KillPoint(name, passing) for passing in (1, 1, 1, 2, 2, 3, 4) for name in names]
-    return interleaved(dice, points, at_random(dice, round(kills * 1.1), 0.5))
 
 
 def _show(title: str, tally: Tally, books: Books, seconds: float) -> None:

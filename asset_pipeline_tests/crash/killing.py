@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
+from asset_pipeline.errors import ExitCode
 from asset_pipeline_tests.crash import lives
 from asset_pipeline_tests.crash.worker import Job, KillPoint
 
@@ -29,6 +30,13 @@ FAULT_POINTS = ("refused", "released", "lost", "unknown", "absent", "failed")
 # Lives after the last kill; more than one is needed where the provider fails predictions.
 _MOST_LAST_LIVES = 8
 
+# A life that does not come by its checkpoint for so long dies where it is.
+_PATIENCE = 5.0
+
+# The share of the prompts that the planned kills bring forth; the rest comes with the lives that
+# end unharmed, and in the last one.
+_BROUGHT_BY_KILLS = 0.7
+
 Death = KillPoint | float
 
 
@@ -39,57 +47,56 @@ class Tally:
     Attributes:
         kills: By the name of the checkpoint, or ``random``.
         starts: Worker processes started.
-        done: Whether the last worker reported every clip.
     """
 
     kills: Counter[str] = field(default_factory=Counter)
     starts: int = 0
-    done: bool = False
 
 
-def kill_until_done(job: Job, deaths: Iterable[Death]) -> Tally:
+def kill_until_done(job: Job, deaths: Iterator[Death], kills: int) -> Tally:
     """Give each worker its death, at a checkpoint or after so many seconds, then let one live.
 
-    A worker that is through before its time comes ends the harness early.
+    The prompts come in little by little, as they would over a day: a worker that lives a second
+    too long would else do all the work, and leave nothing to be killed at.
     """
     tally = Tally()
-    for death in deaths:
-        _live(job, death, tally)
-        if tally.done:
-            return tally
+    shown, step = 1.0, _BROUGHT_BY_KILLS * len(job.prompts) / kills
+    while tally.kills.total() < kills and shown < len(job.prompts):
+        life = _live(replace(job, prompts=job.prompts[: int(shown)]), next(deaths), tally)
+        shown += step if life.killed else 1
     for _ in range(_MOST_LAST_LIVES):
-        _live(job, None, tally)
-        if tally.done:
+        life = _live(job, None, tally)
+        if life.exit_code == ExitCode.DONE:
             return tally
-    raise AssertionError(f"not done after {tally.starts} workers")
+    raise AssertionError(f"not done after {tally.starts} workers: {life.summary().failures}")
 
 
-def at_random(dice: random.Random, kills: int, longest: float) -> Iterator[float]:
-    """Yield instants in seconds, from the very first moment of a process on."""
-    for _ in range(kills):
-        yield dice.uniform(0.02, longest)
+def shuffled(dice: random.Random, points: Sequence[str], *, longest: float) -> Iterator[Death]:
+    """Yield deaths without end: every point, at its first to third passing, and as many instants.
+
+    Args:
+        dice: Repeats the order and the instants.
+        points: Checkpoints to die at.
+        longest: The latest instant, in seconds from the very first moment of a process on.
+    """
+    while True:
+        deaths: list[Death] = [KillPoint(name, dice.choice((1, 1, 2, 3))) for name in points]
+        deaths += [dice.uniform(0.02, longest) for _ in points]
+        dice.shuffle(deaths)
+        yield from deaths
 
 
-def interleaved(dice: random.Random, *deaths: Iterable[Death]) -> list[Death]:
-    """Shuffle deaths, repeatably."""
-    mixed = [death for group in deaths for death in group]
-    dice.shuffle(mixed)
-    return mixed
-
-
-def _live(job: Job, death: Death | None, tally: Tally) -> None:
+def _live(job: Job, death: Death | None, tally: Tally) -> lives.Life:
     tally.starts += 1
-    if isinstance(death, float):
-        life = lives.start(job)
-        if not life.wait(death):
-            life.kill()
+    point = death if isinstance(death, KillPoint) else None
+    life = lives.start(job, point)
+    name = point.name if point is not None else "random"
+    limit = death if isinstance(death, float) else _PATIENCE
+    if not (life.wait() if death is None else life.wait(limit)):
         name = "random"
-    else:
-        life = lives.run(job, death)
-        name = death.name if death is not None else ""
+        life.kill()
     if life.killed:
         tally.kills[name] += 1
-    elif life.exit_code in {0, 1}:
-        tally.done = not life.summary().failures
-    else:
+    elif life.exit_code not in set(ExitCode):
         raise AssertionError(f"a worker ended with exit code {life.exit_code}")
+    return life

@@ -8,14 +8,8 @@ from pathlib import Path
 from asset_pipeline_tests.crash import workload
 from asset_pipeline_tests.crash.books import close_books
 from asset_pipeline_tests.crash.faults import MIXED
-from asset_pipeline_tests.crash.killing import (
-    PLAIN_POINTS,
-    at_random,
-    interleaved,
-    kill_until_done,
-)
+from asset_pipeline_tests.crash.killing import PLAIN_POINTS, kill_until_done, shuffled
 from asset_pipeline_tests.crash.site import open_site
-from asset_pipeline_tests.crash.worker import KillPoint
 
 _SEED = 20261121
 
@@ -23,16 +17,13 @@ _SEED = 20261121
 def test_random_kills_among_lost_replies_pay_once_and_lose_nothing(tmp_path: Path) -> None:
     """Whenever a worker dies, and whatever the wire loses, each variant is paid for once."""
     print(f"seed {_SEED}")  # noqa: T201 -- to repeat a failure
-    dice = random.Random(_SEED)
+    deaths = shuffled(random.Random(_SEED), PLAIN_POINTS, longest=0.6)
     prompts = workload.mixed(20)
-    points = [KillPoint(name, dice.randint(1, 3)) for name in PLAIN_POINTS]
     with open_site(tmp_path) as site:
         site.fault(*MIXED)
-        tally = kill_until_done(
-            site.job(prompts), interleaved(dice, points, at_random(dice, 20, 0.8))
-        )
+        tally = kill_until_done(site.job(prompts), deaths, kills=28)
         books = close_books(site, prompts)
     assert books.flaws == ()
     assert books.provider_charged == books.ledger_charged
     assert books.paid == books.clips == workload.clips_wanted(prompts)
-    assert tally.kills.total() >= 15
+    assert tally.kills.total() >= 20
