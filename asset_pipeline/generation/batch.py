@@ -14,6 +14,8 @@ from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
 from asset_pipeline.generation.paid_call import Landed, PaidCall
 from asset_pipeline.generation.request import GenerationRequest, resolve
+from asset_pipeline.ledger.engine import LedgerError
+from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.ledger.movements import BudgetExceededError
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.prompts.spec import Prompt
@@ -142,6 +144,11 @@ class Batch:
             outcome.failures.append(GenerationFailure(ErrorClass.BUDGET, breach.message))
         except GenerationFailure as failure:
             outcome.failures.append(failure)
+        except LedgerError:
+            # Without the ledger nothing may be sent and nothing can be recorded: the batch ends.
+            raise
+        except LedgerError as error:
+            outcome.failures.append(GenerationFailure(ErrorClass.STORE, str(error)))
         except AssetPipelineError as error:
             outcome.failures.append(GenerationFailure(ErrorClass.INVALID_INPUT, error.message))
 

@@ -29,6 +29,7 @@ class GenerationRequest:
     Attributes:
         inputs: Everything but the derived seed. A reference file stands as ``sha256:<hex>``.
         reference: The reference file itself, whose content replaces that mark when it is sent.
+        prompt_hash: The prompt's data version; None when the prompt that paid has left the files.
         generation_hash: SHA-256 over model, inputs and variant, and nothing else: renaming or
             moving a prompt costs nothing.
     """
@@ -39,6 +40,7 @@ class GenerationRequest:
     inputs: Mapping[str, JsonValue]
     reference: Path | None
     generation_hash: str
+    prompt_hash: str | None
 
     def new_intent(self, day: date) -> NewIntent:
         """Return the payment to reserve, at the price of ``day``.
@@ -65,7 +67,7 @@ class GenerationRequest:
         """Return what the clip is made from, for its lineage."""
         prompt = self.prompt
         parents = [
-            Parent("prompt", f"{prompt.kind}/{prompt.prompt_id}", prompt.prompt_hash, "text"),
+            Parent("prompt", f"{prompt.kind}/{prompt.prompt_id}", self.prompt_hash, "text"),
             Parent("model", self.model.name, self.model.version, "generated_by"),
         ]
         if prompt.reference is not None:
@@ -111,6 +113,7 @@ def resolve(prompt: Prompt, variant: int, catalog: Catalog, prompts_dir: Path) -
         inputs=inputs,
         reference=reference,
         generation_hash=generation_hash(model.name, inputs, variant),
+        prompt_hash=prompt.prompt_hash,
     )
 
 

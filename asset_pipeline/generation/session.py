@@ -17,6 +17,7 @@ from asset_pipeline.generation.paid_call import PaidCall
 from asset_pipeline.generation.previews import PreviewShelf
 from asset_pipeline.generation.rate_limit import RateLimiter
 from asset_pipeline.generation.timing import Timing
+from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.ledger.ledger import Ledger, Payer
 from asset_pipeline.ledger.workers import HEARTBEAT_SECONDS
 from asset_pipeline.money import MicroUsd
@@ -102,4 +103,6 @@ async def open_session(
 async def _beat(collaborators: Collaborators, worker_id: str) -> None:
     while True:
         await collaborators.clock.sleep(HEARTBEAT_SECONDS)
-        await collaborators.write(collaborators.ledger.beat, worker_id)
+        # A ledger that is busy for a while must not end the beating: the next one says the same.
+        with contextlib.suppress(LedgerError):
+            await collaborators.write(collaborators.ledger.beat, worker_id)
