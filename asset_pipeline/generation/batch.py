@@ -15,7 +15,6 @@ from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
 from asset_pipeline.generation.paid_call import Landed, PaidCall
 from asset_pipeline.generation.request import GenerationRequest, resolve
 from asset_pipeline.ledger.engine import LedgerError
-from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.ledger.movements import BudgetExceededError
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.prompts.spec import Prompt
@@ -147,8 +146,6 @@ class Batch:
         except LedgerError:
             # Without the ledger nothing may be sent and nothing can be recorded: the batch ends.
             raise
-        except LedgerError as error:
-            outcome.failures.append(GenerationFailure(ErrorClass.STORE, str(error)))
         except AssetPipelineError as error:
             outcome.failures.append(GenerationFailure(ErrorClass.INVALID_INPUT, error.message))
 
