@@ -55,14 +55,13 @@ def sound(request: SoundRequest) -> tuple[bytes, float]:
 
 def speak(request: SoundRequest) -> Samples:
     """Return the text spoken; a text with nothing to pronounce becomes a short chime."""
+    if not any(letter.isascii() and letter.isalnum() for letter in request.text):
+        return compose(SoundRequest(request.text, request.seed, music_seconds=2.0))
     # A voice of another pitch is the same voice played faster or slower, its pace corrected.
     pitch = _pitch(request.voice)
     pace = min(max(request.speed / pitch, 0.3), 4.0)
     with _synthesis:
         spoken = cast("Samples", _voice()(request.text, speed=pace, seed=request.seed))
-    if len(spoken) < SAMPLE_RATE // 10 or float(np.abs(spoken).max()) < 0.01:  # noqa: PLR2004 -- inaudible
-        chime = SoundRequest(request.text, request.seed, music_seconds=2.0)
-        return compose(chime)
     if pitch != 1.0:
         positions = np.arange(0, len(spoken) - 1, pitch)
         spoken = np.interp(positions, np.arange(len(spoken)), spoken).astype(np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -77,11 +78,11 @@ class _Bench:
         return await answer
 
     async def close(self) -> None:
-        if self._process is None or self._process.stdin is None:
+        if self._process is None or self._reading is None:
             return
-        self._process.stdin.close()
-        if self._reading is not None:
-            await self._reading
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()  # files are written whole or not at all
+        await self._reading
 
     async def _running(self) -> Process:
         async with self._starting:

@@ -122,10 +122,12 @@ def _caption(stage: Stage) -> None:
     margin, pad = u * 0.025, size * 0.7
     room = stage.width - 2 * margin - 2 * pad
     mark = "  ·  sandbox"
-    words = " ".join(stage.title.split())
+    whole = " ".join(stage.title.split())
     written = font(size)
+    words, kept = whole, len(whole)
     while words and written.getlength(words + mark) > room:
-        words = words[: -max(1, len(words) // 12)].rstrip(" .…") + "…" if len(words) > 4 else ""  # noqa: PLR2004
+        kept = kept * 9 // 10
+        words = f"{whole[:kept].rstrip(' .,')}…" if kept else ""
     text = (words + mark) if words else "sandbox"
     wide, high = written.getlength(text) + 2 * pad, size * 1.9
     left, top = margin, stage.height - margin - high

@@ -1,0 +1,1 @@
+"""The sandbox, met over real HTTP with the real client."""
