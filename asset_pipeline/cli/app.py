@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from asset_pipeline.cli import generate
+from asset_pipeline.cli import generate, plan, prompts, sandbox, status, warehouse
 from asset_pipeline.cli.console import say, show_error, stderr
 from asset_pipeline.errors import AssetPipelineError, ExitCode
 
@@ -66,7 +66,13 @@ def _build() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
     )
+    built.add_typer(prompts.app, name="prompts")
+    built.command("plan")(plan.plan)
     built.command("generate")(generate.generate)
+    built.command("status")(status.status)
+    built.command("costs")(warehouse.costs)
+    built.command("sql")(warehouse.sql)
+    built.add_typer(sandbox.app, name="sandbox")
     built.command("demo")(generate.demo)
     return built
 

@@ -53,10 +53,10 @@ class Choice:
     Kind, collection, prompt and tag narrow each other; missing, failed and stale add up.
     """
 
-    kinds: Sequence[Kind] = ()
-    collections: Sequence[str] = ()
-    prompt_ids: Sequence[str] = ()
-    tags: Sequence[str] = ()
+    kinds: Sequence[Kind] | None = None
+    collections: Sequence[str] | None = None
+    prompt_ids: Sequence[str] | None = None
+    tags: Sequence[str] | None = None
     missing: bool = False
     failed: bool = False
     stale: bool = False
@@ -87,10 +87,10 @@ class Choice:
         chosen = select(
             library,
             Selection(
-                kinds=frozenset(self.kinds),
-                collections=frozenset(self.collections),
-                prompt_ids=frozenset(self.prompt_ids),
-                tags=frozenset(self.tags),
+                kinds=frozenset(self.kinds or ()),
+                collections=frozenset(self.collections or ()),
+                prompt_ids=frozenset(self.prompt_ids or ()),
+                tags=frozenset(self.tags or ()),
             ),
         )
         if self.by_state:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass
-from datetime import date, datetime
-from decimal import Decimal
-from pathlib import Path
+from datetime import date
 
 from rich.console import Console
 from rich.table import Table
@@ -98,16 +96,8 @@ def _console(*, is_error: bool) -> Console:
 
 
 def _jsonable(value: object) -> object:
-    match value:
-        case Decimal() | Path():
-            return str(value)
-        case datetime() | date():
-            return value.isoformat()
-        case set() | frozenset():
-            return sorted(map(str, value))
-        case Mapping():
-            return dict(value)
-        case _ if is_dataclass(value) and not isinstance(value, type):
-            return asdict(value)
-        case _:
-            return str(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return str(value)

@@ -27,6 +27,7 @@ _MICRO_DIGITS = 6
 
 
 def generate(
+    *,
     kind: Kinds = None,
     collection: Collections = None,
     prompt: PromptIds = None,
@@ -57,10 +58,10 @@ def generate(
     from asset_pipeline.cli.generating import Orders, carry_out  # noqa: PLC0415
 
     choice = Choice(
-        kinds=kind or (),
-        collections=collection or (),
-        prompt_ids=prompt or (),
-        tags=tag or (),
+        kinds=kind,
+        collections=collection,
+        prompt_ids=prompt,
+        tags=tag,
         missing=missing,
         failed=failed,
         stale=stale,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import typer
 from dagster import DagsterInstance
 
-from asset_pipeline.assets.clips import PARTITIONS_A_RUN
 from asset_pipeline.cli.choosing import Choice, PromptState, PromptStates
 from asset_pipeline.cli.console import say, show_error, stderr
 from asset_pipeline.cli.instance import open_instance, read_states
@@ -16,17 +15,15 @@ from asset_pipeline.cli.opening import (
     Workshop,
     open_ledger,
     open_workshop,
-    read_caps,
     show_problems,
 )
+from asset_pipeline.cli.plan_view import plan_of
 from asset_pipeline.cli.progress import showing
 from asset_pipeline.cli.runs import Runner, RunOptions, cancel_dead_runs, sync_library
 from asset_pipeline.cli.summary import Summary, show_summary, write_summary
 from asset_pipeline.cli.tally import Tally
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.errors import AssetPipelineError
-from asset_pipeline.generation.batch import PromptOutcome
-from asset_pipeline.generation.planning import make_plan
 from asset_pipeline.ledger.reading import LedgerReader
 from asset_pipeline.money import MicroUsd, format_usd
 from asset_pipeline.prompts.spec import Prompt
@@ -141,16 +138,7 @@ def _confirm(
     """
     if not (orders.force and orders.ask and prompts):
         return
-    plan = make_plan(
-        prompts,
-        workshop.catalog,
-        workshop.settings.prompts_dir,
-        ledger,
-        read_caps(workshop.settings),
-        now=SystemClock().now(),
-        prompts_a_run=PARTITIONS_A_RUN,
-        force=True,
-    )
+    plan = plan_of(prompts, workshop, ledger, force=True)
     question = (
         f"Pay again for {plan.to_generate:,} clips, at most {format_usd(plan.worst_case)} in all?"
     )
@@ -171,7 +159,7 @@ def _tell_nothing_chosen(choice: Choice, workshop: Workshop, states: PromptState
         line += f" {failed:,} failed: --failed takes them up."
     if stale:
         line += f" {stale:,} were edited after their clips landed: --stale makes them anew."
-    say(stderr(), line)
+    say(stderr(), line, "bold")
 
 
 def _tell_interrupted(tally: Tally, ledger: LedgerReader) -> None:

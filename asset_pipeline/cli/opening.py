@@ -1,19 +1,14 @@
-"""Opening what commands work on, each thing as light as it can be had."""
+"""The prompts that a command works on, and how they stand."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from asset_pipeline.catalog.reader import Catalog, load_catalog
 from asset_pipeline.cli.choosing import PromptStates
 from asset_pipeline.cli.console import say, stderr
 from asset_pipeline.cli.home import dagster_home
-from asset_pipeline.clock import SystemClock
-from asset_pipeline.ledger.caps import BudgetCaps, CapsSource
-from asset_pipeline.ledger.engine import open_engine
-from asset_pipeline.ledger.reading import LedgerReader
 from asset_pipeline.prompts.library import Library, load_library
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.settings import Settings, load_settings
@@ -41,29 +36,6 @@ def open_workshop() -> Workshop:
     return Workshop(settings, catalog, load_library(settings.prompts_dir, catalog))
 
 
-@contextlib.contextmanager
-def open_ledger(settings: Settings) -> Generator[LedgerReader]:
-    """Yield the ledger for reading.
-
-    Raises:
-        AssetPipelineError: It cannot be opened, or its folder cannot be written.
-    """
-    engine = open_engine(settings.ledger_url)
-    try:
-        yield LedgerReader(engine)
-    finally:
-        engine.dispose()
-
-
-def read_caps(settings: Settings) -> BudgetCaps:
-    """Return the caps in force.
-
-    Raises:
-        ConfigurationError: ``budgets.yaml`` is wrong.
-    """
-    return CapsSource(settings).current()
-
-
 def states_of(prompts: Iterable[Prompt]) -> PromptStates:
     """Return how prompts stand in Dagster; before its folder exists, all of them are missing."""
     if not dagster_home().is_dir():
@@ -73,28 +45,6 @@ def states_of(prompts: Iterable[Prompt]) -> PromptStates:
 
     with open_instance() as instance:
         return read_states(instance, prompts)
-
-
-def publish_if_older(workshop: Workshop, ledger: LedgerReader) -> bool:
-    """Publish the warehouse when it is missing or the ledger changed since.
-
-    Returns:
-        Whether it was published.
-
-    Raises:
-        AssetPipelineError: It cannot be written.
-    """
-    target = workshop.settings.warehouse_path
-    changed = ledger.last_change()
-    with contextlib.suppress(FileNotFoundError):
-        published = target.stat().st_mtime
-        if changed is None or changed.timestamp() < published:
-            return False
-    # DuckDB and Arrow are needed only to write the file.
-    from asset_pipeline.warehouse.publish import publish  # noqa: PLC0415
-
-    publish(ledger.engine, workshop.library.prompts.values(), target, clock=SystemClock())
-    return True
 
 
 def show_problems(library: Library) -> None:

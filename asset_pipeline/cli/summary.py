@@ -62,7 +62,7 @@ def show_summary(summary: Summary) -> None:
     console = stdout()
     tally = summary.tally
     if tally.failures:
-        _show_failures(tally)
+        show_failures(tally)
     show_table(
         console,
         "Summary",
@@ -79,7 +79,7 @@ def show_summary(summary: Summary) -> None:
             ("warehouse", summary.warehouse),
         ],
     )
-    if not summary.paid and not tally.failures:
+    if tally.prompts and not summary.paid and not tally.failures:
         say(console, "Nothing was paid: every clip was stored already.", "bold green")
 
 
@@ -113,8 +113,8 @@ def write_summary(summary: Summary) -> None:
     )
 
 
-def _show_failures(tally: Tally) -> None:
-    """Print each cause once, however many prompts it befell."""
+def show_failures(tally: Tally) -> None:
+    """Print why prompts failed, each cause once, however many prompts it befell."""
     befallen: dict[_Cause, list[PromptKey]] = {}
     for key, causes in tally.failures.items():
         for cause in _distinct(causes):

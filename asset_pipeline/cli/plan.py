@@ -1,0 +1,48 @@
+"""`plan`: the flags; what it does is in :mod:`asset_pipeline.cli.plan_view`."""
+
+from __future__ import annotations
+
+from asset_pipeline.cli.choosing import Choice
+from asset_pipeline.cli.options import (
+    AsJson,
+    Collections,
+    Everything,
+    Failed,
+    Kinds,
+    Limit,
+    Missing,
+    PromptIds,
+    Stale,
+    Tags,
+)
+
+
+def plan(
+    *,
+    kind: Kinds = None,
+    collection: Collections = None,
+    prompt: PromptIds = None,
+    tag: Tags = None,
+    missing: Missing = False,
+    failed: Failed = False,
+    stale: Stale = False,
+    everything: Everything = False,
+    limit: Limit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what `generate` with the same flags would make and at most cost. Nothing is sent."""
+    # Prompts, catalog and ledger: `--help` does not wait for them.
+    from asset_pipeline.cli.plan_view import show_plan  # noqa: PLC0415
+
+    choice = Choice(
+        kinds=kind,
+        collections=collection,
+        prompt_ids=prompt,
+        tags=tag,
+        missing=missing,
+        failed=failed,
+        stale=stale,
+        everything=everything,
+        limit=limit,
+    )
+    show_plan(choice, as_json=as_json)

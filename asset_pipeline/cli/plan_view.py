@@ -1,0 +1,158 @@
+"""What `plan` does: look everything up, add the worst cases, compare them with the budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from asset_pipeline.cli.choosing import Choice
+from asset_pipeline.cli.console import say, show_table, stdout, write_json
+from asset_pipeline.cli.opening import (
+    Workshop,
+    open_ledger,
+    open_workshop,
+    read_caps,
+    show_problems,
+    states_of,
+)
+from asset_pipeline.clock import SystemClock
+from asset_pipeline.generation.planning import Plan, make_plan
+from asset_pipeline.ledger.reading import LedgerReader
+from asset_pipeline.money import format_usd, to_decimal
+from asset_pipeline.prompts.spec import Prompt
+
+# A Dagster run takes so many partitions; the number is the clip assets' own, and a test compares
+# the two, because asking the assets would import Dagster.
+PROMPTS_A_RUN = 1000
+
+
+def show_plan(choice: Choice, *, as_json: bool) -> None:
+    """Print the plan of the chosen prompts.
+
+    Raises:
+        AssetPipelineError: Prompts, catalog or ledger cannot be read.
+    """
+    workshop = open_workshop()
+    show_problems(workshop.library)
+    prompts = choice.take(workshop.library, lambda: states_of(workshop.library.prompts.values()))
+    with open_ledger(workshop.settings) as ledger:
+        plan = plan_of(prompts, workshop, ledger)
+    if as_json:
+        _write(plan, choice, problems=len(workshop.library.problems))
+    else:
+        _show(plan, choice)
+
+
+def plan_of(
+    prompts: Sequence[Prompt], workshop: Workshop, ledger: LedgerReader, *, force: bool = False
+) -> Plan:
+    """Return the plan of prompts under the settings in force."""
+    return make_plan(
+        prompts,
+        workshop.catalog,
+        workshop.settings.prompts_dir,
+        ledger,
+        read_caps(workshop.settings),
+        now=SystemClock().now(),
+        prompts_a_run=PROMPTS_A_RUN,
+        force=force,
+    )
+
+
+def _show(plan: Plan, choice: Choice) -> None:
+    console = stdout()
+    show_table(
+        console,
+        f"Plan for {plan.prompts:,} prompts ({choice.describe()})",
+        ["model", "kind", "cached", "open", "to generate", "worst case"],
+        [
+            *(
+                (
+                    model.model,
+                    model.kind,
+                    f"{model.cached:,}",
+                    f"{model.open:,}",
+                    f"{model.to_generate:,}",
+                    format_usd(model.worst_case),
+                )
+                for model in plan.models
+            ),
+            (
+                "all",
+                "",
+                f"{plan.cached:,}",
+                f"{plan.open:,}",
+                f"{plan.to_generate:,}",
+                format_usd(plan.worst_case),
+            ),
+        ],
+        numbers=["cached", "open", "to generate", "worst case"],
+    )
+    show_table(
+        console,
+        "Budgets",
+        ["budget", "cap", "headroom", "needed", ""],
+        [
+            (
+                budget.budget,
+                format_usd(budget.cap),
+                format_usd(budget.headroom),
+                format_usd(budget.needed),
+                "fits" if budget.fits else "DOES NOT FIT",
+            )
+            for budget in plan.budgets
+        ],
+        numbers=["cap", "headroom", "needed"],
+    )
+    say(console, _verdict(plan), "bold green" if plan.fits else "bold red")
+
+
+def _verdict(plan: Plan) -> str:
+    """Return the plan in a sentence."""
+    if not plan.prompts:
+        return "There is nothing to do. --all plans every prompt."
+    clips = (
+        f"{plan.clips:,} clips: {plan.cached:,} cached, {plan.open:,} open (continued, their money "
+        f"is set aside), {plan.to_generate:,} to generate for at most "
+        f"{format_usd(plan.worst_case)}."
+    )
+    if plan.fits:
+        return f"{clips} The budgets bear it."
+    short = ", ".join(budget.budget for budget in plan.budgets if not budget.fits)
+    return f"{clips} It does not fit: {short}. What is over the cap would be refused."
+
+
+def _write(plan: Plan, choice: Choice, *, problems: int) -> None:
+    write_json(
+        {
+            "selection": choice.describe(),
+            "prompts": plan.prompts,
+            "unreadable": problems,
+            "clips": plan.clips,
+            "cached": plan.cached,
+            "open": plan.open,
+            "to_generate": plan.to_generate,
+            "worst_case_usd": to_decimal(plan.worst_case),
+            "fits": plan.fits,
+            "models": [
+                {
+                    "model": model.model,
+                    "kind": model.kind,
+                    "cached": model.cached,
+                    "open": model.open,
+                    "to_generate": model.to_generate,
+                    "worst_case_usd": to_decimal(model.worst_case),
+                }
+                for model in plan.models
+            ],
+            "budgets": [
+                {
+                    "budget": budget.budget,
+                    "cap_usd": to_decimal(budget.cap),
+                    "headroom_usd": to_decimal(budget.headroom),
+                    "needed_usd": to_decimal(budget.needed),
+                    "fits": budget.fits,
+                }
+                for budget in plan.budgets
+            ],
+        }
+    )

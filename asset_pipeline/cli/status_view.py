@@ -1,0 +1,151 @@
+"""What `status` does: count the states that Dagster shows, and read the ledger."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.cli.choosing import PromptState, PromptStates
+from asset_pipeline.cli.console import say, show_table, stdout, write_json
+from asset_pipeline.cli.opening import open_ledger, open_workshop, show_problems, states_of
+from asset_pipeline.ledger.reading import OpenIntents
+from asset_pipeline.ledger.records import BudgetBalance
+from asset_pipeline.ledger.schema import IntentState
+from asset_pipeline.money import format_usd, to_decimal
+from asset_pipeline.prompts.spec import Prompt
+
+_WHAT_NEXT = {
+    IntentState.UNKNOWN: "reconciled by the next `generate`; their money stays reserved",
+    IntentState.QUESTION: "a person must decide; their money stays reserved",
+}
+_CONTINUED = "continued by the next `generate`"
+
+
+@dataclass(slots=True)
+class _Group:
+    """The prompts of one collection and kind, by state."""
+
+    collection: str
+    kind: Kind
+    states: Counter[PromptState] = field(default_factory=Counter[PromptState])
+    stale: int = 0
+
+    @property
+    def cells(self) -> dict[str, int]:
+        counts = {state.value: self.states[state] for state in PromptState}
+        return {"prompts": self.states.total(), **counts, "stale": self.stale}
+
+
+def show_status(*, as_json: bool) -> None:
+    """Print how everything stands.
+
+    Raises:
+        AssetPipelineError: Prompts or ledger cannot be read.
+    """
+    workshop = open_workshop()
+    show_problems(workshop.library)
+    prompts = workshop.library.prompts.values()
+    groups = _grouped(prompts, states_of(prompts))
+    with open_ledger(workshop.settings) as ledger:
+        open_intents, budgets = ledger.open_intents(), ledger.balances()
+    if as_json:
+        _write(groups, open_intents, budgets, problems=len(workshop.library.problems))
+    else:
+        _show(groups, open_intents, budgets)
+
+
+def _grouped(prompts: Iterable[Prompt], states: PromptStates) -> list[_Group]:
+    groups: dict[tuple[Kind, str], _Group] = {}
+    for prompt in prompts:
+        key = (prompt.kind, prompt.collection)
+        group = groups.setdefault(key, _Group(prompt.collection, prompt.kind))
+        group.states[states.of(prompt)] += 1
+        group.stale += states.is_stale(prompt)
+    return list(groups.values())
+
+
+def _show(
+    groups: list[_Group], open_intents: list[OpenIntents], budgets: list[BudgetBalance]
+) -> None:
+    console = stdout()
+    counts = ["prompts", *(state.value for state in PromptState), "stale"]
+    show_table(
+        console,
+        "Prompts (a stale one was edited after its clips landed, and counts under its state too)",
+        ["collection", "kind", *counts],
+        [
+            (group.collection, group.kind, *(f"{count:,}" for count in group.cells.values()))
+            for group in groups
+        ],
+        numbers=counts,
+    )
+    if open_intents:
+        show_table(
+            console,
+            "Open predictions",
+            ["state", "clips", "reserved", "what happens next"],
+            [
+                (
+                    group.state,
+                    f"{group.count:,}",
+                    format_usd(group.reserved),
+                    _WHAT_NEXT.get(group.state, _CONTINUED),
+                )
+                for group in open_intents
+            ],
+            numbers=["clips", "reserved"],
+        )
+    else:
+        say(console, "No prediction is open.")
+    show_table(
+        console,
+        "Budgets that were used",
+        ["budget", "cap", "charged", "reserved", "headroom"],
+        [
+            (
+                one.budget,
+                *(format_usd(amount) for amount in (one.cap, one.charged, one.reserved)),
+                format_usd(one.headroom),
+            )
+            for one in budgets
+        ],
+        numbers=["cap", "charged", "reserved", "headroom"],
+    )
+
+
+def _write(
+    groups: list[_Group],
+    open_intents: list[OpenIntents],
+    budgets: list[BudgetBalance],
+    *,
+    problems: int,
+) -> None:
+    write_json(
+        {
+            "collections": [
+                {"collection": group.collection, "kind": group.kind, **group.cells}
+                for group in groups
+            ],
+            "unreadable": problems,
+            "open": [
+                {
+                    "state": group.state,
+                    "clips": group.count,
+                    "reserved_usd": to_decimal(group.reserved),
+                }
+                for group in open_intents
+            ],
+            "budgets": [
+                {
+                    "budget": one.budget,
+                    "cap_usd": to_decimal(one.cap),
+                    "charged_usd": to_decimal(one.charged),
+                    "reserved_usd": to_decimal(one.reserved),
+                    "headroom_usd": to_decimal(one.headroom),
+                }
+                for one in budgets
+            ],
+        }
+    )
