@@ -8,15 +8,11 @@ from dataclasses import dataclass
 import typer
 from dagster import DagsterInstance
 
+from asset_pipeline.cli.books import open_ledger, read_caps
 from asset_pipeline.cli.choosing import Choice, PromptState, PromptStates
 from asset_pipeline.cli.console import say, show_error, stderr
 from asset_pipeline.cli.instance import open_instance, read_states
-from asset_pipeline.cli.opening import (
-    Workshop,
-    open_ledger,
-    open_workshop,
-    show_problems,
-)
+from asset_pipeline.cli.opening import Workshop, open_workshop, show_problems
 from asset_pipeline.cli.plan_view import plan_of
 from asset_pipeline.cli.progress import showing
 from asset_pipeline.cli.runs import Runner, RunOptions, cancel_dead_runs, sync_library
@@ -77,6 +73,7 @@ def make(orders: Orders) -> Summary:
     started = clock.monotonic()
     workshop = open_workshop()
     show_problems(workshop.library)
+    read_caps(workshop.settings)  # a wrong file is told before anything starts
     with open_ledger(workshop.settings) as ledger, open_instance() as instance:
         tally = Tally()
         runner = Runner(instance, ledger, tally.add)

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from asset_pipeline.cli.books import open_ledger, read_caps
 from asset_pipeline.cli.choosing import Choice
 from asset_pipeline.cli.console import say, show_table, stdout, write_json
-from asset_pipeline.cli.opening import (
-    Workshop,
-    open_ledger,
-    open_workshop,
-    read_caps,
-    show_problems,
-    states_of,
-)
+from asset_pipeline.cli.opening import Workshop, open_workshop, show_problems, states_of
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.generation.planning import Plan, make_plan
 from asset_pipeline.ledger.reading import LedgerReader

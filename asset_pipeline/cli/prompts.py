@@ -1,4 +1,4 @@
-"""`prompts validate|list|import`: the flags; the work is in :mod:`asset_pipeline.cli.prompts_view`."""
+"""`prompts validate|list|import`: the flags; the rest is in `prompts_view`."""
 
 from __future__ import annotations
 

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from asset_pipeline.settings import load_settings
-
 app = typer.Typer(help="The server that stands in for Replicate.", no_args_is_help=True)
 
 
@@ -44,6 +42,7 @@ def serve(
     """
     # The server and all that draws and speaks: only this command needs them.
     from asset_pipeline.sandbox.__main__ import main  # noqa: PLC0415
+    from asset_pipeline.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     arguments = ["--host", host, "--port", str(port), "--config-dir", str(settings.config_dir)]

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.cli.books import open_ledger
 from asset_pipeline.cli.choosing import PromptState, PromptStates
 from asset_pipeline.cli.console import say, show_table, stdout, write_json
-from asset_pipeline.cli.opening import open_ledger, open_workshop, show_problems, states_of
+from asset_pipeline.cli.opening import open_workshop, show_problems, states_of
 from asset_pipeline.ledger.reading import OpenIntents
 from asset_pipeline.ledger.records import BudgetBalance
 from asset_pipeline.ledger.schema import IntentState

@@ -38,7 +38,7 @@ def show_costs(by: By, *, as_json: bool) -> None:
         AssetPipelineError: Ledger or warehouse cannot be read, or the latter not be written.
     """
     # The ledger and its SQLAlchemy, which `sql` does without.
-    from asset_pipeline.cli.opening import open_ledger, publish_if_older  # noqa: PLC0415
+    from asset_pipeline.cli.books import open_ledger, publish_if_older  # noqa: PLC0415
 
     settings = load_settings()
     with open_ledger(settings) as ledger:
