@@ -45,7 +45,10 @@ class Running:
         self._thread = threading.Thread(target=self.server.run, daemon=True)
         self._thread.start()
         self.http = httpx.Client(
-            base_url=self.url, headers={"Authorization": "Bearer r8_test"}, trust_env=False
+            base_url=self.url,
+            headers={"Authorization": "Bearer r8_test"},
+            timeout=60,
+            trust_env=False,
         )
         self.client = replicate.Client("r8_test", base_url=self.url)
 
