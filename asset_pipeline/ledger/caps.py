@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import cast
+from typing import Annotated, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,17 +20,22 @@ from asset_pipeline.settings import Settings
 
 BUDGETS_FILE = "budgets.yaml"
 
+# In dollars; a thousand times more would not fit the ledger's columns.
+_MOST_USD = 1_000_000_000
+
+Cap = Annotated[Decimal, Field(ge=0, le=_MOST_USD)]
+
 
 class BudgetCaps(BaseModel):
     """The caps in US dollars; the defaults are small enough to be a harmless first surprise."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    total_usd: Decimal = Field(Decimal(100), ge=0, description="Everything ever spent.")
-    daily_usd: Decimal | None = Field(Decimal(25), ge=0, description="One UTC day.")
-    monthly_usd: Decimal | None = Field(None, ge=0, description="One UTC calendar month.")
-    run_usd: Decimal | None = Field(None, ge=0, description="One Dagster run.")
-    collections_usd: dict[str, Decimal] = Field(
+    total_usd: Cap = Field(Decimal(100), description="Everything ever spent.")
+    daily_usd: Cap | None = Field(Decimal(25), description="One UTC day.")
+    monthly_usd: Cap | None = Field(None, description="One UTC calendar month.")
+    run_usd: Cap | None = Field(None, description="One Dagster run.")
+    collections_usd: dict[str, Cap] = Field(
         default_factory=dict, description="Everything ever spent on one collection."
     )
     warn_at_percent: tuple[int, ...] = Field(

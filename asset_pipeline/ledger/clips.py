@@ -21,12 +21,14 @@ def find_by_generation(
 ) -> Clip | None:
     """Return the newest clip of a generation, whichever prompt it was made for.
 
-    A clip counts from when its file was paid for: ``not_before`` looks at the newest only.
+    A clip counts from when its file was delivered, not from when it was last reused: files that
+    were delivered before ``not_before`` are left out.
     """
-    young = [] if not_before is None else [clips.c.created_at >= not_before]
+    young = [] if not_before is None else [intents.c.delivered_at >= not_before]
     row = (
         connection.execute(
             select(clips)
+            .join(intents, intents.c.intent_id == clips.c.intent_id)
             .where(clips.c.generation_hash == generation_hash, *young)
             .order_by(clips.c.superseded_at.is_not(None), clips.c.created_at.desc())
             .limit(1)

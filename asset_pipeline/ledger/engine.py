@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
+from typing import TypeVar
 
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 
@@ -17,6 +21,11 @@ from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 HEAD_REVISION = "0001"
 
 _BUSY_SECONDS = 30
+
+# How often a step is done over because another process was faster by a moment.
+_COLLISIONS = 10
+
+T = TypeVar("T")
 
 
 class LedgerError(AssetPipelineError):
@@ -34,7 +43,8 @@ def open_engine(url: SecretStr) -> Engine:
 
     Raises:
         ConfigurationError: The URL can't be used.
-        LedgerError: The database can't be reached, or the folder can't be written.
+        LedgerError: The database can't be reached, the folder can't be written, or a newer release
+            has written the ledger.
     """
     target = _parse(url)
     if target.get_backend_name() == "sqlite":
@@ -61,18 +71,69 @@ def open_engine(url: SecretStr) -> Engine:
 
 def ensure_schema(engine: Engine) -> None:
     """Create the tables or migrate them to the newest revision, once, whoever comes first."""
-    if _revision(engine) == HEAD_REVISION:
+    revision = _revision(engine)
+    if revision == HEAD_REVISION:
         return
     # Alembic is needed once in a ledger's life.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.begin() as connection:
-        _lock_schema(connection)
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    try:
+        with engine.begin() as connection:
+            _lock_schema(connection)
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except CommandError:
+        raise LedgerError(
+            f"The ledger is at revision {revision}, which this release does not know.",
+            hint="A newer release has written it: use that one.",
+        ) from None
+
+
+@contextmanager
+def transaction(engine: Engine, *, reading: bool = False) -> Generator[Connection]:
+    """Yield a connection in one transaction: committed at the end, rolled back on any error.
+
+    Args:
+        engine: The ledger's.
+        reading: On SQLite, take no write lock.
+
+    Raises:
+        LedgerError: The database is busy, full, gone or broken. Nothing was written.
+        IntegrityError: A constraint held, which callers give a meaning.
+    """
+    try:
+        if reading:
+            with engine.connect().execution_options(reading=True) as connection:
+                yield connection
+        else:
+            with engine.begin() as connection:
+                yield connection
+    except IntegrityError:
+        raise
+    except (DBAPIError, PoolTimeoutError) as error:
+        raise LedgerError(
+            f"The ledger at {engine.url.render_as_string(hide_password=True)} can't be used: "
+            f"{_first_line(error)}.",
+            hint="Check the disk, or the database server, and run it again: what is paid for is "
+            "in the ledger and is not paid again.",
+        ) from error
+
+
+def looking_again(step: Callable[[], T]) -> T:
+    """Do a transaction over when another process wrote the row that it was about to write.
+
+    Only Postgres lets that happen: writers of SQLite take turns.
+    """
+    for _ in range(_COLLISIONS):
+        try:
+            return step()
+        except IntegrityError:
+            continue
+    return step()
 
 
 def _open_sqlite(target: URL) -> Engine:
@@ -122,12 +183,13 @@ def _revision(engine: Engine) -> str | None:
 def _parse(url: SecretStr) -> URL:
     try:
         return make_url(url.get_secret_value())
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ConfigurationError(
             "ASSET_PIPELINE_LEDGER_URL is not a database URL.",
             hint="Use sqlite:///path/to/ledger.db or postgresql://...",
         ) from None
 
 
-def _first_line(error: DBAPIError | OperationalError) -> str:
-    return str(error.orig).strip().splitlines()[0] if error.orig else "no answer"
+def _first_line(error: DBAPIError | PoolTimeoutError) -> str:
+    said = str(error.orig if isinstance(error, DBAPIError) else error).strip()
+    return said.splitlines()[0] if said else "no answer"

@@ -120,7 +120,7 @@ def adopt(connection: Connection, intent: Intent, *, worker_id: str, now: dateti
     values: dict[str, object] = {"worker_id": worker_id}
     if intent.state is IntentState.SUBMITTING:
         values |= {"state": IntentState.UNKNOWN.value, "lost_at": now, "absent_listings": 0}
-    _move(connection, intent, (intent.state,), now, **values)
+    _move(connection, intent, OPEN_STATES, now, **values)
 
 
 def start_submitting(connection: Connection, intent: Intent, now: datetime) -> None:
@@ -219,7 +219,8 @@ def charge(
     now: datetime,
 ) -> MicroUsd:
     """Write what a terminal prediction cost; what stays reserved is returned."""
-    held = movements.charge(connection, intent.intent_id, amount, intent.reserved_microusd, now)
+    # The intent before its budgets, as everywhere: Postgres locks rows in the order of the writes.
+    held = MicroUsd(max(0, intent.reserved_microusd - amount))
     _move(
         connection,
         intent,
@@ -232,6 +233,8 @@ def charge(
         predict_seconds=predict_seconds,
         completed_at=now,
     )
+    covered = MicroUsd(intent.reserved_microusd - held)
+    movements.charge(connection, intent.intent_id, amount, covered, now)
     return held
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import NoResultFound
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import Clock
 from asset_pipeline.ledger import clips, intents, movements, workers
 from asset_pipeline.ledger.caps import BudgetCaps, budget_lines
+from asset_pipeline.ledger.engine import LedgerError, looking_again, transaction
 from asset_pipeline.ledger.records import (
     BudgetBalance,
     Clip,
@@ -101,15 +102,10 @@ class Ledger:
         Raises:
             BudgetExceededError: A budget has no headroom; nothing was reserved.
         """
-        try:
-            return self._reserve(new, payer, pay_again_before=pay_again_before)
-        except IntegrityError:
-            # Another process inserted the same attempt between our look and our insert, which
-            # only Postgres lets happen. Its row is visible now.
-            return self._reserve(new, payer, pay_again_before=pay_again_before)
+        return looking_again(lambda: self._reserve(new, payer, pay_again_before))
 
     def _reserve(
-        self, new: NewIntent, payer: Payer, *, pay_again_before: datetime | None
+        self, new: NewIntent, payer: Payer, pay_again_before: datetime | None
     ) -> Clip | Intent:
         with self._writing() as (connection, now):
             # The order of these three is what makes a second payment impossible without any
@@ -212,26 +208,51 @@ class Ledger:
 
     def deliver(self, intent: Intent, stored: StoredFile, parents: Iterable[Parent]) -> Clip:
         """Record the stored clip and its lineage; the rest of the reservation is given back."""
-        with self._writing() as (connection, now):
-            clip = clips.record(connection, intent, stored, intent.charged_microusd, parents, now)
-            intents.deliver(connection, intent, now)
-            return clip
+        made_from = tuple(parents)
+
+        def deliver() -> Clip:
+            with self._writing() as (connection, now):
+                cost = intent.charged_microusd
+                clip = clips.record(connection, intent, stored, cost, made_from, now)
+                intents.deliver(connection, intent, now)
+                return clip
+
+        return looking_again(deliver)
 
     def reuse(
         self, clip: Clip, *, kind: Kind, prompt_id: str, collection: str, variant: int, run_id: str
     ) -> Clip:
         """Make a stored clip the current one of a prompt's variant, at no cost."""
-        with self._writing() as (connection, now):
-            return clips.reuse(
-                connection,
-                clip,
-                kind=kind,
-                prompt_id=prompt_id,
-                collection=collection,
-                variant=variant,
-                run_id=run_id,
-                now=now,
-            )
+
+        def reuse() -> Clip:
+            with self._writing() as (connection, now):
+                return clips.reuse(
+                    connection,
+                    clip,
+                    kind=kind,
+                    prompt_id=prompt_id,
+                    collection=collection,
+                    variant=variant,
+                    run_id=run_id,
+                    now=now,
+                )
+
+        return looking_again(reuse)
+
+    def intent(self, intent_id: str) -> Intent:
+        """Return an intent as it stands.
+
+        Raises:
+            LedgerError: There is none of this id.
+        """
+        with self._reading() as connection:
+            try:
+                return intents.get(connection, intent_id)
+            except NoResultFound:
+                raise LedgerError(
+                    f"The ledger has no intent {intent_id!r}.",
+                    hint="`asset-pipeline status` lists the open ones.",
+                ) from None
 
     def intents_in(self, states: Sequence[IntentState]) -> list[Intent]:
         """Return all intents in any of ``states``, oldest first."""
@@ -243,12 +264,13 @@ class Ledger:
     ) -> tuple[list[Intent], frozenset[str]]:
         """Return who waits for a reply or lost it, and which of these predictions are owned.
 
-        Both are read in one transaction, after the listing they are compared with: a prediction
-        that was accepted in between is owned, and never adopted twice.
+        The owned are read first: on Postgres a prediction that is accepted between the two
+        questions is then at worst taken for free, and the ledger lets none have two owners.
         """
         with self._reading() as connection:
+            owned = intents.owned(connection, prediction_ids)
             waiting = intents.in_states(connection, [IntentState.SUBMITTING, IntentState.UNKNOWN])
-            return waiting, intents.owned(connection, prediction_ids)
+            return waiting, owned
 
     def current_clips(self) -> list[Clip]:
         """Return the current clips of all prompts."""
@@ -283,8 +305,8 @@ class Ledger:
 
     @contextmanager
     def _writing(self) -> Generator[tuple[Connection, datetime]]:
-        with self.engine.begin() as connection:
+        with transaction(self.engine) as connection:
             yield connection, self._clock.now()
 
-    def _reading(self) -> Connection:
-        return self.engine.connect().execution_options(reading=True)
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return transaction(self.engine, reading=True)

@@ -89,28 +89,24 @@ def reserve(
 
 
 def charge(
-    connection: Connection, intent_id: str, amount: MicroUsd, held: MicroUsd, now: datetime
-) -> MicroUsd:
-    """Turn reserved money into owed money: ``amount`` is charged and as much is released.
+    connection: Connection, intent_id: str, amount: MicroUsd, covered: MicroUsd, now: datetime
+) -> None:
+    """Turn reserved money into owed money.
 
     Args:
         connection: The caller's transaction.
         intent_id: The intent that pays.
         amount: What the provider is owed. It is recorded in full even when it passes what was
-            held, because a ledger that hides a debt is worse than an overdrawn budget.
-        held: What the intent has reserved.
+            reserved, because a ledger that hides a debt is worse than an overdrawn budget.
+        covered: The part of it that was reserved, and is released.
         now: The time of the entry.
-
-    Returns:
-        What stays reserved.
     """
+    if not amount:
+        return
     names = _budgets_of(connection, intent_id)
-    covered = MicroUsd(min(amount, held))
-    if amount:
-        _move(connection, names, charged=amount, reserved=-covered)
-        _write_entries(connection, names, EntryType.CHARGE, amount, now, intent_id)
-        _write_entries(connection, names, EntryType.RELEASE, covered, now, intent_id)
-    return MicroUsd(held - covered)
+    _move(connection, names, charged=amount, reserved=-covered)
+    _write_entries(connection, names, EntryType.CHARGE, amount, now, intent_id)
+    _write_entries(connection, names, EntryType.RELEASE, covered, now, intent_id)
 
 
 def release(connection: Connection, intent_id: str, amount: MicroUsd, now: datetime) -> None:

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 import psutil
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
-from asset_pipeline.ledger.schema import workers
+from asset_pipeline.ledger import intents
+from asset_pipeline.ledger.schema import IntentState, workers
 
 HEARTBEAT_SECONDS = 5.0
 
@@ -46,8 +47,14 @@ def beat(connection: Connection, worker_id: str, now: datetime) -> None:
 
 
 def end(connection: Connection, worker_id: str, now: datetime) -> None:
-    """Say that the worker stopped by itself: whatever it left may be adopted at once."""
+    """Say that the worker stopped by itself: whatever it left may be adopted at once.
+
+    What it reserved and certainly never sent is given back.
+    """
     connection.execute(update(workers).where(workers.c.worker_id == worker_id).values(ended_at=now))
+    for intent in intents.in_states(connection, [IntentState.RESERVED]):
+        if intent.worker_id == worker_id:
+            intents.refuse(connection, intent, "cancelled", "not sent", now)
 
 
 def is_alive(connection: Connection, worker_id: str, now: datetime) -> bool:

@@ -1,0 +1,152 @@
+"""What all rooms' tests share: empty ledgers on SQLite and Postgres, a sandbox, a clean world."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, settings
+from pydantic import SecretStr
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from asset_pipeline.ledger.engine import open_engine
+from asset_pipeline_tests.clocks import FakeClock
+from asset_pipeline_tests.postgres import new_database, running_postgres
+
+# The same examples on every machine: a red build can be repeated, a green one means the same thing.
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    database=None,
+)
+settings.load_profile("repeatable")
+
+_OURS = ("ASSET_PIPELINE_", "REPLICATE_", "DAGSTER_HOME")
+
+NewLedger = Callable[[], SecretStr]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that stands at noon until it is told otherwise."""
+    return FakeClock()
+
+
+@pytest.fixture
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An environment that names only this test's folder, which is also the current one."""
+    for name in list(os.environ):
+        if name.startswith(_OURS):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty, migrated ledger to copy: a migration takes half a second."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    engine = open_engine(SecretStr(f"sqlite:///{path}"))
+    with engine.begin() as connection:
+        connection.execute(text("SELECT 1"))
+    engine.dispose()  # the last connection folds the write-ahead log into the file
+    assert not path.with_name("template.db-wal").exists()
+    return path
+
+
+@pytest.fixture
+def new_sqlite(sqlite_template: Path, tmp_path: Path) -> NewLedger:
+    """Make empty ledgers on SQLite; each call makes one more."""
+    made = iter(range(1000))
+
+    def new() -> SecretStr:
+        path = tmp_path / f"ledger-{next(made)}.db"
+        shutil.copyfile(sqlite_template, path)
+        return SecretStr(f"sqlite:///{path}")
+
+    return new
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[SecretStr]:
+    """A real Postgres for the whole session, stopped and removed at its end."""
+    with running_postgres(tmp_path_factory.mktemp("postgres") / "data") as url:
+        # Nobody pulls the plug on a test: waiting for the disk would be most of the suite's time.
+        _run(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: SecretStr) -> str:
+    """The name of an empty, migrated ledger on the session's Postgres, to copy."""
+    url = new_database(postgres)
+    open_engine(url).dispose()
+    return make_url(url.get_secret_value()).database or ""
+
+
+@pytest.fixture
+def new_postgres(postgres: SecretStr, postgres_template: str) -> Generator[NewLedger]:
+    """Make empty ledgers on Postgres; each call makes one more."""
+    made: list[str] = []
+
+    def new() -> SecretStr:
+        name = f"{postgres_template}_{os.urandom(4).hex()}"
+        _run(postgres, f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
+        made.append(name)
+        url = make_url(postgres.get_secret_value()).set(database=name)
+        return SecretStr(url.render_as_string(hide_password=False))
+
+    yield new
+    for name in made:
+        _run(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def new_ledger(request: pytest.FixtureRequest) -> NewLedger:
+    """Make empty ledgers, on SQLite and then on Postgres."""
+    made: NewLedger = request.getfixturevalue(f"new_{request.param}")
+    return made
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """The address of a real sandbox server for the whole session, quick and without limits."""
+    options = ["--predict-seconds", "0.02", "--start-seconds", "0"]
+    options += ["--creates-per-minute", "0", "--requests-per-minute", "0"]
+    folder = tmp_path_factory.mktemp("sandbox")
+    command = [sys.executable, "-m", "asset_pipeline.sandbox", "--state-dir", str(folder)]
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=log)
+    assert process.stdout is not None
+    url = process.stdout.readline().decode().strip()
+    assert url, (folder / "server.log").read_text()
+    yield url
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture
+def quiet_sandbox(sandbox: str) -> Generator[str]:
+    """The session's sandbox with no faults in force, and none left behind."""
+    with httpx.Client(base_url=sandbox, trust_env=False) as client:
+        client.delete("/sandbox/faults").raise_for_status()
+        yield sandbox
+        client.delete("/sandbox/faults").raise_for_status()
+
+
+def _run(server: SecretStr, *statements: str) -> None:
+    url = make_url(server.get_secret_value()).set(drivername="postgresql+psycopg")
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    engine.dispose()
