@@ -22,6 +22,7 @@ from asset_pipeline.generation.failures import (
 )
 from asset_pipeline.generation.reconcile import ProvedAbsentError, Reconciler
 from asset_pipeline.generation.request import GenerationRequest
+from asset_pipeline.generation.waiting import wait_for_end
 from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.ledger import Payer
 from asset_pipeline.ledger.records import Clip, Intent
@@ -30,9 +31,7 @@ from asset_pipeline.money import MicroUsd
 from asset_pipeline.providers.prediction import Prediction, PredictionStatus
 from asset_pipeline.providers.protocol import (
     CreateRequest,
-    NotFoundError,
     RefusedError,
-    UnavailableError,
     UnclearError,
 )
 
@@ -42,8 +41,6 @@ T = TypeVar("T")
 # before Dagster's retry has its turn.
 _ROUNDS = 10
 _DEFAULT_THROTTLE_SECONDS = 5.0
-
-_POLL_GROWTH = 1.5
 
 # A stop waits so long for the answer to a create that is on the wire; after that the intent is
 # left for reconciliation. The whole stop is promised within ten seconds.
@@ -124,19 +121,45 @@ class PaidCall:
                 found = await self._reserve(request)
             if isinstance(found, Clip):
                 return found
-            if found.worker_id == self._payer.worker_id:
-                if found.intent_id not in self._driven:
-                    return found
-            elif not await self._with.write(self._with.ledger.is_alive, found.worker_id):
-                adopt = self._with.ledger.adopt
-                try:
-                    found = await self._with.write(adopt, found, self._payer.worker_id)
-                except IntentMovedError:
-                    continue
-                self._with.checkpoint("adopted")
-                return found
+            taken = await self.take_up(found)
+            if taken is not None:
+                return taken
             # Somebody is at it, here or in another process: one pays, the others wait.
             await self._with.clock.sleep(self._with.timing.other_worker)
+
+    async def take_up(self, intent: Intent) -> Intent | None:
+        """Return an open intent as this process's own, or None while somebody else drives it.
+
+        A dead worker's intent is adopted; a POST it may have had on the wire becomes unknown.
+        """
+        if intent.worker_id == self._payer.worker_id:
+            return None if intent.intent_id in self._driven else intent
+        if await self._with.write(self._with.ledger.is_alive, intent.worker_id):
+            return None
+        try:
+            adopted = await self._with.write(self._with.ledger.adopt, intent, self._payer.worker_id)
+        except IntentMovedError:
+            return None
+        self._with.checkpoint("adopted")
+        return adopted
+
+    async def finish(self, request: GenerationRequest, intent: Intent) -> Landed | None:
+        """Bring an intent that was taken up to its end, without sending anything new.
+
+        Returns:
+            The landed clip; None when nothing had been accepted and the money is back.
+
+        Raises:
+            GenerationFailure: It brings no clip, or can't be finished now.
+        """
+        if intent.state is IntentState.RESERVED:
+            refuse = self._with.ledger.refuse
+            await self._with.write(refuse, intent, ErrorClass.CANCELLED, "its process died unsent")
+            return None
+        try:
+            return await self._drive(request, intent)
+        except ProvedAbsentError:
+            return None
 
     async def _reserve(self, request: GenerationRequest) -> Clip | Intent:
         new = request.new_intent(self._with.clock.now().date())
@@ -165,7 +188,9 @@ class PaidCall:
             intent = await self._submit(request, intent)
         if intent.state is IntentState.UNKNOWN:
             intent = await self._reconciler.resolve(intent, request.model)
-        prediction = await self._wait(request, intent)
+        prediction = await wait_for_end(
+            self._with, request.model, intent, in_flight=lambda: len(self._driven)
+        )
         if intent.state is IntentState.SUBMITTED:
             intent = await self._charge(request, intent, prediction)
         return await self._deliver(request, intent, prediction)
@@ -208,35 +233,6 @@ class PaidCall:
         intent = await self._with.write(ledger.accept, intent, prediction.prediction_id)
         self._with.checkpoint("submitted")
         return intent
-
-    async def _wait(self, request: GenerationRequest, intent: Intent) -> Prediction:
-        """Ask until the prediction ends, with growing pauses, to a deadline of our own."""
-        timing, clock = self._with.timing, self._with.clock
-        seconds = request.model.max_predict_seconds + timing.deadline_margin
-        deadline = clock.monotonic() + seconds
-        pause, silence = timing.first_poll, "it still runs"
-        prediction_id = intent.prediction_id or ""
-        if intent.state is IntentState.SUBMITTED:
-            await clock.sleep(pause)
-        while True:
-            try:
-                prediction = await self._with.provider.get(prediction_id)
-            except (UnavailableError, NotFoundError) as error:
-                silence = error.message
-                pause = max(pause, error.retry_after or 0.0)
-            else:
-                if prediction.status.is_terminal:
-                    return prediction
-                silence = f"it is {prediction.raw_status}"
-            if clock.monotonic() > deadline:
-                raise GenerationFailure(
-                    ErrorClass.TIMEOUT,
-                    f"no end after {seconds:.0f} s: {silence}",
-                    prediction_id=prediction_id,
-                )
-            fair_share = len(self._driven) / timing.polls_per_second
-            await clock.sleep(max(pause, fair_share))
-            pause = min(pause * _POLL_GROWTH, timing.slowest_poll)
 
     async def _charge(
         self, request: GenerationRequest, intent: Intent, prediction: Prediction

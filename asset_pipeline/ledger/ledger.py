@@ -12,7 +12,8 @@ from sqlalchemy.exc import NoResultFound
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import Clock
-from asset_pipeline.ledger import clips, intents, movements, workers
+from asset_pipeline.ledger import clips, decisions, intents, movements, workers
+from asset_pipeline.ledger.audit import AuditReport, audit
 from asset_pipeline.ledger.caps import BudgetCaps, budget_lines
 from asset_pipeline.ledger.engine import LedgerError, looking_again, transaction
 from asset_pipeline.ledger.records import (
@@ -298,6 +299,35 @@ class Ledger:
         """Return all budgets as they stand."""
         with self._reading() as connection:
             return movements.balances(connection)
+
+    def charge_by_hand(self, intent: Intent, amount: MicroUsd) -> None:
+        """End an undecided intent as paid for, because a person says so."""
+        with self._writing() as (connection, now):
+            decisions.charge_by_hand(connection, intent, amount, now)
+
+    def release_by_hand(self, intent: Intent) -> None:
+        """End an undecided intent as never accepted, because a person says so."""
+        with self._writing() as (connection, now):
+            decisions.release_by_hand(connection, intent, now)
+
+    def record_orphan(self, orphan: decisions.Orphan) -> bool:
+        """Write spending that no intent asked for; return whether it was new.
+
+        It counts in the periods in which the provider made it.
+        """
+        lines = budget_lines(
+            self._caps(),
+            collection=decisions.ORPHAN,
+            run_id=decisions.ORPHAN,
+            now=orphan.created_at,
+        )
+        with self._writing() as (connection, now):
+            return decisions.record_orphan(connection, orphan, lines, now)
+
+    def audit(self) -> AuditReport:
+        """Derive all balances and states again and list what does not agree."""
+        with self._reading() as connection:
+            return audit(connection)
 
     def close(self) -> None:
         """Give the connections back."""

@@ -109,6 +109,19 @@ def charge(
     _write_entries(connection, names, EntryType.RELEASE, covered, now, intent_id)
 
 
+def charge_unreserved(
+    connection: Connection,
+    intent_id: str,
+    lines: Iterable[BudgetLine],
+    amount: MicroUsd,
+    now: datetime,
+) -> None:
+    """Write what is owed already though nothing was reserved for it; it may overdraw budgets."""
+    names = [line.budget for line in lines]
+    _move(connection, names, charged=amount, reserved=0)
+    _write_entries(connection, names, EntryType.CHARGE, amount, now, intent_id)
+
+
 def release(connection: Connection, intent_id: str, amount: MicroUsd, now: datetime) -> None:
     """Give reserved money back to every budget that it came from."""
     if not amount:

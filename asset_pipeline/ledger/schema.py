@@ -72,6 +72,7 @@ class BillingState(StrEnum):
     BILLED = "billed"
     FREE = "free"
     UNKNOWN = "unknown"
+    ORPHAN = "orphan"  # billed, and no intent asked for it
 
 
 class UtcDateTime(TypeDecorator[datetime]):

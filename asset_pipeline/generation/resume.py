@@ -1,0 +1,126 @@
+"""Taking up open intents without their prompts: what a dead process left is proved and finished.
+
+A run takes up the open intents of its own prompts. This serves the others: prompts that were edited
+or removed, runs that nobody starts again, money that would stay reserved for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from asset_pipeline.catalog.reader import Catalog
+from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.generation.failures import GenerationFailure
+from asset_pipeline.generation.paid_call import PaidCall
+from asset_pipeline.generation.request import GenerationRequest, resolve
+from asset_pipeline.ledger.ledger import Ledger
+from asset_pipeline.ledger.records import Intent
+from asset_pipeline.ledger.schema import OPEN_STATES, IntentState
+from asset_pipeline.prompts.library import Library
+from asset_pipeline.prompts.spec import Prompt
+
+_AT_A_TIME = 16
+
+
+class ResumeResult(StrEnum):
+    """What became of one open intent."""
+
+    DELIVERED = "delivered"
+    RELEASED = "released"  # certainly never accepted: its money is back
+    BUSY = "busy"  # a living process drives it
+    FAILED = "failed"  # charged or free, it brings no clip
+    OPEN = "open"  # not now; its money stays reserved
+    QUESTION = "question"  # a person has to decide
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """An open intent and what became of it, with the reason where it is still open."""
+
+    intent: Intent
+    result: ResumeResult
+    reason: str = ""
+
+
+def request_of(
+    intent: Intent, catalog: Catalog, library: Library, prompts_dir: Path
+) -> GenerationRequest:
+    """Return the request that an intent was made for.
+
+    That is the prompt's own when the prompt still asks for the same thing. Otherwise it is built
+    from the ledger: enough to finish the payment, with the prompt's hash unknown.
+
+    Raises:
+        UnknownModelError: The model has left the catalog.
+    """
+    prompt = library.prompts.get((intent.kind, intent.prompt_id))
+    if prompt is not None and prompt.model in catalog.models:
+        request = resolve(prompt, intent.variant, catalog, prompts_dir)
+        if request.generation_hash == intent.generation_hash:
+            return request
+    return GenerationRequest(
+        prompt=Prompt(
+            kind=intent.kind,
+            prompt_id=intent.prompt_id,
+            collection=intent.collection,
+            text=intent.prompt_text,
+            style="",
+            model=intent.model,
+            variants=1,
+            inputs=intent.inputs,
+            tags=(),
+            reference=None,
+            reference_sha256=None,
+            path="",
+        ),
+        model=catalog.get(intent.model),
+        variant=intent.variant,
+        inputs=intent.inputs,
+        reference=None,
+        generation_hash=intent.generation_hash,
+        prompt_hash=None,
+    )
+
+
+async def resume_all(
+    paid_call: PaidCall,
+    ledger: Ledger,
+    *,
+    catalog: Catalog,
+    library: Library,
+    prompts_dir: Path,
+) -> list[Resumed]:
+    """Finish all open intents, some at a time; none keeps the others from being tried."""
+    places = asyncio.Semaphore(_AT_A_TIME)
+
+    async def resume(intent: Intent) -> Resumed:
+        async with places:
+            try:
+                request = request_of(intent, catalog, library, prompts_dir)
+                return await _resume(paid_call, ledger, intent, request)
+            except AssetPipelineError as error:
+                return Resumed(intent, ResumeResult.OPEN, error.message)
+
+    return list(
+        await asyncio.gather(*(resume(intent) for intent in ledger.intents_in(OPEN_STATES)))
+    )
+
+
+async def _resume(
+    paid_call: PaidCall, ledger: Ledger, intent: Intent, request: GenerationRequest
+) -> Resumed:
+    if intent.state is IntentState.QUESTION:
+        return Resumed(intent, ResumeResult.QUESTION, intent.error or "")
+    taken = await paid_call.take_up(intent)
+    if taken is None:
+        return Resumed(intent, ResumeResult.BUSY, "a living process drives it")
+    try:
+        landed = await paid_call.finish(request, taken)
+    except GenerationFailure as failure:
+        is_open = ledger.intent(intent.intent_id).is_open
+        result = ResumeResult.OPEN if is_open else ResumeResult.FAILED
+        return Resumed(intent, result, f"{failure.error_class}: {failure.message}")
+    return Resumed(intent, ResumeResult.DELIVERED if landed else ResumeResult.RELEASED)

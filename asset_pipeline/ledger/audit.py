@@ -1,0 +1,186 @@
+"""The audit: every balance and state derived again from its entries, every mismatch listed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, Table, case, func, select
+
+from asset_pipeline.ledger.schema import (
+    OPEN_STATES,
+    EntryType,
+    IntentState,
+    budgets,
+    clips,
+    entries,
+    intents,
+)
+from asset_pipeline.money import MicroUsd, format_usd
+
+_NEVER_CHARGED = (
+    IntentState.RESERVED,
+    IntentState.SUBMITTING,
+    IntentState.UNKNOWN,
+    IntentState.SUBMITTED,
+    IntentState.QUESTION,
+    IntentState.REFUSED,
+)
+_ACCEPTED = (IntentState.SUBMITTED, IntentState.COMPLETED, IntentState.DELIVERED)
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One thing that does not agree: what, and the two values."""
+
+    subject: str
+    rule: str
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What was held against what, and what did not agree."""
+
+    budgets: int
+    intents: int
+    entries: int
+    clips: int
+    mismatches: tuple[Mismatch, ...]
+
+
+def audit(connection: Connection) -> AuditReport:
+    """Derive all balances and states again, in the caller's one transaction."""
+    found = [
+        *_budget_mismatches(connection),
+        *_intent_mismatches(connection),
+        *_state_mismatches(connection),
+    ]
+    return AuditReport(
+        budgets=_count(connection, budgets),
+        intents=_count(connection, intents),
+        entries=_count(connection, entries),
+        clips=_count(connection, clips),
+        mismatches=tuple(found),
+    )
+
+
+def _sum_of(*types: EntryType, minus: EntryType | None = None) -> ColumnElement[int]:
+    terms: list[tuple[ColumnElement[bool], ColumnElement[int]]] = [
+        (entries.c.type.in_([entry.value for entry in types]), entries.c.amount_microusd)
+    ]
+    if minus is not None:
+        terms.append((entries.c.type == minus.value, -entries.c.amount_microusd))
+    return func.coalesce(func.sum(case(*terms, else_=0)), 0)
+
+
+def _budget_mismatches(connection: Connection) -> Iterator[Mismatch]:
+    derived = (
+        select(
+            entries.c.budget,
+            _sum_of(EntryType.ADJUST).label("cap"),
+            _sum_of(EntryType.CHARGE).label("charged"),
+            _sum_of(EntryType.RESERVE, minus=EntryType.RELEASE).label("reserved"),
+        )
+        .group_by(entries.c.budget)
+        .subquery()
+    )
+    rows = connection.execute(
+        select(
+            budgets,
+            func.coalesce(derived.c.cap, 0).label("cap"),
+            func.coalesce(derived.c.charged, 0).label("charged"),
+            func.coalesce(derived.c.reserved, 0).label("reserved"),
+        ).outerjoin(derived, derived.c.budget == budgets.c.budget)
+    ).mappings()
+    for row in rows:
+        subject = f"budget {row['budget']}"
+        pairs = [(name, row[name], row[f"{name}_microusd"]) for name in _BALANCES]
+        yield from _unequal(subject, pairs, "entries sum to")
+        used = row["charged_microusd"] + row["reserved_microusd"]
+        allowed = row["cap_microusd"] + row["overdrawn_microusd"]
+        if used > allowed:
+            yield Mismatch(subject, "charged + reserved <= cap", _usd(allowed), _usd(used))
+
+
+_BALANCES = ("cap", "charged", "reserved")
+
+
+def _intent_mismatches(connection: Connection) -> Iterator[Mismatch]:
+    """Hold each intent against its entries under the budget that every payment falls under."""
+    derived = (
+        select(
+            entries.c.intent_id,
+            _sum_of(EntryType.CHARGE).label("charged"),
+            _sum_of(EntryType.RESERVE, minus=EntryType.RELEASE).label("reserved"),
+        )
+        .where(entries.c.budget == "total")
+        .group_by(entries.c.intent_id)
+        .subquery()
+    )
+    charged = func.coalesce(derived.c.charged, 0)
+    reserved = func.coalesce(derived.c.reserved, 0)
+    rows = connection.execute(
+        select(
+            intents.c.intent_id,
+            intents.c.charged_microusd,
+            intents.c.reserved_microusd,
+            charged.label("charged"),
+            reserved.label("reserved"),
+        )
+        .outerjoin(derived, derived.c.intent_id == intents.c.intent_id)
+        .where((intents.c.charged_microusd != charged) | (intents.c.reserved_microusd != reserved))
+    ).mappings()
+    for row in rows:
+        pairs = [(name, row[name], row[f"{name}_microusd"]) for name in ("charged", "reserved")]
+        yield from _unequal(f"intent {row['intent_id']}", pairs, "entries sum to")
+
+
+def _state_mismatches(connection: Connection) -> Iterator[Mismatch]:
+    has_clip = select(clips.c.clip_id).where(clips.c.intent_id == intents.c.intent_id).exists()
+    rules: list[tuple[str, ColumnElement[bool]]] = [
+        (
+            "an intent that ended holds no reservation",
+            intents.c.state.not_in(_values(OPEN_STATES)) & (intents.c.reserved_microusd != 0),
+        ),
+        (
+            "an intent that was never accepted is not charged",
+            intents.c.state.in_(_values(_NEVER_CHARGED)) & (intents.c.charged_microusd != 0),
+        ),
+        (
+            "an accepted intent has its prediction id",
+            intents.c.state.in_(_values(_ACCEPTED)) & intents.c.prediction_id.is_(None),
+        ),
+        (
+            "a delivered intent has its clip",
+            (intents.c.state == IntentState.DELIVERED.value) & ~has_clip,
+        ),
+        (
+            "only a delivered intent has a clip",
+            (intents.c.state != IntentState.DELIVERED.value) & has_clip,
+        ),
+    ]
+    for rule, broken in rules:
+        query = select(intents.c.intent_id, intents.c.state).where(broken)
+        for row in connection.execute(query).mappings():
+            state = f"broken in state {row['state']}"
+            yield Mismatch(f"intent {row['intent_id']}", rule, "holds", state)
+
+
+def _unequal(subject: str, pairs: Iterable[tuple[str, int, int]], rule: str) -> Iterator[Mismatch]:
+    for name, expected, found in pairs:
+        if expected != found:
+            yield Mismatch(subject, f"{rule} {name}", _usd(expected), _usd(found))
+
+
+def _values(states: Iterable[IntentState]) -> list[str]:
+    return [state.value for state in states]
+
+
+def _usd(amount: int) -> str:
+    return format_usd(MicroUsd(amount))
+
+
+def _count(connection: Connection, table: Table) -> int:
+    return connection.execute(select(func.count()).select_from(table)).scalars().one()

@@ -1,0 +1,143 @@
+"""What people and audits decide: questions answered, spending that the ledger did not know.
+
+These are the only changes of money outside the paid call, and each is an entry like any other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select, update
+
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.ledger import intents as transitions
+from asset_pipeline.ledger import movements, workers
+from asset_pipeline.ledger.caps import BudgetLine
+from asset_pipeline.ledger.engine import LedgerError
+from asset_pipeline.ledger.records import Intent
+from asset_pipeline.ledger.schema import BillingState, IntentState, intents
+from asset_pipeline.money import MicroUsd, format_usd
+
+ORPHAN = "orphan"
+
+_DECIDABLE = (IntentState.UNKNOWN, IntentState.QUESTION)
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A prediction that the provider billed and no intent asked for."""
+
+    prediction_id: str
+    kind: Kind
+    model: str
+    version: str | None
+    prompt_text: str
+    amount: MicroUsd
+    price_source: str
+    predict_seconds: float | None
+    created_at: datetime
+    completed_at: datetime
+
+
+def charge_by_hand(connection: Connection, intent: Intent, amount: MicroUsd, now: datetime) -> None:
+    """End an undecided intent as paid for: a person says that the provider billed it.
+
+    Raises:
+        LedgerError: There is nothing to decide, or a living process is still at it.
+    """
+    _check_undecided(connection, intent, now)
+    covered = MicroUsd(min(amount, intent.reserved_microusd))
+    connection.execute(
+        update(intents)
+        .where(intents.c.intent_id == intent.intent_id, intents.c.state == intent.state.value)
+        .values(
+            state=IntentState.FAILED.value,
+            charged_microusd=amount,
+            reserved_microusd=0,
+            billed=BillingState.BILLED.value,
+            error_class="unknown",
+            error="charged by hand: it could not be proved what became of it",
+            completed_at=now,
+            updated_at=now,
+        )
+    )
+    movements.charge(connection, intent.intent_id, amount, covered, now)
+    rest = MicroUsd(intent.reserved_microusd - covered)
+    movements.release(connection, intent.intent_id, rest, now)
+
+
+def release_by_hand(connection: Connection, intent: Intent, now: datetime) -> None:
+    """End an undecided intent as never accepted: a person says that nothing is owed.
+
+    Raises:
+        LedgerError: There is nothing to decide, or a living process is still at it.
+    """
+    _check_undecided(connection, intent, now)
+    transitions.refuse(connection, intent, "unknown", "released by hand", now)
+
+
+def record_orphan(
+    connection: Connection, orphan: Orphan, lines: Sequence[BudgetLine], now: datetime
+) -> bool:
+    """Write spending that no intent asked for, as a priced row of its own.
+
+    It is charged even where it passes a cap, since it is owed already.
+
+    Returns:
+        Whether it was new.
+    """
+    owner = select(intents.c.intent_id).where(intents.c.prediction_id == orphan.prediction_id)
+    if connection.execute(owner).first() is not None:
+        return False
+    digest = hashlib.sha256(f"{ORPHAN}:{orphan.prediction_id}".encode()).hexdigest()
+    intent_id = digest[:32]
+    movements.sync_caps(connection, lines, now)
+    connection.execute(
+        insert(intents).values(
+            intent_id=intent_id,
+            generation_hash=digest,
+            attempt=1,
+            kind=orphan.kind.value,
+            prompt_id=ORPHAN,
+            collection=ORPHAN,
+            variant=1,
+            model=orphan.model,
+            version=orphan.version,
+            prompt_text=orphan.prompt_text,
+            inputs_json="{}",
+            run_id=ORPHAN,
+            worker_id=ORPHAN,
+            state=IntentState.FAILED.value,
+            prediction_id=orphan.prediction_id,
+            reserved_microusd=0,
+            charged_microusd=orphan.amount,
+            price_source=orphan.price_source,
+            billed=BillingState.ORPHAN.value,
+            predict_seconds=orphan.predict_seconds,
+            error_class=ORPHAN,
+            error="the provider made it and no intent asked for it",
+            created_at=orphan.created_at,
+            submitted_at=orphan.created_at,
+            completed_at=orphan.completed_at,
+            updated_at=now,
+        )
+    )
+    movements.charge_unreserved(connection, intent_id, lines, orphan.amount, now)
+    return True
+
+
+def _check_undecided(connection: Connection, intent: Intent, now: datetime) -> None:
+    if intent.state not in _DECIDABLE:
+        raise LedgerError(
+            f"Intent {intent.intent_id} is {intent.state.value}: there is nothing to decide; "
+            f"it was charged {format_usd(intent.charged_microusd)}."
+        )
+    asked = intent.state is IntentState.QUESTION
+    if not asked and workers.is_alive(connection, intent.worker_id, now):
+        raise LedgerError(
+            f"Intent {intent.intent_id} is being proved by a running process.",
+            hint="Wait for it, or stop it.",
+        )
