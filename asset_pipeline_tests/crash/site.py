@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import Generator, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +23,39 @@ class Site:
     """A running sandbox server and the folder that workers share.
 
     Attributes:
+        folder: Ledger, store and scratch files.
+        state_dir: The server's state.
         predict: The shortest and longest running time of a prediction in seconds.
     """
 
     folder: Path
     ledger_url: str
+    state_dir: Path
     predict: str
     port: int = 0
     url: str = ""
     _server: subprocess.Popen[str] | None = field(default=None, repr=False)
+    _earlier: frozenset[str] = frozenset()
+    _earlier_posts: int = 0
+
+    def beside(self, folder: Path) -> Site:
+        """Return a site with a ledger and a store of its own at the same server.
+
+        It sees none of the bill that was there before; prompts must have texts of their own.
+        """
+        return replace(
+            self,
+            folder=folder,
+            ledger_url=_ledger_in(folder),
+            _server=None,
+            _earlier=frozenset(line["id"] for line in self._get("charges")["charges"]),
+            _earlier_posts=self._all_posts(),
+        )
 
     def open_server(self) -> None:
         """Start the server, on the port it had before if it ran before."""
         command = [sys.executable, "-m", "asset_pipeline.sandbox", "--port", str(self.port)]
-        command += ["--state-dir", str(self.folder / "sandbox"), "--predict-seconds", self.predict]
+        command += ["--state-dir", str(self.state_dir), "--predict-seconds", self.predict]
         command += ["--start-seconds", "0.02", "--idle-seconds", "300"]
         command += ["--creates-per-minute", "0", "--requests-per-minute", "0"]
         self._server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -72,16 +91,20 @@ class Site:
 
     def charges(self) -> list[dict[str, Any]]:
         """Return the provider's own bill, one line for each accepted prediction."""
-        return self._get("charges")["charges"]
+        bill = self._get("charges")["charges"]
+        return [line for line in bill if line["id"] not in self._earlier]
 
     def posts(self) -> int:
         """Return how many creates came in on the wire, whatever became of them."""
-        counts = self._get("requests")
-        return sum(counts.get(route, 0) for route in _CREATE_ROUTES)
+        return self._all_posts() - self._earlier_posts
 
     def requests(self) -> dict[str, int]:
         """Return how many requests came in, by method and route."""
         return self._get("requests")
+
+    def _all_posts(self) -> int:
+        counts = self._get("requests")
+        return sum(counts.get(route, 0) for route in _CREATE_ROUTES)
 
     def _get(self, name: str) -> Any:  # noqa: ANN401 -- JSON
         reply = httpx.get(f"{self.url}/sandbox/{name}", trust_env=False, timeout=30)
@@ -107,9 +130,13 @@ def open_site(
 ) -> Generator[Site]:
     """Yield a site with its server running; stop the server at the end."""
     folder.mkdir(parents=True, exist_ok=True)
-    site = Site(folder, ledger_url or f"sqlite:///{folder / 'ledger.db'}", predict)
+    site = Site(folder, ledger_url or _ledger_in(folder), folder / "sandbox", predict)
     site.open_server()
     try:
         yield site
     finally:
         site.close_server()
+
+
+def _ledger_in(folder: Path) -> str:
+    return f"sqlite:///{folder / 'ledger.db'}"
