@@ -162,9 +162,10 @@ def _move(connection: Connection, names: Iterable[str], *, charged: int, reserve
         )
 
 
-def _open_budget(connection: Connection, line: BudgetLine, now: datetime) -> int:
+def _open_budget(connection: Connection, line: BudgetLine, now: datetime) -> bool:
+    """Insert a budget and tell whether it was this transaction that did."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return connection.execute(
+    made = connection.execute(
         dialect.insert(budgets)
         .values(
             budget=line.budget,
@@ -174,7 +175,9 @@ def _open_budget(connection: Connection, line: BudgetLine, now: datetime) -> int
             created_at=now,
         )
         .on_conflict_do_nothing()
-    ).rowcount
+        .returning(budgets.c.budget)  # psycopg's row count of an insert says nothing
+    )
+    return made.first() is not None
 
 
 def _budgets_of(connection: Connection, intent_id: str) -> list[str]:

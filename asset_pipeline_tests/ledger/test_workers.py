@@ -1,0 +1,82 @@
+"""Who is alive: on this machine the process itself is looked at."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import psutil
+import pytest
+from sqlalchemy import update
+
+from asset_pipeline.ledger.schema import workers
+from asset_pipeline_tests.clocks import FakeClock
+from asset_pipeline_tests.conftest import NewLedger
+from asset_pipeline_tests.ledger.books import Books
+
+
+@pytest.fixture
+def books(new_sqlite: NewLedger, clock: FakeClock) -> Generator[Books]:
+    """A ledger with this process as its worker."""
+    books = Books(new_sqlite(), clock)
+    yield books
+    books.close()
+
+
+@pytest.fixture
+def child() -> Generator[subprocess.Popen[bytes]]:
+    """A process that does nothing until it is killed."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    yield process
+    process.kill()
+    process.wait()
+    assert process.stdin is not None
+    process.stdin.close()
+
+
+def _enter(books: Books, process: subprocess.Popen[bytes]) -> str:
+    """Make the worker's row that of a child."""
+    worker = books.payer.worker_id
+    started = psutil.Process(process.pid).create_time()
+    with books.ledger.engine.begin() as connection:
+        connection.execute(update(workers).values(pid=process.pid, pid_started=started))
+    return worker
+
+
+def test_this_process_is_alive_however_long_it_is_silent(books: Books, clock: FakeClock) -> None:
+    """A process that swaps, or waits for a busy ledger, is not declared dead."""
+    clock.advance(3600)
+    assert books.ledger.is_alive(books.payer.worker_id)
+
+
+def test_a_killed_process_is_dead_at_once(books: Books, child: subprocess.Popen[bytes]) -> None:
+    """Its heartbeat is fresh, and its intents are free all the same; as a zombie as well."""
+    worker = _enter(books, child)
+    assert books.ledger.is_alive(worker)
+    os.kill(child.pid, signal.SIGKILL)
+    status = Path(f"/proc/{child.pid}/stat")
+    while status.exists() and ") Z " not in status.read_text():
+        pass
+    assert psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE
+    assert not books.ledger.is_alive(worker)
+    child.wait()
+    assert not books.ledger.is_alive(worker)
+
+
+def test_a_stopped_process_is_alive(books: Books, child: subprocess.Popen[bytes]) -> None:
+    """A process that was only stopped goes on where it was: nobody may take its work."""
+    worker = _enter(books, child)
+    child.send_signal(signal.SIGSTOP)
+    assert books.ledger.is_alive(worker)
+    child.send_signal(signal.SIGCONT)
+
+
+def test_a_reused_process_id_is_somebody_else(books: Books) -> None:
+    """After a reboot another process may have the number: its start tells."""
+    with books.ledger.engine.begin() as connection:
+        connection.execute(update(workers).values(pid_started=workers.c.pid_started - 3600))
+    assert not books.ledger.is_alive(books.payer.worker_id)
