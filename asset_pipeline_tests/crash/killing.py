@@ -35,7 +35,7 @@ _PATIENCE = 5.0
 
 # The share of the prompts that the planned kills bring forth; the rest comes with the lives that
 # end unharmed, and in the last one.
-_BROUGHT_BY_KILLS = 0.7
+_BROUGHT_BY_KILLS = 0.5
 
 Death = KillPoint | float
 
@@ -63,7 +63,7 @@ def kill_until_done(job: Job, deaths: Iterator[Death], kills: int) -> Tally:
     shown, step = 1.0, _BROUGHT_BY_KILLS * len(job.prompts) / kills
     while tally.kills.total() < kills and shown < len(job.prompts):
         life = _live(replace(job, prompts=job.prompts[: int(shown)]), next(deaths), tally)
-        shown += step if life.killed else 1
+        shown += step if life.killed else 0.5
     for _ in range(_MOST_LAST_LIVES):
         life = _live(job, None, tally)
         if life.exit_code == ExitCode.DONE:

@@ -1,0 +1,79 @@
+"""Let eight processes spend one cap, killed meanwhile: not a cent more, and not a clip less.
+
+Once on SQLite and once on a real Postgres. The cap fits a third of the work and half a clip more,
+so that the last clip it pays for is bought and the next one is refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import random
+import tempfile
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+from asset_pipeline_tests.crash.capping import Spending, spend_to_the_cap
+from asset_pipeline_tests.crash.site import Site, open_site
+from asset_pipeline_tests.postgres import new_database, running_postgres
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run on both databases and print the figures; 0 when nothing is wrong."""
+    parser = argparse.ArgumentParser(prog="cap_harness", description=__doc__)
+    parser.add_argument("--prompts", type=int, default=300)
+    parser.add_argument("--kills", type=int, default=40)
+    parser.add_argument("--processes", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=20261122)
+    given = parser.parse_args(arguments)
+    print(f"seed {given.seed}, {given.processes} processes, {given.prompts} clips wanted")
+    fine = True
+    for database in ("sqlite", "postgres"):
+        with _site(database) as site:
+            spending = spend_to_the_cap(
+                site,
+                processes=given.processes,
+                prompts=given.prompts,
+                kills=given.kills,
+                dice=random.Random(given.seed),
+            )
+        _show(database, spending)
+        fine &= _is_fine(spending)
+    return 0 if fine else 1
+
+
+@contextlib.contextmanager
+def _site(database: str) -> Generator[Site]:
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cap-harness-")))
+        url = None
+        if database == "postgres":
+            server = stack.enter_context(running_postgres(folder / "postgres"))
+            url = new_database(server).get_secret_value()
+        yield stack.enter_context(open_site(folder / "site", ledger_url=url))
+
+
+def _is_fine(spending: Spending) -> bool:
+    books = spending.books
+    bought = books.paid == books.clips == spending.affordable
+    refused = spending.refusals == spending.processes
+    return bought and refused and not books.flaws and books.provider_charged <= spending.cap
+
+
+def _show(database: str, spending: Spending) -> None:
+    books = spending.books
+    print(f"\n{database}: {spending.seconds:.0f} s")
+    figures = {
+        "cap": f"{spending.cap} micro-dollars, {spending.affordable} clips",
+        "charged by the provider": f"{books.provider_charged} micro-dollars, {books.paid} clips",
+        "charged in the ledger": f"{books.ledger_charged} micro-dollars",
+        "clips": books.clips,
+        "workers killed": spending.kills,
+        "workers refused": f"{spending.refusals} of {spending.processes}",
+        "creates on the wire": books.posts,
+        "flaws": len(books.flaws),
+    }
+    for name, value in figures.items():
+        print(f"  {name:28} {value}")
+    for flaw in books.flaws:
+        print(f"  ! {flaw}")

@@ -1,0 +1,143 @@
+"""The whole `generate` command against a bare asyncio loop on the same client, side by side.
+
+The bare loop does what a careful script does and nothing else: sixty-four predictions in flight
+with `replicate`'s own asynchronous calls, a question each half second, the file saved. `generate`
+also reserves, records, verifies, previews, stores, tells Dagster and publishes; its time counts
+from the start of the command to its end. Both talk to the same sandbox, one after the other, twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import yaml
+from replicate.client import Client
+
+MODEL = "black-forest-labs/flux-schnell"
+INPUTS = {"megapixels": "0.25", "output_format": "webp", "num_outputs": 1}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print both times, their ratio and the command's peak memory."""
+    parser = argparse.ArgumentParser(prog="generate_speed", description=__doc__)
+    parser.add_argument("--clips", type=int, default=500)
+    parser.add_argument("--in-flight", type=int, default=64)
+    parser.add_argument("--predict-seconds", default="2")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--no-bare", action="store_true", help="only the command, for its memory")
+    given = parser.parse_args(arguments)
+    bare: list[float] = []
+    whole: list[float] = []
+    for number in range(given.rounds):
+        with (
+            tempfile.TemporaryDirectory(prefix="generate-speed-") as folder,
+            _sandbox(Path(folder), given.predict_seconds) as url,
+        ):
+            if not given.no_bare:
+                bare.append(_bare(url, Path(folder), given.clips, given.in_flight, number))
+                print(f"bare loop  {bare[-1]:7.1f} s", flush=True)
+            seconds, memory = _generate(url, Path(folder), given.clips, given.in_flight)
+            whole.append(seconds)
+            print(f"generate   {seconds:7.1f} s, peak memory {memory:.0f} MB", flush=True)
+    if bare:
+        ratio = statistics.median(whole) / statistics.median(bare)
+        print(f"{given.clips} clips: generate takes {ratio:.2f} times the bare loop's time")
+    return 0
+
+
+@contextmanager
+def _sandbox(folder: Path, predict_seconds: str) -> Generator[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "asset_pipeline.sandbox",
+        "--state-dir",
+        str(folder / "sandbox"),
+    ]
+    command += ["--predict-seconds", predict_seconds, "--start-seconds", "0"]
+    command += ["--creates-per-minute", "0", "--requests-per-minute", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    record = folder / "sandbox" / "server.json"
+    try:
+        while not record.exists():
+            time.sleep(0.05)
+        yield json.loads(record.read_text())["url"]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _bare(url: str, folder: Path, clips: int, in_flight: int, number: int) -> float:
+    target = folder / "bare"
+    target.mkdir()
+    started = time.monotonic()
+    asyncio.run(_loop(url, target, clips, in_flight, number))
+    assert len(list(target.iterdir())) == clips
+    return time.monotonic() - started
+
+
+async def _loop(url: str, target: Path, clips: int, in_flight: int, number: int) -> None:
+    client = Client(api_token="sandbox", base_url=url)
+    places = asyncio.Semaphore(in_flight)
+
+    async def one(index: int, files: httpx.AsyncClient) -> None:
+        async with places:
+            inputs = {**INPUTS, "prompt": f"Bare picture {index}", "seed": number * clips + index}
+            prediction = await client.models.predictions.async_create(model=MODEL, input=inputs)
+            while prediction.status not in {"succeeded", "failed", "canceled"}:
+                await asyncio.sleep(0.5)
+                prediction = await client.predictions.async_get(prediction.id)
+            output = prediction.output
+            assert output is not None
+            content = (await files.get(output[0])).content
+            (target / f"{index}.webp").write_bytes(content)
+
+    async with httpx.AsyncClient() as files:
+        await asyncio.gather(*(one(index, files) for index in range(clips)))
+
+
+def _generate(url: str, folder: Path, clips: int, in_flight: int) -> tuple[float, float]:
+    images = folder / "prompts" / "images"
+    images.mkdir(parents=True)
+    prompts = [{"id": f"picture-{n:05}", "text": f"Recorded picture {n}"} for n in range(clips)]
+    document = {
+        "defaults": {"model": MODEL, "inputs": {"megapixels": "0.25"}},
+        "prompts": prompts,
+    }
+    (images / "speed.yaml").write_text(yaml.safe_dump(document))
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(folder / "dagster"),
+        "ASSET_PIPELINE_PROVIDER": "sandbox",
+        "REPLICATE_BASE_URL": url,
+        "ASSET_PIPELINE_PROMPTS_DIR": str(folder / "prompts"),
+        "ASSET_PIPELINE_DATA_DIR": str(folder / "data"),
+        "ASSET_PIPELINE_CONFIG_DIR": str(folder / "config"),
+        "ASSET_PIPELINE_RATE_LIMIT_PER_MINUTE": "0",
+        "ASSET_PIPELINE_MAX_IN_FLIGHT": str(in_flight),
+        "ASSET_PIPELINE_BUDGET_DAILY_USD": "1000",
+        "ASSET_PIPELINE_BUDGET_TOTAL_USD": "1000",
+    }
+    command = [str(Path(sys.executable).with_name("asset-pipeline")), "generate", "--all"]
+    started = time.monotonic()
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.monotonic() - started
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert isinstance(usage, resource.struct_rusage)
+    return seconds, usage.ru_maxrss / 1024
