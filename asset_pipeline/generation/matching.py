@@ -85,7 +85,7 @@ def judge(
         and _same_model(prediction, intent)
     ]
     matches = [prediction for prediction in free if _same_input(prediction, intent, model)]
-    alike = [rival for rival in rivals if _is_alike(rival, intent)]
+    alike = [rival for rival in rivals if is_alike(rival, intent)]
     if matches and any(rival.state is IntentState.SUBMITTING for rival in alike):
         return Finding(Verdict.NOT_YET)
     equal = [rival for rival in alike if rival.inputs == intent.inputs]
@@ -117,7 +117,7 @@ def judge(
     return Finding(Verdict.ABSENT)
 
 
-def _is_alike(rival: Intent, intent: Intent) -> bool:
+def is_alike(rival: Intent, intent: Intent) -> bool:
     """Tell whether a prediction of one may look like one of the other."""
     return (rival.model, rival.prompt_text, rival.seed) == (
         intent.model,

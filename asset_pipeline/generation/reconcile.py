@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy.exc import IntegrityError
@@ -11,8 +13,17 @@ from asset_pipeline.catalog.spec import Model
 from asset_pipeline.clock import Clock
 from asset_pipeline.generation.collaborators import Collaborators
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
-from asset_pipeline.generation.matching import Finding, Listing, Verdict, judge, window_start
+from asset_pipeline.generation.matching import (
+    Finding,
+    Listing,
+    Verdict,
+    is_alike,
+    judge,
+    window_start,
+)
+from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.records import Intent
+from asset_pipeline.ledger.schema import IntentState
 from asset_pipeline.providers.protocol import Provider, UnavailableError
 
 # Complete listings that must not hold a prediction before it counts as absent; the last of them
@@ -107,6 +118,7 @@ class Reconciler:
         ids = [prediction.prediction_id for prediction in listing.predictions]
         rivals, owned = await self._with.write(self._with.ledger.reconciliation_view, ids)
         self._with.checkpoint("listed")
+        await self._take_over_the_dead(intent, rivals)
         return judge(
             intent,
             model,
@@ -116,6 +128,19 @@ class Reconciler:
             skew=timing.clock_skew,
             settle=timing.settle,
         )
+
+    async def _take_over_the_dead(self, intent: Intent, rivals: Sequence[Intent]) -> None:
+        """Adopt creates like this one that dead workers had on the wire: nobody hears the answer.
+
+        As long as one counts as on its way, a listed prediction may answer it and this intent has
+        to wait: for ever, if that one's turn in the batch comes after this one's.
+        """
+        ledger = self._with.ledger
+        for rival in rivals:
+            sending = rival.state is IntentState.SUBMITTING and is_alike(rival, intent)
+            if sending and not await self._with.write(ledger.is_alive, rival.worker_id):
+                with contextlib.suppress(IntentMovedError):
+                    await self._with.write(ledger.adopt, rival, intent.worker_id)
 
     def _unsettled_for(self, intent: Intent) -> float:
         """Seconds until an absence counts."""

@@ -20,7 +20,7 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["__main__", "asset_pipeline_tests.crash.worker"])
 
 # Longer than any life of these tests; a worker that hangs fails its test instead of blocking it.
-_LONGEST_LIFE = 120.0
+_LONGEST_LIFE = 60.0
 
 
 @dataclass

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from asset_pipeline.catalog.reader import load_catalog
+from asset_pipeline.generation.request import resolve
+from asset_pipeline.ledger.ledger import Payer
+from asset_pipeline.ledger.records import Intent
 from asset_pipeline.ledger.schema import IntentState
 from asset_pipeline.prompts.spec import Prompt
+from asset_pipeline.providers.protocol import CreateRequest
+from asset_pipeline.providers.replicate import ReplicateProvider
 from asset_pipeline_tests.crash import lives, workload
 from asset_pipeline_tests.crash.books import close_books
 from asset_pipeline_tests.crash.site import Site, open_site
@@ -121,13 +130,14 @@ def test_equal_requests_that_lost_their_replies_are_told_apart(
 
 
 @pytest.mark.parametrize("in_flight", [1, 2])
-def test_equal_requests_of_a_killed_worker_do_not_wait_for_each_other(
+def test_equal_requests_of_a_dead_worker_do_not_wait_for_each_other(
     site: Site, name: str, in_flight: int
 ) -> None:
     """Both were on the wire when it died; the next worker, one at a time too, finds both."""
     prompts = [workload.speech(name, variants=2)]
-    assert lives.run(site.job(prompts, max_in_flight=2), KillPoint("accepted", 2)).killed
-    assert lives.run(site.job(prompts, max_in_flight=in_flight)).exit_code == 0
+    job = site.job(prompts, max_in_flight=in_flight)
+    asyncio.run(_leave_on_the_wire(job))
+    assert lives.run(job).exit_code == 0
     assert_settled(site, prompts, posts=2)
 
 
@@ -214,6 +224,27 @@ def test_a_full_disk_under_everything_loses_nothing(site: Site, name: str) -> No
         ballast.unlink()
         assert lives.run(job).exit_code == 0
         assert_settled(crowded, prompts, posts=crowded.posts())
+
+
+async def _leave_on_the_wire(job: Job) -> None:
+    """Send every create of a job as a worker that dies before it hears of any."""
+    ledger = job.open_ledger()
+    provider = ReplicateProvider(SecretStr("r8_sandbox"), job.server)
+    catalog = load_catalog(None)
+    worker_id = ledger.start_worker("left")
+    for prompt in job.prompts:
+        for variant in range(1, prompt.variants + 1):
+            request = resolve(prompt, variant, catalog, job.folder)
+            new = request.new_intent(datetime.now(UTC).date())
+            intent = ledger.reserve(new, Payer("left", worker_id))
+            assert isinstance(intent, Intent)
+            ledger.start_submitting(intent)
+            model = request.model
+            create = CreateRequest(model.name, model.version, intent.inputs, 300)
+            await provider.create(create)
+    ledger.end_worker(worker_id)
+    await provider.aclose()
+    ledger.close()
 
 
 @contextlib.contextmanager
