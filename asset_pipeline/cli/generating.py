@@ -83,7 +83,7 @@ def make(orders: Orders) -> Summary:
             tally.want(prompts)
             broken = _run(runner, tally, prompts, orders)
         except KeyboardInterrupt:
-            _tell_interrupted(tally, ledger)
+            _tell_interrupted(ledger)
             raise typer.Exit(INTERRUPTED) from None
         return Summary(
             tally=tally,
@@ -159,12 +159,11 @@ def _tell_nothing_chosen(choice: Choice, workshop: Workshop, states: PromptState
     say(stderr(), line, "bold")
 
 
-def _tell_interrupted(tally: Tally, ledger: LedgerReader) -> None:
+def _tell_interrupted(ledger: LedgerReader) -> None:
     still_open = sum(group.count for group in ledger.open_intents())
     say(
         stderr(),
-        f"Interrupted: {tally.landed:,} clips landed and are kept, {still_open:,} predictions are "
-        "open in the ledger; the next `asset-pipeline generate` goes on with them and pays for "
-        "none twice.",
+        f"Interrupted. What landed is kept; {still_open:,} predictions are open in the ledger. "
+        "The next `asset-pipeline generate` goes on with them and pays for none twice.",
         "yellow",
     )

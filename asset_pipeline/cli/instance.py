@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterable, Mapping
 
 import dagster as dg
 from dagster import DagsterInstance
+from dagster._core.instance.config import DAGSTER_CONFIG_YAML_FILENAME
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
 from asset_pipeline.assets.partitions import PARTITIONS
@@ -18,6 +19,7 @@ from asset_pipeline.cli.choosing import PromptKey, PromptState, PromptStates
 from asset_pipeline.cli.home import dagster_home
 from asset_pipeline.cli.staleness import stale_prompts
 from asset_pipeline.errors import ConfigurationError
+from asset_pipeline.files import write_atomically
 from asset_pipeline.prompts.spec import Prompt
 
 _NAMES = {
@@ -26,10 +28,18 @@ _NAMES = {
     AssetPartitionStatus.IN_PROGRESS: PromptState.RUNNING,
 }
 
+# What a new instance starts with. Without a file Dagster collects usage statistics and says so.
+_FIRST_CONFIG = """\
+# Written by asset-pipeline because there was none; yours to change.
+telemetry: {enabled: false}
+nux: {enabled: false}
+run_retries: {enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false}
+"""
+
 
 @contextlib.contextmanager
 def open_instance() -> Generator[DagsterInstance]:
-    """Yield the instance, making its folder when it is missing.
+    """Yield the instance, making its folder and its configuration when they are missing.
 
     Raises:
         ConfigurationError: The folder cannot be made, or its ``dagster.yaml`` is wrong.
@@ -37,6 +47,8 @@ def open_instance() -> Generator[DagsterInstance]:
     home = dagster_home()
     try:
         home.mkdir(parents=True, exist_ok=True)
+        if not (home / DAGSTER_CONFIG_YAML_FILENAME).exists():
+            write_atomically(home / DAGSTER_CONFIG_YAML_FILENAME, _FIRST_CONFIG)
         instance = dg.DagsterInstance.from_config(str(home))
     except OSError as error:
         raise ConfigurationError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -78,6 +79,8 @@ class Runner:
     ) -> None:
         resources = default_resources()
         generation = cast("GenerationResource", resources["generation"])
+        # Of an interrupted batch it reports each cancelled task, with a traceback.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         self._watched = WatchedGeneration(generation, self._hear)
         self._defs = build_defs({"generation": self._watched})
         self._instance = instance
@@ -151,7 +154,7 @@ class Runner:
             raise_on_error=False,
         )
         self._run_ids.append(result.run_id)
-        if _was_interrupted(result):
+        if self._watched.interrupted or _was_interrupted(result):
             # Dagster calls it a failure because nobody pressed its own button. It is none: the
             # partitions show as missing again, so that the next `generate` goes on with them.
             self._instance.report_run_canceled(result.dagster_run, message="Interrupted.")

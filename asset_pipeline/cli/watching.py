@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 
@@ -27,7 +28,8 @@ class WatchedGeneration:
         watch: Told of each outcome, in the event loop of the run: it must return at once.
 
     Attributes:
-        error: What ended a batch that never got to its prompts' outcomes.
+        error: What ended a whole batch.
+        interrupted: Whether a signal did.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class WatchedGeneration:
         self._generation = generation
         self._watch = watch
         self.error: AssetPipelineError | None = None
+        self.interrupted = False
 
     @contextlib.asynccontextmanager
     async def open_batch(self, limits: RunLimits, prompts: Prompts) -> AsyncGenerator[WatchedBatch]:
@@ -47,6 +50,10 @@ class WatchedGeneration:
         try:
             async with self._generation.open_batch(limits, prompts) as batch:
                 yield WatchedBatch(batch, self._watch)
+        except asyncio.CancelledError:
+            # Dagster applies the retry policy to interruptions too, and would begin again.
+            self.interrupted = True
+            raise dg.Failure("Interrupted.", allow_retries=False) from None
         except AssetPipelineError as error:
             self.error = error
             raise dg.Failure(str(error), allow_retries=False) from error
