@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.catalog.spec import Model
@@ -11,9 +12,13 @@ from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.generation.billing import charge_for
 from asset_pipeline.ledger.decisions import Orphan
 from asset_pipeline.ledger.ledger import Ledger
+from asset_pipeline.ledger.reading import LedgerReader
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.providers.prediction import Prediction
 from asset_pipeline.providers.protocol import Provider
+
+# How far the provider's clock may differ from ours.
+_SKEW = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,7 @@ class OrphanReport:
         listed: Predictions in the listing.
         recorded: Orphans that were written to the ledger now.
         known: Predictions that belong to an intent, orphans of earlier audits among them.
+        decided: Predictions that stand for an intent which a person charged by hand.
         running: Predictions without an owner that have not ended; the next audit prices them.
         waiting: Predictions that may belong to an intent whose reply is still looked for.
         unpriced: Ids of ended ones whose model the catalog can't price; a person has to.
@@ -32,6 +38,7 @@ class OrphanReport:
     listed: int
     recorded: tuple[Orphan, ...]
     known: int
+    decided: int
     running: int
     waiting: int
     unpriced: tuple[str, ...]
@@ -42,42 +49,65 @@ async def audit_orphans(
 ) -> OrphanReport:
     """List everything that the provider made since a time and record what no intent asked for.
 
+    It sees the whole account: whatever else uses the same token is an orphan here.
+
     Raises:
         UnavailableError: The provider could not list everything; nothing was recorded.
     """
     predictions = [prediction async for prediction in provider.list_since(since)]
-    waiting, owned = ledger.reconciliation_view(
-        prediction.prediction_id for prediction in predictions
-    )
+    # In this order: an intent that is accepted between the two questions is in both answers, the
+    # other way round it would be in neither, and its own prediction would count as an orphan.
+    undecided, by_hand = LedgerReader(ledger.engine).without_prediction()
+    owned = ledger.owned(prediction.prediction_id for prediction in predictions)
+    unowned = [each for each in predictions if each.prediction_id not in owned]
+    ended = [each for each in unowned if each.status.is_terminal]
+    free = [each for each in ended if not any(_may_be(each, intent) for intent in undecided)]
+    settled = _settled(by_hand, free)
     recorded: list[Orphan] = []
     unpriced: list[str] = []
-    running = undecided = 0
-    for prediction in predictions:
-        if prediction.prediction_id in owned:
+    for prediction in free:
+        if prediction.prediction_id in settled:
             continue
-        if not prediction.status.is_terminal:
-            running += 1
-        elif any(_may_be(prediction, intent) for intent in waiting):
-            undecided += 1
-        else:
-            orphan = _priced(prediction, catalog, fallback=since)
-            if orphan is None:
-                unpriced.append(prediction.prediction_id)
-            elif ledger.record_orphan(orphan):
-                recorded.append(orphan)
+        orphan = _priced(prediction, catalog, fallback=since)
+        if orphan is None:
+            unpriced.append(prediction.prediction_id)
+        elif ledger.record_orphan(orphan):
+            recorded.append(orphan)
     return OrphanReport(
         listed=len(predictions),
         recorded=tuple(recorded),
         known=len(owned),
-        running=running,
-        waiting=undecided,
+        decided=len(settled),
+        running=len(unowned) - len(ended),
+        waiting=len(ended) - len(free),
         unpriced=tuple(unpriced),
     )
 
 
 def _may_be(prediction: Prediction, intent: Intent) -> bool:
+    """Tell whether a prediction may be what an intent without one paid for."""
     same_version = intent.version is not None and prediction.version == intent.version
-    return prediction.model == intent.model or same_version
+    if not (same_version or prediction.model == intent.model):
+        return False
+    created = prediction.created_at
+    if created is None:
+        return True
+    earliest = (intent.submitted_at or intent.created_at) - _SKEW
+    # After its reply was lost nothing more was sent for it.
+    return earliest <= created and (intent.lost_at is None or created <= intent.lost_at + _SKEW)
+
+
+def _settled(by_hand: Iterable[Intent], free: Sequence[Prediction]) -> frozenset[str]:
+    """Return one prediction for each intent that a person charged: it is in the books already."""
+    taken: set[str] = set()
+    for intent in by_hand:
+        fitting = [
+            each for each in free if each.prediction_id not in taken and _may_be(each, intent)
+        ]
+        # The one with the intent's own text, where the provider still shows texts.
+        fitting.sort(key=lambda each: intent.prompt_text not in each.inputs.values())
+        taken.update(each.prediction_id for each in fitting[:1])
+    return frozenset(taken)
 
 
 def _priced(prediction: Prediction, catalog: Catalog, *, fallback: datetime) -> Orphan | None:

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Table, case, func, select
 
 from asset_pipeline.ledger.schema import (
     OPEN_STATES,
+    BillingState,
     EntryType,
     IntentState,
     budgets,
@@ -17,6 +18,9 @@ from asset_pipeline.ledger.schema import (
     intents,
 )
 from asset_pipeline.money import MicroUsd, format_usd
+
+TOTAL = "total"
+"""The budget that every payment falls under, and under it once."""
 
 _NEVER_CHARGED = (
     IntentState.RESERVED,
@@ -96,27 +100,28 @@ def _budget_mismatches(connection: Connection) -> Iterator[Mismatch]:
     ).mappings()
     for row in rows:
         subject = f"budget {row['budget']}"
-        pairs = [(name, row[name], row[f"{name}_microusd"]) for name in _BALANCES]
-        yield from _unequal(subject, pairs, "entries sum to")
-        used = row["charged_microusd"] + row["reserved_microusd"]
-        allowed = row["cap_microusd"] + row["overdrawn_microusd"]
-        if used > allowed:
-            yield Mismatch(subject, "charged + reserved <= cap", _usd(allowed), _usd(used))
-
-
-_BALANCES = ("cap", "charged", "reserved")
+        for name in ("cap", "charged", "reserved"):
+            found = row[f"{name}_microusd"]
+            yield from _unequal(subject, f"its entries sum to {name}", row[name], found)
+        excess = row["charged_microusd"] + row["reserved_microusd"] - row["cap_microusd"]
+        overdrawn = row["overdrawn_microusd"]
+        yield from _unequal(subject, "overdrawn is what passes the cap", max(0, excess), overdrawn)
 
 
 def _intent_mismatches(connection: Connection) -> Iterator[Mismatch]:
-    """Hold each intent against its entries under the budget that every payment falls under."""
+    """Hold each intent against its entries, under each budget that it fell under.
+
+    The total is among them for every payment, so that an intent without entries shows too.
+    """
     derived = (
         select(
             entries.c.intent_id,
+            entries.c.budget,
             _sum_of(EntryType.CHARGE).label("charged"),
             _sum_of(EntryType.RESERVE, minus=EntryType.RELEASE).label("reserved"),
         )
-        .where(entries.c.budget == "total")
-        .group_by(entries.c.intent_id)
+        .where(entries.c.intent_id.is_not(None))
+        .group_by(entries.c.intent_id, entries.c.budget)
         .subquery()
     )
     charged = func.coalesce(derived.c.charged, 0)
@@ -124,6 +129,7 @@ def _intent_mismatches(connection: Connection) -> Iterator[Mismatch]:
     rows = connection.execute(
         select(
             intents.c.intent_id,
+            func.coalesce(derived.c.budget, TOTAL).label("budget"),
             intents.c.charged_microusd,
             intents.c.reserved_microusd,
             charged.label("charged"),
@@ -133,8 +139,10 @@ def _intent_mismatches(connection: Connection) -> Iterator[Mismatch]:
         .where((intents.c.charged_microusd != charged) | (intents.c.reserved_microusd != reserved))
     ).mappings()
     for row in rows:
-        pairs = [(name, row[name], row[f"{name}_microusd"]) for name in ("charged", "reserved")]
-        yield from _unequal(f"intent {row['intent_id']}", pairs, "entries sum to")
+        subject = f"intent {row['intent_id']}"
+        for name in ("charged", "reserved"):
+            rule = f"its entries under {row['budget']} sum to {name}"
+            yield from _unequal(subject, rule, row[name], row[f"{name}_microusd"])
 
 
 def _state_mismatches(connection: Connection) -> Iterator[Mismatch]:
@@ -147,6 +155,10 @@ def _state_mismatches(connection: Connection) -> Iterator[Mismatch]:
         (
             "an intent that was never accepted is not charged",
             intents.c.state.in_(_values(_NEVER_CHARGED)) & (intents.c.charged_microusd != 0),
+        ),
+        (
+            "what was free is not charged",
+            (intents.c.billed == BillingState.FREE.value) & (intents.c.charged_microusd != 0),
         ),
         (
             "an accepted intent has its prediction id",
@@ -168,10 +180,9 @@ def _state_mismatches(connection: Connection) -> Iterator[Mismatch]:
             yield Mismatch(f"intent {row['intent_id']}", rule, "holds", state)
 
 
-def _unequal(subject: str, pairs: Iterable[tuple[str, int, int]], rule: str) -> Iterator[Mismatch]:
-    for name, expected, found in pairs:
-        if expected != found:
-            yield Mismatch(subject, f"{rule} {name}", _usd(expected), _usd(found))
+def _unequal(subject: str, rule: str, expected: int, found: int) -> Iterator[Mismatch]:
+    if expected != found:
+        yield Mismatch(subject, rule, _usd(expected), _usd(found))
 
 
 def _values(states: Iterable[IntentState]) -> list[str]:
@@ -179,7 +190,8 @@ def _values(states: Iterable[IntentState]) -> list[str]:
 
 
 def _usd(amount: int) -> str:
-    return format_usd(MicroUsd(amount))
+    # Postgres sums integers to decimals, which an integer's format does not take.
+    return format_usd(MicroUsd(int(amount)))
 
 
 def _count(connection: Connection, table: Table) -> int:

@@ -7,21 +7,30 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Generator
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import SecretStr
-from sqlalchemy.engine import make_url
 
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.files import atomic_path
-from asset_pipeline.ledger.engine import HEAD_REVISION, LedgerError
+from asset_pipeline.ledger.engine import HEAD_REVISION, LedgerError, parse_url
 
-# Pages a step: small enough that a writer waits some milliseconds, not the whole copy.
-_PAGES = 256
+# A busy ledger answers within milliseconds, so this is long enough to tell it from one in use.
+_LOCK_SECONDS = 2
+
+_SIDE_FILES = ("", "-wal", "-shm")
+
+
+class _DamagedError(Exception):
+    """The file in the ledger's place can't be read as a database."""
 
 
 def backup(url: SecretStr, target: Path) -> int:
     """Copy the ledger to a new file by SQLite's online backup and verify the copy.
+
+    Runs go on writing meanwhile; the copy shows one moment of them.
 
     Args:
         url: The ledger's URL.
@@ -37,62 +46,85 @@ def backup(url: SecretStr, target: Path) -> int:
     source = _sqlite_path(url)
     if target.exists():
         raise LedgerError(f"{target} exists already.", hint="Choose another name.")
+    if not source.exists():
+        raise LedgerError(f"There is no ledger at {source} yet.", hint="Nothing was ever paid.")
     with atomic_path(target) as temporary:
         _copy(source, temporary)
         _verify(temporary)
     return target.stat().st_size
 
 
-def restore(url: SecretStr, source: Path) -> Path:
+def restore(url: SecretStr, source: Path, *, now: datetime) -> Path | None:
     """Put a backup in the ledger's place; the ledger that was there is kept beside it.
 
-    No run may be open: what it would pay for is not in the backup.
+    No process may have the ledger open: what it pays for would be in neither.
+
+    Args:
+        url: The ledger's URL.
+        source: A file that :func:`backup` wrote.
+        now: Names the file that the former ledger is kept in.
 
     Returns:
-        Where the former ledger is kept.
+        Where the former ledger is kept; None when there was none.
 
     Raises:
-        LedgerError: The backup is not a whole ledger, or a run has the ledger open.
+        LedgerError: The backup is not a whole ledger, or a process has the ledger open.
+        ConfigurationError: The ledger is not SQLite.
     """
+    ledger = _sqlite_path(url)
     if not source.is_file():
         raise LedgerError(f"There is no backup {source}.", hint="Give the backup's file.")
     _verify(source)
-    ledger = _sqlite_path(url)
-    kept = ledger.with_name(f"{ledger.name}.before-restore")
-    if kept.exists():
-        raise LedgerError(
-            f"{kept} is there from an earlier restore.", hint="Move it away when you need it not."
-        )
-    if ledger.exists():
-        _refuse_if_busy(ledger)
-        _copy(ledger, kept)
-        for suffix in ("-wal", "-shm"):
-            ledger.with_name(ledger.name + suffix).unlink(missing_ok=True)
+    if not ledger.exists():
+        _put(source, ledger)
+        return None
+    if source.samefile(ledger):
+        raise LedgerError(f"{source} is the ledger itself.", hint="Give the backup's file.")
+    kept = ledger.with_name(f"{ledger.name}.before-{now:%Y%m%dT%H%M%SZ}")
+    try:
+        # In one transaction of the ledger's own file: a crash half-way leaves it as it was.
+        with _alone(ledger) as former, contextlib.closing(_reading(source)) as reading:
+            _copy_from(former, kept)
+            reading.backup(former)
+    except _DamagedError:
+        for suffix in _SIDE_FILES:
+            with contextlib.suppress(FileNotFoundError):
+                ledger.with_name(ledger.name + suffix).rename(kept.with_name(kept.name + suffix))
+        _put(source, ledger)
+    return kept
+
+
+def _put(source: Path, ledger: Path) -> None:
     with atomic_path(ledger) as temporary:
         _copy(source, temporary)
-    return kept
 
 
 def _copy(source: Path, target: Path) -> None:
     try:
-        with (
-            contextlib.closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as reading,
-            contextlib.closing(sqlite3.connect(target)) as writing,
-        ):
-            reading.backup(writing, pages=_PAGES)
-            # A copy of a WAL database says so in its header and would need its side files.
-            writing.execute("PRAGMA journal_mode = DELETE")
+        with contextlib.closing(_reading(source)) as reading:
+            _copy_from(reading, target)
     except sqlite3.Error as error:
         raise LedgerError(f"{source} can't be copied to {target}: {error}.") from None
 
 
+def _copy_from(reading: sqlite3.Connection, target: Path) -> None:
+    with contextlib.closing(sqlite3.connect(target)) as writing:
+        # All pages in one step. A copy in several begins anew after every commit of another
+        # process, and beside steady writers it never ends; one long read keeps nobody waiting.
+        reading.backup(writing, pages=-1)
+        # A copy of a WAL database says so in its header and would need its side files.
+        writing.execute("PRAGMA journal_mode = DELETE")
+
+
 def _verify(path: Path) -> None:
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        with contextlib.closing(_reading(path)) as connection:
             (health,) = connection.execute("PRAGMA integrity_check").fetchone()
             (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except (sqlite3.Error, TypeError) as error:
-        raise LedgerError(f"{path} is not a ledger: {error}.") from None
+        raise LedgerError(
+            f"{path} is not a ledger: {error}.", hint="Give a file that `ledger backup` wrote."
+        ) from None
     if health != "ok":
         raise LedgerError(f"{path} is damaged: {health}.", hint="Use another backup.")
     if revision > HEAD_REVISION:
@@ -102,20 +134,40 @@ def _verify(path: Path) -> None:
         )
 
 
-def _refuse_if_busy(ledger: Path) -> None:
-    with contextlib.closing(sqlite3.connect(ledger, timeout=1)) as connection:
+def _reading(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+
+
+@contextlib.contextmanager
+def _alone(ledger: Path) -> Generator[sqlite3.Connection]:
+    """Yield the one connection to the ledger; nobody else may even read while the block runs.
+
+    Raises:
+        LedgerError: Somebody has it open, if only idly.
+        _DamagedError: It is no database any more.
+    """
+    opened = sqlite3.connect(ledger, timeout=_LOCK_SECONDS, isolation_level=None)
+    with contextlib.closing(opened) as connection:
         try:
+            # An open connection to a WAL database holds a shared lock even when idle.
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.execute("BEGIN EXCLUSIVE")
-            connection.execute("ROLLBACK")
-        except sqlite3.OperationalError:
+            connection.execute("COMMIT")
+            (health,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.OperationalError as error:
             raise LedgerError(
-                f"{ledger} is in use.", hint="Stop all runs and the Dagster processes first."
+                f"{ledger} is in use: {error}.",
+                hint="Stop all runs and the Dagster processes first.",
             ) from None
+        except sqlite3.DatabaseError as error:
+            raise _DamagedError from error
+        if health != "ok":
+            raise _DamagedError(health)
+        yield connection
 
 
 def _sqlite_path(url: SecretStr) -> Path:
-    target = make_url(url.get_secret_value())
+    target = parse_url(url)
     if target.get_backend_name() != "sqlite" or not target.database:
         raise ConfigurationError(
             "This command copies a SQLite ledger.",

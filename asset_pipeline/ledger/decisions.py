@@ -23,7 +23,10 @@ from asset_pipeline.money import MicroUsd, format_usd
 
 ORPHAN = "orphan"
 
-_DECIDABLE = (IntentState.UNKNOWN, IntentState.QUESTION)
+BY_HAND = "by_hand"
+"""The error class of intents that a person decided."""
+
+_UNPROVED = (IntentState.UNKNOWN, IntentState.QUESTION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +46,42 @@ class Orphan:
 
 
 def charge_by_hand(connection: Connection, intent: Intent, amount: MicroUsd, now: datetime) -> None:
-    """End an undecided intent as paid for: a person says that the provider billed it.
+    """End an undecided intent as paid for: a person says what the provider billed for it.
+
+    An accepted one counts as undecided too, as long as nobody drives it: a provider that has
+    forgotten a prediction never says how it ended.
+
+    Args:
+        connection: The caller's transaction.
+        intent: As it was read; it is left alone when it has moved since.
+        amount: What is owed, zero included.
+        now: The time of the entries.
 
     Raises:
         LedgerError: There is nothing to decide, or a living process is still at it.
     """
-    _check_undecided(connection, intent, now)
-    covered = MicroUsd(min(amount, intent.reserved_microusd))
-    connection.execute(
+    _check_undecided(connection, intent, now, decidable=(*_UNPROVED, IntentState.SUBMITTED))
+    moved = connection.execute(
         update(intents)
-        .where(intents.c.intent_id == intent.intent_id, intents.c.state == intent.state.value)
+        .where(
+            intents.c.intent_id == intent.intent_id,
+            intents.c.worker_id == intent.worker_id,
+            intents.c.state == intent.state.value,
+        )
         .values(
             state=IntentState.FAILED.value,
             charged_microusd=amount,
             reserved_microusd=0,
-            billed=BillingState.BILLED.value,
-            error_class="unknown",
+            billed=(BillingState.BILLED if amount else BillingState.FREE).value,
+            error_class=BY_HAND,
             error="charged by hand: it could not be proved what became of it",
             completed_at=now,
             updated_at=now,
         )
-    )
+    ).rowcount
+    if not moved:
+        raise _moved(intent)
+    covered = MicroUsd(min(amount, intent.reserved_microusd))
     movements.charge(connection, intent.intent_id, amount, covered, now)
     rest = MicroUsd(intent.reserved_microusd - covered)
     movements.release(connection, intent.intent_id, rest, now)
@@ -75,8 +93,16 @@ def release_by_hand(connection: Connection, intent: Intent, now: datetime) -> No
     Raises:
         LedgerError: There is nothing to decide, or a living process is still at it.
     """
-    _check_undecided(connection, intent, now)
-    transitions.refuse(connection, intent, "unknown", "released by hand", now)
+    if intent.state is IntentState.SUBMITTED:
+        raise LedgerError(
+            f"Intent {intent.intent_id} was accepted as prediction {intent.prediction_id}.",
+            hint="Once no process drives it, --charge with --usd 0 ends it at no cost.",
+        )
+    _check_undecided(connection, intent, now, decidable=_UNPROVED)
+    try:
+        transitions.refuse(connection, intent, BY_HAND, "released by hand", now)
+    except transitions.IntentMovedError:
+        raise _moved(intent) from None
 
 
 def record_orphan(
@@ -129,15 +155,29 @@ def record_orphan(
     return True
 
 
-def _check_undecided(connection: Connection, intent: Intent, now: datetime) -> None:
-    if intent.state not in _DECIDABLE:
+def _check_undecided(
+    connection: Connection, intent: Intent, now: datetime, *, decidable: Sequence[IntentState]
+) -> None:
+    if not intent.is_open:
         raise LedgerError(
-            f"Intent {intent.intent_id} is {intent.state.value}: there is nothing to decide; "
-            f"it was charged {format_usd(intent.charged_microusd)}."
+            f"Intent {intent.intent_id} has ended as {intent.state.value}, charged "
+            f"{format_usd(intent.charged_microusd)}: there is nothing to decide."
         )
     asked = intent.state is IntentState.QUESTION
     if not asked and workers.is_alive(connection, intent.worker_id, now):
         raise LedgerError(
-            f"Intent {intent.intent_id} is being proved by a running process.",
+            f"Intent {intent.intent_id} is driven by a running process.",
             hint="Wait for it, or stop it.",
         )
+    if intent.state not in decidable:
+        raise LedgerError(
+            f"Intent {intent.intent_id} is {intent.state.value}: there is nothing to decide yet.",
+            hint="Run `asset-pipeline reconcile`, which proves it or asks.",
+        )
+
+
+def _moved(intent: Intent) -> LedgerError:
+    return LedgerError(
+        f"Intent {intent.intent_id} has moved on meanwhile; nothing was changed.",
+        hint="`asset-pipeline reconcile` shows how it stands now.",
+    )

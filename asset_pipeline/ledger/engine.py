@@ -46,7 +46,7 @@ def open_engine(url: SecretStr) -> Engine:
         LedgerError: The database can't be reached, the folder can't be written, or a newer release
             has written the ledger.
     """
-    target = _parse(url)
+    target = parse_url(url)
     if target.get_backend_name() == "sqlite":
         engine = _open_sqlite(target)
     elif target.get_backend_name() == "postgresql":
@@ -180,7 +180,12 @@ def _revision(engine: Engine) -> str | None:
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def _parse(url: SecretStr) -> URL:
+def parse_url(url: SecretStr) -> URL:
+    """Return a ledger's URL in its parts.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
     try:
         return make_url(url.get_secret_value())
     except (ArgumentError, ValueError):

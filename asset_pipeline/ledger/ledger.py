@@ -273,6 +273,11 @@ class Ledger:
             waiting = intents.in_states(connection, [IntentState.SUBMITTING, IntentState.UNKNOWN])
             return waiting, owned
 
+    def owned(self, prediction_ids: Iterable[str]) -> frozenset[str]:
+        """Return those of these predictions that belong to an intent."""
+        with self._reading() as connection:
+            return intents.owned(connection, prediction_ids)
+
     def current_clips(self) -> list[Clip]:
         """Return the current clips of all prompts."""
         with self._reading() as connection:
@@ -313,16 +318,24 @@ class Ledger:
     def record_orphan(self, orphan: decisions.Orphan) -> bool:
         """Write spending that no intent asked for; return whether it was new.
 
-        It counts in the periods in which the provider made it.
+        It counts in the periods in which the provider made it, and under no run.
         """
-        lines = budget_lines(
-            self._caps(),
-            collection=decisions.ORPHAN,
-            run_id=decisions.ORPHAN,
-            now=orphan.created_at,
-        )
-        with self._writing() as (connection, now):
-            return decisions.record_orphan(connection, orphan, lines, now)
+        lines = [
+            line
+            for line in budget_lines(
+                self._caps(),
+                collection=decisions.ORPHAN,
+                run_id=decisions.ORPHAN,
+                now=orphan.created_at,
+            )
+            if line.period != "run"
+        ]
+
+        def record() -> bool:
+            with self._writing() as (connection, now):
+                return decisions.record_orphan(connection, orphan, lines, now)
+
+        return looking_again(record)
 
     def audit(self) -> AuditReport:
         """Derive all balances and states again and list what does not agree."""

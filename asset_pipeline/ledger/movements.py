@@ -71,6 +71,8 @@ def reserve(
         The refusal, or None when the money is set aside. It is returned rather than raised so
         that the caller's transaction, which has recorded edited caps, can still commit.
     """
+    if not amount:
+        return None  # what is free fits everywhere, an overdrawn budget included
     savepoint = connection.begin_nested()
     for line in lines:
         taken = connection.execute(

@@ -10,7 +10,8 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, Engine, func, select
 
 from asset_pipeline.ledger import movements
-from asset_pipeline.ledger.records import BudgetBalance
+from asset_pipeline.ledger.decisions import BY_HAND
+from asset_pipeline.ledger.records import BudgetBalance, Intent, intent_from
 from asset_pipeline.ledger.schema import (
     OPEN_STATES,
     EntryType,
@@ -95,6 +96,28 @@ class LedgerReader:
                 for chunk in _chunks(run_ids)
             ]
         return MicroUsd(sum(int(amount) for amount in amounts))
+
+    def without_prediction(self) -> tuple[list[Intent], list[Intent]]:
+        """Return who may own a prediction without knowing which, oldest first.
+
+        Returns:
+            The intents whose reply is awaited or was lost; and those that a person charged.
+        """
+        undecided = intents.c.state.in_(
+            [IntentState.SUBMITTING, IntentState.UNKNOWN, IntentState.QUESTION]
+        )
+        by_hand = (
+            (intents.c.error_class == BY_HAND)
+            & (intents.c.charged_microusd > 0)
+            & intents.c.prediction_id.is_(None)
+        )
+        query = select(intents).where(undecided | by_hand).order_by(intents.c.created_at)
+        with self._reading() as connection:
+            found = [intent_from(row) for row in connection.execute(query).mappings()]
+        return (
+            [intent for intent in found if intent.is_open],
+            [intent for intent in found if not intent.is_open],
+        )
 
     def last_change(self) -> datetime | None:
         """Return when an intent or a clip was last written; None for an empty ledger."""
