@@ -53,7 +53,8 @@ class Workspace:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("ASSET_PIPELINE_", "REPLICATE_", "DAGSTER_"))
+            # Compiled modules are kept between the processes of a test, as an installation does.
+            if not name.startswith(("ASSET_PIPELINE_", "REPLICATE_", "DAGSTER_", "PYTHONDONTWRITE"))
         }
         return {
             **kept,
@@ -65,7 +66,12 @@ class Workspace:
             **self.environment,
         }
 
-    def start(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    def start(
+        self,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        preexec: Callable[[], None] | None = None,
+    ) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [*COMMAND, *arguments],
             env={**self.env, **(env or {})},
@@ -73,11 +79,17 @@ class Workspace:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=preexec,
         )
 
-    def run(self, *arguments: str, env: dict[str, str] | None = None) -> Done:
+    def run(
+        self,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        preexec: Callable[[], None] | None = None,
+    ) -> Done:
         """Run the command in a process of its own, as a person does."""
-        process = self.start(*arguments, env=env)
+        process = self.start(*arguments, env=env, preexec=preexec)
         try:
             out, err = process.communicate(timeout=120)
         finally:
@@ -124,12 +136,12 @@ def workspace(tmp_path: Path) -> Workspace:
 def cli(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Done]:
-    """Run the command in this process: quick, for everything that starts no Dagster run."""
+    """Run the command in this process: quick, for it shares its imports with the other tests."""
 
-    def run(*arguments: str) -> Done:
+    def run(*arguments: str, env: dict[str, str] | None = None) -> Done:
         for name in [name for name in os.environ if name.startswith(("ASSET_", "REPLICATE_"))]:
             monkeypatch.delenv(name)
-        for name, value in workspace.env.items():
+        for name, value in {**workspace.env, **(env or {})}.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(sys, "argv", ["asset-pipeline", *arguments])
         monkeypatch.chdir(workspace.root)
