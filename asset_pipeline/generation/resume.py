@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -16,13 +17,17 @@ from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.generation.failures import GenerationFailure
 from asset_pipeline.generation.paid_call import PaidCall
 from asset_pipeline.generation.request import GenerationRequest, resolve
+from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.ledger.schema import OPEN_STATES, IntentState
 from asset_pipeline.prompts.library import Library
 from asset_pipeline.prompts.spec import Prompt
+from asset_pipeline.providers.protocol import Provider, UnavailableError
 
 _AT_A_TIME = 16
+
+_DRIVEN = "a living process drives it"
 
 
 class ResumeResult(StrEnum):
@@ -38,7 +43,12 @@ class ResumeResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """An open intent and what became of it, with the reason where it is still open."""
+    """What became of an open intent.
+
+    Attributes:
+        intent: As it stood before.
+        reason: Why it is still open, or brought no clip.
+    """
 
     intent: Intent
     result: ResumeResult
@@ -88,39 +98,73 @@ def request_of(
 async def resume_all(
     paid_call: PaidCall,
     ledger: Ledger,
+    provider: Provider,
     *,
     catalog: Catalog,
     library: Library,
     prompts_dir: Path,
 ) -> list[Resumed]:
-    """Finish all open intents, some at a time; none keeps the others from being tried."""
+    """Finish all open intents, some at a time; none keeps the others from being tried.
+
+    Nothing new is sent. A provider that does not answer is asked once, not once an intent.
+
+    Returns:
+        What became of each, oldest first.
+    """
+    found = ledger.intents_in(OPEN_STATES)
+    silence = await _silence(provider) if any(map(_needs_provider, found)) else ""
     places = asyncio.Semaphore(_AT_A_TIME)
 
     async def resume(intent: Intent) -> Resumed:
+        if intent.state is IntentState.QUESTION:
+            return question(intent)
+        if silence and _needs_provider(intent):
+            return Resumed(intent, ResumeResult.OPEN, silence)
         async with places:
             try:
                 request = request_of(intent, catalog, library, prompts_dir)
                 return await _resume(paid_call, ledger, intent, request)
             except AssetPipelineError as error:
                 return Resumed(intent, ResumeResult.OPEN, error.message)
+            except OSError as error:
+                return Resumed(intent, ResumeResult.OPEN, f"{type(error).__name__}: {error}")
+            except IntentMovedError:
+                return Resumed(intent, ResumeResult.BUSY, _DRIVEN)
 
-    return list(
-        await asyncio.gather(*(resume(intent) for intent in ledger.intents_in(OPEN_STATES)))
-    )
+    return list(await asyncio.gather(*map(resume, found)))
+
+
+def question(intent: Intent) -> Resumed:
+    """Return what there is to say about an intent that waits for a person."""
+    return Resumed(intent, ResumeResult.QUESTION, intent.error or "")
+
+
+async def _silence(provider: Provider) -> str:
+    """Return why the provider can't be asked; empty when it can."""
+    try:
+        async for _ in provider.list_since(datetime.now(UTC)):
+            break
+    except UnavailableError as error:
+        return f"the provider can't be asked: {error.message}"
+    return ""
+
+
+def _needs_provider(intent: Intent) -> bool:
+    return intent.state not in {IntentState.RESERVED, IntentState.QUESTION}
 
 
 async def _resume(
     paid_call: PaidCall, ledger: Ledger, intent: Intent, request: GenerationRequest
 ) -> Resumed:
-    if intent.state is IntentState.QUESTION:
-        return Resumed(intent, ResumeResult.QUESTION, intent.error or "")
     taken = await paid_call.take_up(intent)
     if taken is None:
-        return Resumed(intent, ResumeResult.BUSY, "a living process drives it")
+        return Resumed(intent, ResumeResult.BUSY, _DRIVEN)
     try:
         landed = await paid_call.finish(request, taken)
     except GenerationFailure as failure:
-        is_open = ledger.intent(intent.intent_id).is_open
-        result = ResumeResult.OPEN if is_open else ResumeResult.FAILED
+        now = ledger.intent(intent.intent_id)
+        if now.state is IntentState.QUESTION:
+            return Resumed(intent, ResumeResult.QUESTION, now.error or "")
+        result = ResumeResult.OPEN if now.is_open else ResumeResult.FAILED
         return Resumed(intent, result, f"{failure.error_class}: {failure.message}")
     return Resumed(intent, ResumeResult.DELIVERED if landed else ResumeResult.RELEASED)

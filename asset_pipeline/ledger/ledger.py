@@ -305,6 +305,10 @@ class Ledger:
         with self._reading() as connection:
             return movements.balances(connection)
 
+    def warn_at(self) -> tuple[int, ...]:
+        """Return the shares of a cap, in percent, at which people want to hear of it."""
+        return self._caps().warn_at_percent
+
     def charge_by_hand(self, intent: Intent, amount: MicroUsd) -> None:
         """End an undecided intent as paid for, because a person says so."""
         with self._writing() as (connection, now):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
@@ -12,9 +13,14 @@ from pydantic import Field, PrivateAttr
 
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.generation.batch import Batch, BatchProgress
+from asset_pipeline.generation.paid_call import PaidCall
 from asset_pipeline.generation.session import SessionPlan, open_session
+from asset_pipeline.generation.sweeping import sweep, swept_folders
 from asset_pipeline.generation.timing import Timing
+from asset_pipeline.ledger.ledger import Ledger
+from asset_pipeline.ledger.thresholds import newly_passed
 from asset_pipeline.money import MicroUsd
+from asset_pipeline.providers.protocol import Provider
 from asset_pipeline.resources.ledger import LedgerResource
 from asset_pipeline.resources.library import Prompts
 from asset_pipeline.resources.replicate import ReplicateResource
@@ -24,12 +30,26 @@ from asset_pipeline.settings import load_settings
 
 @dataclass(frozen=True, slots=True)
 class RunLimits:
-    """What one run asks for beyond the settings."""
+    """What one run asks for beyond the settings.
+
+    Attributes:
+        warn: Told, in a sentence, of each budget that passed a threshold while the batch was open.
+    """
 
     run_id: str
     run_cap: MicroUsd | None = None
     max_in_flight: int | None = None
     pay_again_before: datetime | None = None
+    warn: Callable[[str], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPayment:
+    """A session that may pay, with what it pays by."""
+
+    paid_call: PaidCall
+    ledger: Ledger
+    provider: Provider
 
 
 class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
@@ -61,6 +81,27 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
         Raises:
             AssetPipelineError: Provider, ledger or store can't be opened.
         """
+        async with self.open_payment(limits) as opened:
+            before = opened.ledger.balances()
+            yield Batch(
+                opened.paid_call,
+                prompts.catalog,
+                prompts.folder,
+                max_in_flight=limits.max_in_flight or load_settings().max_in_flight,
+                report=self._tell,
+            )
+            if limits.warn is not None:
+                ledger = opened.ledger
+                for passed in newly_passed(before, ledger.balances(), ledger.warn_at()):
+                    limits.warn(str(passed))
+
+    @contextlib.asynccontextmanager
+    async def open_payment(self, limits: RunLimits) -> AsyncGenerator[OpenPayment]:
+        """Yield the right to pay on behalf of one run, and sweep up after dead processes.
+
+        Raises:
+            AssetPipelineError: Provider, ledger or store can't be opened.
+        """
         settings = load_settings()
         plan = SessionPlan(
             run_id=limits.run_id,
@@ -72,21 +113,14 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
             run_cap=limits.run_cap,
             pay_again_before=limits.pay_again_before,
         )
+        clock, store = SystemClock(), self.store.open()
+        await asyncio.to_thread(sweep, swept_folders(settings, store), clock.now())
         with self.ledger.open() as ledger:
+            provider = self.replicate.open_provider()
             async with open_session(
-                plan,
-                ledger=ledger,
-                provider=self.replicate.open_provider(),
-                store=self.store.open(),
-                clock=SystemClock(),
+                plan, ledger=ledger, provider=provider, store=store, clock=clock
             ) as paid_call:
-                yield Batch(
-                    paid_call,
-                    prompts.catalog,
-                    prompts.folder,
-                    max_in_flight=limits.max_in_flight or settings.max_in_flight,
-                    report=self._tell,
-                )
+                yield OpenPayment(paid_call, ledger, provider)
 
     def _tell(self, progress: BatchProgress) -> None:
         for watcher in self._watchers:

@@ -56,6 +56,11 @@ class LocalStore:
         """The folder, absolute."""
         return self._root
 
+    @property
+    def incoming(self) -> Path:
+        """The folder of files on their way in, and of what killed writers left of such."""
+        return self._root / _INCOMING
+
     def put(self, key: str, source: Path, *, sha256: str, content_type: str) -> StoredObject:  # noqa: ARG002 -- files carry no content type
         """Store a file under a key; see :meth:`Store.put`."""
         if sha256_in(key) not in {None, sha256}:
@@ -132,7 +137,7 @@ class LocalStore:
     @contextlib.contextmanager
     def _incoming(self, source: Path, sha256: str) -> Generator[Path]:
         """Copy a file into the store's file system, checked and synced; remove it at the end."""
-        folder = self._root / _INCOMING
+        folder = self.incoming
         _make_folder(folder)
         temporary = folder / f"{secrets.token_hex(8)}.tmp"
         digest = hashlib.sha256()
