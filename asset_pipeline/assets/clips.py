@@ -87,8 +87,6 @@ def build_clip_asset(kind: Kind, retries: dg.RetryPolicy = RETRIES) -> dg.Assets
         prompt_library: PromptLibraryResource,
     ) -> AsyncIterator[dg.MaterializeResult[Any]]:
         wanted = config.prompt_ids or list(context.partition_keys)
-        if context.retry_number == 0:
-            announce(context, set(wanted).difference(context.partition_keys))
         step = _ClipStep(context, config, generation, prompt_library.load(), kind)
         alone = await step.run(unfinished(context, wanted))
         if alone is not None:
@@ -97,9 +95,11 @@ def build_clip_asset(kind: Kind, retries: dg.RetryPolicy = RETRIES) -> dg.Assets
             yield dg.MaterializeResult(
                 metadata=metadata_of(alone),
                 data_version=dg.DataVersion(data_version(alone)),
-                tags=tags_of(alone, step.observations.get(alone.prompt.prompt_id)),
+                tags=tags_of(alone, step.observed(alone.prompt)),
             )
         if step.failed:
+            failed = {outcome.prompt.prompt_id for outcome in step.failed}
+            announce(context, failed.difference(context.partition_keys))
             raise failure_of(step.failed, retries_left=retries.max_retries - context.retry_number)
 
     return clips
@@ -123,7 +123,8 @@ class _ClipStep:
         self._kind = kind
         self._is_alone = context.has_partition_key and not config.prompt_ids
         self.failed: list[PromptOutcome] = []
-        self.observations: Mapping[str, int] = {}
+        self._changed: frozenset[str] = frozenset()
+        self._observations: Mapping[str, int] = {}
 
     async def run(self, prompt_ids: Sequence[str]) -> PromptOutcome | None:
         """Land the prompts; return the outcome that the step itself has to yield, if any.
@@ -132,7 +133,10 @@ class _ClipStep:
         materialization at once, so that it turns green while the others still run.
         """
         chosen = self._choose(prompt_ids)
-        self.observations = self._observe(chosen)
+        ids = [prompt.prompt_id for prompt in chosen]
+        changed = changed_prompts(self._context.instance, self._kind, chosen)
+        self._changed = frozenset(prompt.prompt_id for prompt in changed)
+        self._observations = observation_ids(self._context.instance, self._kind, ids)
         alone: PromptOutcome | None = None
         async with (
             stopped_by_signals(),
@@ -148,8 +152,16 @@ class _ClipStep:
                     await asyncio.to_thread(self._tell, outcome)
         return alone
 
+    def observed(self, prompt: Prompt) -> int | None:
+        """Return the id of the observation that says how a prompt stands, writing it if due."""
+        if prompt.prompt_id not in self._changed:
+            return self._observations.get(prompt.prompt_id)
+        self._context.log_event(observation_of(prompt))
+        instance = self._context.instance
+        return observation_ids(instance, self._kind, [prompt.prompt_id])[prompt.prompt_id]
+
     def _tell(self, outcome: PromptOutcome) -> None:
-        pointer = self.observations.get(outcome.prompt.prompt_id)
+        pointer = self.observed(outcome.prompt)
         self._context.log_event(materialization_of(outcome, self._context.asset_key, pointer))
 
     def _limits(self) -> RunLimits:
@@ -159,6 +171,7 @@ class _ClipStep:
             run_cap=None if cap is None else micro_usd(cap),
             max_in_flight=self._config.max_in_flight,
             pay_again_before=family_started(self._context) if self._config.force else None,
+            warn=self._context.log.warning,
         )
 
     def _choose(self, prompt_ids: Sequence[str]) -> list[Prompt]:
@@ -195,10 +208,3 @@ class _ClipStep:
             ErrorClass.INVALID_INPUT, "there is no usable prompt of this id in the prompt files"
         )
         return PromptOutcome(prompt, failures=[cause])
-
-    def _observe(self, chosen: Sequence[Prompt]) -> Mapping[str, int]:
-        """Record how the prompts stand now, and return the ids of those observations."""
-        instance = self._context.instance
-        for prompt in changed_prompts(instance, self._kind, chosen):
-            self._context.log_event(observation_of(prompt))
-        return observation_ids(instance, self._kind, (prompt.prompt_id for prompt in chosen))

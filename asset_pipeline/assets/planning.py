@@ -1,10 +1,10 @@
-"""Which partitions a step takes up, and how a run says so that names its partitions in its config.
+"""Which partitions a step takes up, and how those that fail beyond its own are shown.
 
 Dagster knows one partition or one contiguous range a run. A selection such as "the seven that
 failed" is neither, and the smallest covering range would plan, and on failure mark as failed,
-partitions that nobody asked for. Such a run is a run of its first partition, carries all its keys
-in its config, and announces the others. (A run without any partition fails in Dagster 1.13 when it
-looks up the data version of a partitioned upstream.)
+partitions that nobody asked for. Such a run is a run of its first partition and carries all its
+keys in its config. (A run without any partition fails in Dagster 1.13 when it looks up the data
+version of a partitioned upstream.)
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from dagster._core.events import (
 
 
 def announce(context: dg.AssetExecutionContext, partitions: Collection[str]) -> None:
-    """Log what this run intends to materialize beyond its own partitions, as Dagster does itself.
+    """Log partitions beyond the run's own as planned by it, as Dagster does for its own.
 
-    A planned partition that does not land before the run ends is shown as failed.
+    A planned partition that did not land when its run fails is shown as failed. Only those that
+    failed are announced, and at the end: an event takes 7 to 20 ms, and a landed partition, or one
+    of a run that was killed, has no need of it.
     """
     batch_id = generate_event_batch_id()
     for index, partition in enumerate(sorted(partitions)):

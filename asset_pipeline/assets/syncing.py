@@ -28,12 +28,20 @@ def sync_prompts(instance: DagsterInstance, kind: Kind, prompts: Collection[Prom
 
     Prompts that left the files keep their partitions: their clips are paid for.
     """
+    added = add_partitions(instance, kind, prompts)
+    changed = changed_prompts(instance, kind, prompts)
+    for prompt in changed:
+        instance.report_runless_asset_event(observation_of(prompt))
+    return Synced(added, tuple(prompt.prompt_id for prompt in changed))
+
+
+def add_partitions(
+    instance: DagsterInstance, kind: Kind, prompts: Collection[Prompt]
+) -> tuple[str, ...]:
+    """Add the partitions of prompts that have none yet, and return their keys."""
     name = partition_set(kind)
     known = set(instance.get_dynamic_partitions(name))
     added = [prompt.prompt_id for prompt in prompts if prompt.prompt_id not in known]
     for start in range(0, len(added), _PARTITIONS_A_CALL):
         instance.add_dynamic_partitions(name, added[start : start + _PARTITIONS_A_CALL])
-    changed = changed_prompts(instance, kind, prompts)
-    for prompt in changed:
-        instance.report_runless_asset_event(observation_of(prompt))
-    return Synced(tuple(added), tuple(prompt.prompt_id for prompt in changed))
+    return tuple(added)

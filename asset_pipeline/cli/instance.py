@@ -6,6 +6,7 @@ It imports Dagster, which takes a second and a half: commands import this module
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Generator, Iterable, Mapping
 
 import dagster as dg
@@ -34,6 +35,10 @@ _FIRST_CONFIG = """\
 telemetry: {enabled: false}
 nux: {enabled: false}
 run_retries: {enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false}
+event_log_storage:
+  module: asset_pipeline.resources.event_log
+  class: PooledSqliteEventLogStorage
+  config: {home: {env: DAGSTER_HOME}}
 """
 
 
@@ -49,6 +54,8 @@ def open_instance() -> Generator[DagsterInstance]:
         home.mkdir(parents=True, exist_ok=True)
         if not (home / DAGSTER_CONFIG_YAML_FILENAME).exists():
             write_atomically(home / DAGSTER_CONFIG_YAML_FILENAME, _FIRST_CONFIG)
+        # dagster.yaml refers to the variable, also when it is the default folder that is used.
+        os.environ["DAGSTER_HOME"] = str(home)
         instance = dg.DagsterInstance.from_config(str(home))
     except OSError as error:
         raise ConfigurationError(

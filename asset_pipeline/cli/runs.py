@@ -15,7 +15,7 @@ from dagster import DagsterInstance, DagsterRunStatus, ExecuteInProcessResult, R
 from dagster._core.events import RunFailureReason
 
 from asset_pipeline.assets.clips import PARTITIONS_A_RUN
-from asset_pipeline.assets.syncing import sync_prompts
+from asset_pipeline.assets.syncing import add_partitions
 from asset_pipeline.automation.jobs import CLIP_JOBS, PUBLISH_JOB
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.cli.watching import WatchedGeneration
@@ -167,9 +167,9 @@ class Runner:
 
 
 def sync_library(instance: DagsterInstance, library: Library) -> None:
-    """Bring partitions and observations up to date with the prompt files."""
+    """Add the partitions of new prompts; edits are observed by the sensor and by the runs."""
     for kind in Kind:
-        sync_prompts(instance, kind, library.of_kind(kind).values())
+        add_partitions(instance, kind, library.of_kind(kind).values())
 
 
 def cancel_dead_runs(instance: DagsterInstance) -> int:

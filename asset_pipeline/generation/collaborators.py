@@ -12,6 +12,7 @@ from asset_pipeline.clock import Clock
 from asset_pipeline.generation.delivery import Deliverer
 from asset_pipeline.generation.rate_limit import RateLimiter
 from asset_pipeline.generation.timing import Timing
+from asset_pipeline.generation.watching import Watch
 from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.providers.protocol import Provider
 
@@ -33,6 +34,7 @@ class Collaborators:
     provider: Provider
     deliverer: Deliverer
     limiter: RateLimiter
+    watch: Watch
     clock: Clock
     timing: Timing
     writing: Executor

@@ -188,9 +188,7 @@ class PaidCall:
             intent = await self._submit(request, intent)
         if intent.state is IntentState.UNKNOWN:
             intent = await self._reconciler.resolve(intent, request.model)
-        prediction = await wait_for_end(
-            self._with, request.model, intent, in_flight=lambda: len(self._driven)
-        )
+        prediction = await wait_for_end(self._with, request.model, intent)
         if intent.state is IntentState.SUBMITTED:
             intent = await self._charge(request, intent, prediction)
         return await self._deliver(request, intent, prediction)

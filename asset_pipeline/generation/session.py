@@ -17,6 +17,7 @@ from asset_pipeline.generation.paid_call import PaidCall
 from asset_pipeline.generation.previews import PreviewShelf
 from asset_pipeline.generation.rate_limit import RateLimiter
 from asset_pipeline.generation.timing import Timing
+from asset_pipeline.generation.watching import Watch
 from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.ledger.ledger import Ledger, Payer
 from asset_pipeline.ledger.workers import HEARTBEAT_SECONDS
@@ -84,6 +85,7 @@ async def open_session(
             provider=provider,
             deliverer=deliverer,
             limiter=RateLimiter(plan.rate_limit_per_minute, clock),
+            watch=Watch(provider, clock, plan.timing),
             clock=clock,
             timing=plan.timing,
             writing=writing,
@@ -96,6 +98,7 @@ async def open_session(
             yield PaidCall(collaborators, payer, pay_again_before=plan.pay_again_before)
         finally:
             beating.cancel()
+            await collaborators.watch.aclose()
             await provider.aclose()
             await collaborators.write(ledger.end_worker, worker_id)
 

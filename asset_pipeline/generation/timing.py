@@ -10,10 +10,8 @@ class Timing:
     """All in seconds.
 
     Attributes:
-        first_poll: From the create to the first question how it stands.
-        slowest_poll: The backoff's ceiling between two questions.
-        polls_per_second: Over all predictions in flight, so that a thousand of them stay well
-            under the provider's 3,000 requests a minute.
+        first_poll: Between two looks at the listing of what has ended.
+        slowest_poll: After so long a prediction is asked for by itself, whatever the listing says.
         deadline_margin: How much longer than the provider's own deadline we wait for its word.
         settle: A prediction that may have been accepted is not called absent before this time has
             passed since its reply was lost: the provider's listing may lag behind its creates.
@@ -24,7 +22,6 @@ class Timing:
 
     first_poll: float = 0.5
     slowest_poll: float = 5.0
-    polls_per_second: float = 40.0
     deadline_margin: float = 60.0
     settle: float = 15.0
     clock_skew: float = 60.0

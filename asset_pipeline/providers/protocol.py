@@ -6,7 +6,7 @@ The three errors of a create are the heart of it: *refused* means certainly noth
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -105,7 +105,7 @@ class Provider(Protocol):
         """
         ...
 
-    def list_since(self, since: datetime) -> AsyncIterator[Prediction]:
+    def list_since(self, since: datetime) -> AsyncGenerator[Prediction]:
         """Yield all predictions created after ``since``, newest first, page by page.
 
         Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -128,7 +128,7 @@ class ReplicateProvider:
         """Ask Replicate to stop a prediction; see the protocol."""
         return await self._ask(self._client.predictions.async_cancel(prediction_id))
 
-    async def list_since(self, since: datetime) -> AsyncIterator[Prediction]:
+    async def list_since(self, since: datetime) -> AsyncGenerator[Prediction]:
         """Yield all predictions created after ``since``; see the protocol."""
         query = urlencode({"created_after": since.astimezone(UTC).isoformat()})
         page: str | None = f"/v1/predictions?{query}"
