@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.ledger.movements import BudgetExceededError
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.prompts.spec import Prompt
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -112,7 +115,7 @@ class Batch:
                     finished.append(outcome)
                     wake.set()
 
-        tasks = [asyncio.ensure_future(worker()) for _ in range(min(self._max_in_flight, total))]
+        tasks = [asyncio.ensure_future(worker()) for _ in range(self._max_in_flight)]
         everyone = asyncio.gather(*tasks)
         everyone.add_done_callback(lambda _: wake.set())
         try:
@@ -148,6 +151,11 @@ class Batch:
             raise
         except AssetPipelineError as error:
             outcome.failures.append(GenerationFailure(ErrorClass.INVALID_INPUT, error.message))
+        except Exception as error:  # noqa: BLE001 -- one clip's surprise stays one clip's
+            # A mistake of ours in one clip must not stop the others; it must not be hidden either.
+            _log.exception("%s, variant %s", outcome.prompt.prompt_id, variant)
+            what = f"{type(error).__name__}: {error}"
+            outcome.failures.append(GenerationFailure(ErrorClass.UNKNOWN, what))
 
     async def _land_within_budget(self, request: GenerationRequest) -> Landed:
         """Land a clip; after a first breach only what costs nothing more is still done."""

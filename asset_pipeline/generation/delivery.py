@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -105,15 +106,26 @@ class Deliverer:
             target.unlink(missing_ok=True)
 
     async def preview_of(self, kind: Kind, key: str, sha256: str) -> bytes:
-        """Return the preview of a stored clip, reading the clip only when the shelf lacks it."""
+        """Return the preview of a stored clip, reading the clip only when the shelf lacks it.
+
+        Raises:
+            GenerationFailure: Class store when the clip can't be read, or is not what it was.
+        """
         kept = self._shelf.get(sha256)
         if kept is not None:
             return kept
-        target = self._scratch / f"{sha256}.preview.part"
-        self._scratch.mkdir(parents=True, exist_ok=True)
+        # A name of its own: two prompts may show the same clip at the same time.
+        target = self._scratch / f"{uuid.uuid4().hex}.preview.part"
         try:
+            self._scratch.mkdir(parents=True, exist_ok=True)
             await self._in(self._storing, lambda: self._store.get(key, target))
             return (await self._examine(target, kind))[1]
+        except (StoreError, BadMediaError) as error:
+            raise GenerationFailure(ErrorClass.STORE, f"{key}: {error.message}") from error
+        except OSError as error:
+            raise GenerationFailure(
+                ErrorClass.STORE, f"{self._scratch}: {error.strerror or error}"
+            ) from error
         finally:
             target.unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 from asset_pipeline.errors import AssetPipelineError, ExitCode
@@ -104,7 +105,8 @@ _BY_STATUS = {
     429: ErrorClass.RATE_LIMIT,
 }
 
-# Error codes and phrases of failed predictions, most telling first; compared in lower case.
+# Error codes and phrases of failed predictions, most telling first. They are looked for as whole
+# words in lower case: an address such as 0x7fe005b0 is no error code.
 _BY_WORDS = (
     ("e005", ErrorClass.CONTENT_POLICY),
     ("nsfw", ErrorClass.CONTENT_POLICY),
@@ -141,6 +143,6 @@ def from_prediction(prediction: Prediction) -> GenerationFailure:
         found = ErrorClass.CANCELLED
     else:
         words = message.lower()
-        matches = (known for phrase, known in _BY_WORDS if phrase in words)
+        matches = (known for phrase, known in _BY_WORDS if re.search(rf"\b{phrase}\b", words))
         found = next(matches, ErrorClass.UNKNOWN)
     return GenerationFailure(found, message, prediction_id=prediction.prediction_id)

@@ -7,10 +7,11 @@ on from where its state says: ``_continue`` is the whole protocol in one place.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+
+from pydantic import JsonValue
 
 from asset_pipeline.generation.billing import charge_for
 from asset_pipeline.generation.collaborators import Collaborators
@@ -20,8 +21,9 @@ from asset_pipeline.generation.failures import (
     from_prediction,
     from_refusal,
 )
+from asset_pipeline.generation.finishing import to_the_end
 from asset_pipeline.generation.reconcile import ProvedAbsentError, Reconciler
-from asset_pipeline.generation.request import GenerationRequest
+from asset_pipeline.generation.request import BadReferenceError, GenerationRequest
 from asset_pipeline.generation.waiting import wait_for_end
 from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.ledger import Payer
@@ -35,16 +37,12 @@ from asset_pipeline.providers.protocol import (
     UnclearError,
 )
 
-T = TypeVar("T")
-
 # A create that was throttled or proved absent is certainly unpaid and is planned again, this often
 # before Dagster's retry has its turn.
 _ROUNDS = 10
 _DEFAULT_THROTTLE_SECONDS = 5.0
-
-# A stop waits so long for the answer to a create that is on the wire; after that the intent is
-# left for reconciliation. The whole stop is promised within ten seconds.
-_LAST_REPLY_SECONDS = 7.0
+# A step that sleeps longer than this looks dead; what it was told is left to Dagster's retry.
+_LONGEST_THROTTLE = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +97,11 @@ class PaidCall:
             except ProvedAbsentError as error:
                 obstacle = GenerationFailure(ErrorClass.NETWORK, str(error))
             except GenerationFailure as failure:
-                if failure.error_class is not ErrorClass.RATE_LIMIT:
+                wait = failure.retry_after or _DEFAULT_THROTTLE_SECONDS
+                if failure.error_class is not ErrorClass.RATE_LIMIT or wait > _LONGEST_THROTTLE:
                     raise
                 obstacle = failure
-                self._with.limiter.pause(failure.retry_after or _DEFAULT_THROTTLE_SECONDS)
+                self._with.limiter.pause(wait)
         raise obstacle
 
     async def is_begun(self, request: GenerationRequest) -> bool:
@@ -133,8 +132,13 @@ class PaidCall:
         A dead worker's intent is adopted; a POST it may have had on the wire becomes unknown.
         """
         if intent.worker_id == self._payer.worker_id:
-            return None if intent.intent_id in self._driven else intent
-        if await self._with.write(self._with.ledger.is_alive, intent.worker_id):
+            if intent.intent_id in self._driven:
+                return None
+            if intent.state is not IntentState.SUBMITTING:
+                return intent
+            # A create of our own whose end could not be recorded: its answer is lost, as if we
+            # had died.
+        elif await self._with.write(self._with.ledger.is_alive, intent.worker_id):
             return None
         try:
             adopted = await self._with.write(self._with.ledger.adopt, intent, self._payer.worker_id)
@@ -199,19 +203,27 @@ class PaidCall:
         except asyncio.CancelledError:
             # Certainly nothing was sent: the money goes back at once.
             refuse = self._with.ledger.refuse
-            await _finish(self._with.write(refuse, intent, ErrorClass.CANCELLED, "not sent"))
+            await to_the_end(self._with.write(refuse, intent, ErrorClass.CANCELLED, "not sent"))
             raise
+        try:
+            inputs = request.sent_inputs(intent.inputs)
+        except BadReferenceError as error:
+            found = ErrorClass.INVALID_INPUT
+            await self._with.write(self._with.ledger.refuse, intent, found, error.message)
+            raise GenerationFailure(found, error.message) from error
         intent = await self._with.write(self._with.ledger.start_submitting, intent)
         self._with.checkpoint("submitting")
-        return await _finish(self._post(request, intent))
+        return await to_the_end(self._post(request, intent, inputs))
 
-    async def _post(self, request: GenerationRequest, intent: Intent) -> Intent:
+    async def _post(
+        self, request: GenerationRequest, intent: Intent, inputs: Mapping[str, JsonValue]
+    ) -> Intent:
         """Send the one POST of an intent and store what came of it."""
         ledger = self._with.ledger
         create = CreateRequest(
             model=intent.model,
             version=intent.version,
-            inputs=request.sent_inputs(intent.inputs),
+            inputs=inputs,
             cancel_after_seconds=request.model.max_predict_seconds,
         )
         try:
@@ -280,13 +292,3 @@ class PaidCall:
         )
         preview = await self._with.deliverer.preview_of(clip.kind, clip.object_key, clip.sha256)
         return Landed(used, preview, paid=MicroUsd(0), cached=True)
-
-
-async def _finish(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end even when cancelled meanwhile: a reply that is on its way is worth money."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task], timeout=_LAST_REPLY_SECONDS)
-        raise

@@ -28,11 +28,11 @@ class RateLimiter:
         """Wait for the right to send one create."""
         async with self._turn:
             # Time that went by unused is worth a small burst, never more.
-            now = self._clock.monotonic()
             burst = min(_BURST_SECONDS, self._interval)
-            self._next = max(self._next, now - burst)
-            if self._next > now:
-                await self._clock.sleep(self._next - now)
+            self._next = max(self._next, self._clock.monotonic() - burst)
+            # Looked at again after the wait: a pause may have begun meanwhile.
+            while (wait := self._next - self._clock.monotonic()) > 0:
+                await self._clock.sleep(wait)
             self._next += self._interval
 
     def pause(self, seconds: float) -> None:

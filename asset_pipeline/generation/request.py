@@ -16,10 +16,15 @@ from pydantic import JsonValue
 from asset_pipeline.catalog.pricing import price_on, worst_case
 from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.catalog.spec import Model
+from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.ledger.records import AttemptInputs, NewIntent, Parent
 from asset_pipeline.prompts.spec import Prompt
 
 _SEED_BITS = 31
+
+
+class BadReferenceError(AssetPipelineError):
+    """A reference file can't be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +82,15 @@ class GenerationRequest:
         return parents
 
     def sent_inputs(self, recorded: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-        """Return an intent's recorded inputs as they go over the wire."""
+        """Return an intent's recorded inputs as they go over the wire.
+
+        Raises:
+            BadReferenceError: The reference file is gone, or is not the one that was planned with.
+        """
         sent = dict(recorded)
         if self.reference is not None and self.model.reference_input is not None:
-            sent[self.model.reference_input] = _data_uri(self.reference)
+            expected = self.prompt.reference_sha256
+            sent[self.model.reference_input] = _data_uri(self.reference, expected)
         return sent
 
     def _inputs_for_attempt(self, attempt: int) -> AttemptInputs:
@@ -135,6 +145,19 @@ def derived_seed(generation_hash: str, attempt: int) -> int:
     return int.from_bytes(digest[:4], "big") >> (32 - _SEED_BITS)
 
 
-def _data_uri(path: Path) -> str:
+def _data_uri(path: Path, expected_sha256: str | None) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadReferenceError(
+            f"The reference file {path} can't be read: {error.strerror}.",
+            hint="Put it back, or correct the prompt.",
+        ) from None
+    if hashlib.sha256(content).hexdigest() != expected_sha256:
+        # The hash that the clip would be filed under stands for the old content.
+        raise BadReferenceError(
+            f"The reference file {path} has changed since the prompts were read.",
+            hint="Run it again: the prompts are then read anew.",
+        )
     mime = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return f"data:{mime};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return f"data:{mime};base64,{base64.b64encode(content).decode()}"

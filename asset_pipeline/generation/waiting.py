@@ -40,7 +40,9 @@ async def wait_for_end(with_: Collaborators, model: Model, intent: Intent) -> Pr
             prediction = await with_.provider.get(prediction_id)
         except (UnavailableError, NotFoundError) as error:
             silence = error.message
-            await clock.sleep(max(error.retry_after or 0.0, timing.first_poll))
+            # Asking is free, and a provider may name hours: our own slowest pace is slow enough.
+            pause = max(error.retry_after or 0.0, timing.first_poll)
+            await clock.sleep(min(pause, timing.slowest_poll))
         else:
             if prediction.status.is_terminal:
                 return prediction

@@ -135,7 +135,10 @@ class ReplicateProvider:
         seen: set[str] = set()
         while page is not None:
             seen.add(page)
-            document = await self._question(self._client.predictions.async_list(page))
+            try:
+                document = await self._question(self._client.predictions.async_list(page))
+            except NotFoundError as error:
+                raise UnavailableError(error.message, status=error.status) from error
             rows, page = _page(document)
             for row in rows:
                 try:

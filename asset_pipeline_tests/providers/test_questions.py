@@ -114,6 +114,12 @@ NO_ANSWER = {
 }
 
 
+def test_a_server_without_a_listing_is_unavailable() -> None:
+    """A 404 for the listing is no statement about any prediction."""
+    with pytest.raises(UnavailableError):
+        asking(listed, reply(404, {"detail": "not found"}))
+
+
 @pytest.mark.parametrize("answer", NO_ANSWER.values(), ids=NO_ANSWER.keys())
 @pytest.mark.parametrize("question", [get, listed], ids=["get", "list"])
 def test_no_answer_is_unavailable_soon_and_not_repeated_within(
