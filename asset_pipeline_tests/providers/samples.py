@@ -17,6 +17,11 @@ SCHNELL = CreateRequest(
 )
 
 
+# For answers that never come: how long to wait for them, and how soon it must be over then.
+IMPATIENT = 0.25
+SOON = 5.0
+
+
 def prediction(**changes: object) -> dict[str, object]:
     """A prediction that has just been accepted, but for the changes."""
     return {
@@ -35,7 +40,7 @@ def prediction(**changes: object) -> dict[str, object]:
 
 
 def provider(url: str, **seconds: float) -> ReplicateProvider:
-    """A provider at ``url`` that waits a quarter of a second unless told otherwise."""
+    """A provider at ``url``, patient unless told otherwise: the machine may be busy."""
     return ReplicateProvider(
-        SecretStr(TOKEN), url, **{"request_seconds": 0.25, "download_seconds": 1.0} | seconds
+        SecretStr(TOKEN), url, **{"request_seconds": 10.0, "download_seconds": 10.0} | seconds
     )

@@ -11,18 +11,20 @@ from pathlib import Path
 import pytest
 
 from asset_pipeline.providers.protocol import NotFoundError, TooLargeError, UnavailableError
-from asset_pipeline_tests.providers.samples import TOKEN, provider
+from asset_pipeline_tests.providers.samples import IMPATIENT, SOON, TOKEN, provider
 from asset_pipeline_tests.providers.scripted import Answer, drip, drop, hang, reply, serving
 
 FILE = b"RIFF" + bytes(range(256)) * 40
 
 
-def download(answer: Answer, target: Path, *, max_bytes: int = 1_000_000) -> int:
+def download(
+    answer: Answer, target: Path, *, max_bytes: int = 1_000_000, seconds: float = 10.0
+) -> int:
     """Download from the API's own host."""
 
     async def run() -> int:
         async with serving(answer) as server:
-            replicate = provider(server.url, download_seconds=0.5)
+            replicate = provider(server.url, request_seconds=seconds, download_seconds=seconds)
             try:
                 return await replicate.download(f"{server.url}/out", target, max_bytes=max_bytes)
             finally:
@@ -64,8 +66,8 @@ def test_a_broken_download_may_be_tried_again(answer: Answer, tmp_path: Path) ->
     """Whatever breaks a download is UnavailableError, within our own time."""
     started = time.monotonic()
     with pytest.raises(UnavailableError):
-        download(answer, tmp_path / "out")
-    assert time.monotonic() - started < 3
+        download(answer, tmp_path / "out", seconds=IMPATIENT)
+    assert time.monotonic() - started < SOON
 
 
 def test_a_file_over_the_cap_is_broken_off(tmp_path: Path) -> None:
