@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.ledger.records import Clip, Intent, Parent, StoredFile, clip_from
+from asset_pipeline.ledger.records import Clip, Intent, Parent, StoredFile, clip_from, row_of
 from asset_pipeline.ledger.schema import clips, intents, lineage
 from asset_pipeline.money import MicroUsd
 
@@ -24,18 +24,12 @@ def find_by_generation(
     A clip counts from when its file was delivered, not from when it was last reused: files that
     were delivered before ``not_before`` are left out.
     """
-    young = [] if not_before is None else [intents.c.delivered_at >= not_before]
-    row = (
-        connection.execute(
-            select(clips)
-            .join(intents, intents.c.intent_id == clips.c.intent_id)
-            .where(clips.c.generation_hash == generation_hash, *young)
-            .order_by(clips.c.superseded_at.is_not(None), clips.c.created_at.desc())
-            .limit(1)
-        )
-        .mappings()
-        .one_or_none()
-    )
+    if not_before is None:
+        rows = connection.execute(_OF_GENERATION, {"generation": generation_hash})
+    else:
+        looked_for = {"generation": generation_hash, "not_before": not_before}
+        rows = connection.execute(_YOUNG_OF_GENERATION, looked_for)
+    row = rows.mappings().one_or_none()
     return None if row is None else clip_from(row)
 
 
@@ -170,21 +164,39 @@ def add_lineage(
         }
         for parent in parents
     ]
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     if rows:
-        connection.execute(dialect.insert(lineage).on_conflict_do_nothing(), rows)
+        connection.execute(_INSERT_LINEAGE[connection.dialect.name], rows)
 
 
 def _make_current(connection: Connection, clip: Clip, now: datetime) -> None:
-    connection.execute(
-        update(clips)
-        .where(
-            clips.c.kind == clip.kind.value,
-            clips.c.prompt_id == clip.prompt_id,
-            clips.c.variant == clip.variant,
-            clips.c.superseded_at.is_(None),
-        )
-        .values(superseded_at=now)
+    row = row_of(clip)
+    replaced = {f"of_{name}": row[name] for name in ("kind", "prompt_id", "variant")}
+    connection.execute(_SUPERSEDE, replaced | {"superseded_at": now})
+    connection.execute(_INSERT, row)
+
+
+# Statements are built once: building one costs as much as SQLite needs to run it.
+_INSERT = insert(clips)
+_SUPERSEDE = (
+    update(clips)
+    .where(
+        clips.c.kind == bindparam("of_kind"),
+        clips.c.prompt_id == bindparam("of_prompt_id"),
+        clips.c.variant == bindparam("of_variant"),
+        clips.c.superseded_at.is_(None),
     )
-    values = {name: getattr(clip, name) for name in Clip.__slots__}
-    connection.execute(insert(clips).values(values | {"kind": clip.kind.value}))
+    .values(superseded_at=bindparam("superseded_at"))
+)
+_OF_GENERATION = (
+    select(clips)
+    .where(clips.c.generation_hash == bindparam("generation"))
+    .order_by(clips.c.superseded_at.is_not(None), clips.c.created_at.desc())
+    .limit(1)
+)
+_YOUNG_OF_GENERATION = _OF_GENERATION.join(intents, intents.c.intent_id == clips.c.intent_id).where(
+    intents.c.delivered_at >= bindparam("not_before")
+)
+_INSERT_LINEAGE = {
+    "sqlite": sqlite.insert(lineage).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(lineage).on_conflict_do_nothing(),
+}

@@ -7,15 +7,16 @@ state: of two processes that try the same step, one succeeds and the other gets
 
 from __future__ import annotations
 
-import json
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Update, bindparam, insert, select, update
 
 from asset_pipeline.ledger import movements
-from asset_pipeline.ledger.records import Intent, NewIntent, intent_from
+from asset_pipeline.ledger.records import Intent, NewIntent, as_columns, intent_from, row_of
 from asset_pipeline.ledger.schema import OPEN_STATES, BillingState, IntentState, intents
 from asset_pipeline.money import MicroUsd
 
@@ -29,31 +30,22 @@ class IntentMovedError(Exception):
     """The intent is not in the expected state (any more): somebody else moved it. Look again."""
 
 
-def next_attempt(connection: Connection, generation_hash: str) -> int:
-    """Return the number of the next attempt at a generation, from 1."""
-    last = connection.execute(
-        select(func.max(intents.c.attempt)).where(intents.c.generation_hash == generation_hash)
-    ).scalar()
-    return (last or 0) + 1
+def find_last(connection: Connection, generation_hash: str) -> Intent | None:
+    """Return the newest attempt at a generation, the only one that may be open."""
+    rows = connection.execute(_FIND_LAST, {"generation": generation_hash})
+    row = rows.mappings().one_or_none()
+    return None if row is None else intent_from(row)
 
 
 def find_open(connection: Connection, generation_hash: str) -> Intent | None:
     """Return the one open intent of a generation, if there is one."""
-    row = (
-        connection.execute(
-            select(intents).where(
-                intents.c.generation_hash == generation_hash, intents.c.state.in_(OPEN_STATES)
-            )
-        )
-        .mappings()
-        .one_or_none()
-    )
-    return None if row is None else intent_from(row)
+    last = find_last(connection, generation_hash)
+    return last if last is not None and last.is_open else None
 
 
 def get(connection: Connection, intent_id: str) -> Intent:
     """Return an intent by id."""
-    rows = connection.execute(select(intents).where(intents.c.intent_id == intent_id))
+    rows = connection.execute(_GET, {"intent": intent_id})
     return intent_from(rows.mappings().one())
 
 
@@ -82,105 +74,82 @@ def create(
     run_id: str,
     worker_id: str,
     now: datetime,
-) -> str:
+) -> Intent:
     """Insert an intent whose money the caller reserves in the same transaction."""
-    intent_id = uuid.uuid4().hex
-    sent = new.inputs_for_attempt(attempt)
-    connection.execute(
-        insert(intents).values(
-            intent_id=intent_id,
-            generation_hash=new.generation_hash,
-            attempt=attempt,
-            kind=new.kind.value,
-            prompt_id=new.prompt_id,
-            collection=new.collection,
-            variant=new.variant,
-            model=new.model,
-            version=new.version,
-            prompt_text=new.prompt_text,
-            seed=sent.seed,
-            inputs_json=json.dumps(sent.inputs, ensure_ascii=False, sort_keys=True),
-            run_id=run_id,
-            worker_id=worker_id,
-            state=IntentState.RESERVED.value,
-            reserved_microusd=new.worst_case,
-            price_source=new.price_source,
-            created_at=now,
-            updated_at=now,
-        )
-    )
-    return intent_id
+    intent = new.reserved(attempt, run_id=run_id, worker_id=worker_id, now=now)
+    connection.execute(_INSERT, row_of(intent))
+    return intent
 
 
-def adopt(connection: Connection, intent: Intent, *, worker_id: str, now: datetime) -> None:
+def adopt(connection: Connection, intent: Intent, *, worker_id: str, now: datetime) -> Intent:
     """Take over an open intent from the worker that left it.
 
     A POST that the dead worker may have had on the wire becomes unknown here.
     """
     values: dict[str, object] = {"worker_id": worker_id}
     if intent.state is IntentState.SUBMITTING:
-        values |= {"state": IntentState.UNKNOWN.value, "lost_at": now, "absent_listings": 0}
-    _move(connection, intent, OPEN_STATES, now, **values)
+        values |= {"state": IntentState.UNKNOWN, "lost_at": now, "absent_listings": 0}
+    return _move(connection, intent, OPEN_STATES, now, **values)
 
 
-def start_submitting(connection: Connection, intent: Intent, now: datetime) -> None:
+def start_submitting(connection: Connection, intent: Intent, now: datetime) -> Intent:
     """Mark that the one POST goes on the wire next; from here on a silence means unknown."""
-    _move(
+    return _move(
         connection,
         intent,
         (IntentState.RESERVED,),
         now,
-        state=IntentState.SUBMITTING.value,
+        state=IntentState.SUBMITTING,
         submitted_at=now,
     )
 
 
-def lose_reply(connection: Connection, intent: Intent, error: str, now: datetime) -> None:
+def lose_reply(connection: Connection, intent: Intent, error: str, now: datetime) -> Intent:
     """Mark that the POST got no clear answer; its money stays reserved."""
-    _move(
+    return _move(
         connection,
         intent,
         (IntentState.SUBMITTING,),
         now,
-        state=IntentState.UNKNOWN.value,
+        state=IntentState.UNKNOWN,
         lost_at=now,
         absent_listings=0,
         error=error[:MAX_ERROR_LENGTH],
     )
 
 
-def accept(connection: Connection, intent: Intent, prediction_id: str, now: datetime) -> None:
+def accept(connection: Connection, intent: Intent, prediction_id: str, now: datetime) -> Intent:
     """Store the prediction id: first thing after the reply, or when reconciliation found it."""
-    _move(
+    return _move(
         connection,
         intent,
         (IntentState.SUBMITTING, IntentState.UNKNOWN, IntentState.QUESTION),
         now,
-        state=IntentState.SUBMITTED.value,
+        state=IntentState.SUBMITTED,
         prediction_id=prediction_id,
         error=None,
     )
 
 
-def note_absence(connection: Connection, intent: Intent, now: datetime) -> None:
+def note_absence(connection: Connection, intent: Intent, now: datetime) -> Intent:
     """Count one complete listing of the provider's that does not hold the prediction."""
-    _move(
+    return _move(
         connection,
         intent,
         (IntentState.UNKNOWN,),
         now,
-        absent_listings=intents.c.absent_listings + 1,
+        absent_listings=intent.absent_listings + 1,
     )
 
 
-def ask(connection: Connection, intent: Intent, question: str, now: datetime) -> None:
+def ask(connection: Connection, intent: Intent, question: str, now: datetime) -> Intent:
     """Leave it to a person: the money stays reserved until they decide."""
-    _move(
+    return _move(
         connection,
         intent,
         (IntentState.UNKNOWN,),
         now,
-        state=IntentState.QUESTION.value,
+        state=IntentState.QUESTION,
         error=question[:MAX_ERROR_LENGTH],
     )
 
@@ -199,10 +168,10 @@ def refuse(
             IntentState.QUESTION,
         ),
         now,
-        state=IntentState.REFUSED.value,
+        state=IntentState.REFUSED,
         reserved_microusd=0,
         completed_at=now,
-        billed=BillingState.FREE.value,
+        billed=BillingState.FREE,
         error_class=error_class,
         error=error[:MAX_ERROR_LENGTH],
     )
@@ -217,25 +186,25 @@ def charge(
     billed: BillingState,
     predict_seconds: float | None,
     now: datetime,
-) -> MicroUsd:
+) -> Intent:
     """Write what a terminal prediction cost; what stays reserved is returned."""
     # The intent before its budgets, as everywhere: Postgres locks rows in the order of the writes.
     held = MicroUsd(max(0, intent.reserved_microusd - amount))
-    _move(
+    charged = _move(
         connection,
         intent,
         (IntentState.SUBMITTED,),
         now,
-        state=IntentState.COMPLETED.value,
+        state=IntentState.COMPLETED,
         charged_microusd=amount,
         reserved_microusd=held,
-        billed=billed.value,
+        billed=billed,
         predict_seconds=predict_seconds,
         completed_at=now,
     )
     covered = MicroUsd(intent.reserved_microusd - held)
     movements.charge(connection, intent.intent_id, amount, covered, now)
-    return held
+    return charged
 
 
 def fail(
@@ -247,7 +216,7 @@ def fail(
         intent,
         (IntentState.COMPLETED,),
         now,
-        state=IntentState.FAILED.value,
+        state=IntentState.FAILED,
         reserved_microusd=0,
         error_class=error_class,
         error=error[:MAX_ERROR_LENGTH],
@@ -262,7 +231,7 @@ def deliver(connection: Connection, intent: Intent, now: datetime) -> None:
         intent,
         (IntentState.COMPLETED,),
         now,
-        state=IntentState.DELIVERED.value,
+        state=IntentState.DELIVERED,
         reserved_microusd=0,
         delivered_at=now,
         error_class=None,
@@ -281,18 +250,43 @@ def _move(
     intent: Intent,
     expected: tuple[IntentState, ...],
     now: datetime,
-    **values: object,
-) -> None:
-    moved = connection.execute(
-        update(intents)
-        .where(
-            intents.c.intent_id == intent.intent_id,
-            intents.c.worker_id == intent.worker_id,
-            intents.c.state == intent.state.value,
-        )
-        .values(updated_at=now, **values)
-    ).rowcount
+    **changes: Any,  # noqa: ANN401 -- fields of Intent, each of its own type
+) -> Intent:
+    """Write what changes and return the intent as it stands then."""
+    values = as_columns({"updated_at": now, **changes})
+    known = {
+        "known_id": intent.intent_id,
+        "known_worker": intent.worker_id,
+        "known_state": intent.state.value,
+    }
+    moved = connection.execute(_update_of(tuple(values)), known | values).rowcount
     if intent.state not in expected or not moved:
         raise IntentMovedError(
             f"intent {intent.intent_id} was {intent.state.value}; expected {', '.join(expected)}"
         )
+    return replace(intent, updated_at=now, **changes)
+
+
+# Statements are built once: building one costs as much as SQLite needs to run it.
+_INSERT = insert(intents)
+_GET = select(intents).where(intents.c.intent_id == bindparam("intent"))
+_FIND_LAST = (
+    select(intents)
+    .where(intents.c.generation_hash == bindparam("generation"))
+    .order_by(intents.c.attempt.desc())
+    .limit(1)
+)
+
+
+@cache
+def _update_of(columns: tuple[str, ...]) -> Update:
+    """Build the compare-and-set that writes these columns."""
+    return (
+        update(intents)
+        .where(
+            intents.c.intent_id == bindparam("known_id"),
+            intents.c.worker_id == bindparam("known_worker"),
+            intents.c.state == bindparam("known_state"),
+        )
+        .values({name: bindparam(name) for name in columns})
+    )

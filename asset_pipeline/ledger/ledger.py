@@ -14,8 +14,9 @@ from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import Clock
 from asset_pipeline.ledger import clips, decisions, intents, movements, workers
 from asset_pipeline.ledger.audit import AuditReport, audit
-from asset_pipeline.ledger.caps import BudgetCaps, budget_lines
+from asset_pipeline.ledger.caps import BudgetCaps, BudgetLine, budget_lines
 from asset_pipeline.ledger.engine import LedgerError, looking_again, transaction
+from asset_pipeline.ledger.movements import BudgetExceededError
 from asset_pipeline.ledger.records import (
     BudgetBalance,
     Clip,
@@ -24,7 +25,7 @@ from asset_pipeline.ledger.records import (
     Parent,
     StoredFile,
 )
-from asset_pipeline.ledger.schema import BillingState, IntentState
+from asset_pipeline.ledger.schema import BillingState, IntentState, in_utc
 from asset_pipeline.money import MicroUsd
 
 
@@ -108,74 +109,74 @@ class Ledger:
     def _reserve(
         self, new: NewIntent, payer: Payer, pay_again_before: datetime | None
     ) -> Clip | Intent:
-        with self._writing() as (connection, now):
-            # The order of these three is what makes a second payment impossible without any
-            # lock: whoever commits after the attempt was read collides with it at the insert.
-            attempt = intents.next_attempt(connection, new.generation_hash)
-            found = intents.find_open(connection, new.generation_hash)
-            if found is None:
-                found = clips.find_by_generation(connection, new.generation_hash, pay_again_before)
-            if found is not None:
-                return found
-            lines = budget_lines(
-                self._caps(),
-                collection=new.collection,
-                run_id=payer.run_id,
-                now=now,
-                run_cap=payer.run_cap,
-            )
-            movements.sync_caps(connection, lines, now)
-            savepoint = connection.begin_nested()
-            intent_id = intents.create(
-                connection,
-                new,
-                attempt=attempt,
-                run_id=payer.run_id,
-                worker_id=payer.worker_id,
-                now=now,
-            )
-            refusal = movements.reserve(connection, intent_id, lines, new.worst_case, now)
-            if refusal is None:
-                savepoint.commit()
-                return intents.get(connection, intent_id)
-            savepoint.rollback()
-        raise refusal
+        try:
+            with self._writing() as (connection, now):
+                # The newest attempt is read before the clip: of two processes that find neither,
+                # the second collides with the first at the insert, whatever became of it.
+                last = intents.find_last(connection, new.generation_hash)
+                if last is not None:
+                    if last.is_open:
+                        return last
+                    found = clips.find_by_generation(
+                        connection, new.generation_hash, pay_again_before
+                    )
+                    if found is not None:
+                        return found
+                intent = intents.create(
+                    connection,
+                    new,
+                    attempt=1 if last is None else last.attempt + 1,
+                    run_id=payer.run_id,
+                    worker_id=payer.worker_id,
+                    now=now,
+                )
+                lines = self._lines(new, payer, now)
+                movements.reserve(connection, intent.intent_id, lines, new.worst_case, now)
+                return intent
+        except BudgetExceededError:
+            # Nothing of the refused reservation is left, but an edited cap is on record.
+            with self._writing() as (connection, now):
+                movements.sync_caps(connection, self._lines(new, payer, now), now)
+            raise
+
+    def _lines(self, new: NewIntent, payer: Payer, now: datetime) -> tuple[BudgetLine, ...]:
+        return budget_lines(
+            self._caps(),
+            collection=new.collection,
+            run_id=payer.run_id,
+            now=now,
+            run_cap=payer.run_cap,
+        )
 
     def adopt(self, intent: Intent, worker_id: str) -> Intent:
         """Take over a dead worker's intent; a POST it had on the wire becomes unknown."""
         with self._writing() as (connection, now):
-            intents.adopt(connection, intent, worker_id=worker_id, now=now)
-            return intents.get(connection, intent.intent_id)
+            return intents.adopt(connection, intent, worker_id=worker_id, now=now)
 
     def start_submitting(self, intent: Intent) -> Intent:
         """Mark that the POST goes out next."""
         with self._writing() as (connection, now):
-            intents.start_submitting(connection, intent, now)
-            return intents.get(connection, intent.intent_id)
+            return intents.start_submitting(connection, intent, now)
 
     def accept(self, intent: Intent, prediction_id: str) -> Intent:
         """Store the prediction id that the provider answered with, or that was found."""
         with self._writing() as (connection, now):
-            intents.accept(connection, intent, prediction_id, now)
-            return intents.get(connection, intent.intent_id)
+            return intents.accept(connection, intent, prediction_id, now)
 
     def lose_reply(self, intent: Intent, error: str) -> Intent:
         """Mark that the POST got no clear answer."""
         with self._writing() as (connection, now):
-            intents.lose_reply(connection, intent, error, now)
-            return intents.get(connection, intent.intent_id)
+            return intents.lose_reply(connection, intent, error, now)
 
     def note_absence(self, intent: Intent) -> Intent:
         """Count one complete listing without the prediction."""
         with self._writing() as (connection, now):
-            intents.note_absence(connection, intent, now)
-            return intents.get(connection, intent.intent_id)
+            return intents.note_absence(connection, intent, now)
 
     def ask(self, intent: Intent, question: str) -> Intent:
         """Leave an intent that can't be proved either way to a person."""
         with self._writing() as (connection, now):
-            intents.ask(connection, intent, question, now)
-            return intents.get(connection, intent.intent_id)
+            return intents.ask(connection, intent, question, now)
 
     def refuse(self, intent: Intent, error_class: str, error: str) -> None:
         """End an intent that was certainly not accepted; all its money is given back."""
@@ -192,7 +193,7 @@ class Ledger:
     ) -> Intent:
         """Write what a prediction that ended cost."""
         with self._writing() as (connection, now):
-            intents.charge(
+            return intents.charge(
                 connection,
                 intent,
                 amount=amount,
@@ -200,7 +201,6 @@ class Ledger:
                 predict_seconds=predict_seconds,
                 now=now,
             )
-            return intents.get(connection, intent.intent_id)
 
     def fail(self, intent: Intent, error_class: str, error: str) -> None:
         """End a charged intent that brings no clip; the rest of its reservation is given back."""
@@ -353,7 +353,7 @@ class Ledger:
     @contextmanager
     def _writing(self) -> Generator[tuple[Connection, datetime]]:
         with transaction(self.engine) as connection:
-            yield connection, self._clock.now()
+            yield connection, in_utc(self._clock.now())
 
     def _reading(self) -> AbstractContextManager[Connection]:
         return transaction(self.engine, reading=True)

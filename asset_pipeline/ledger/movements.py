@@ -6,10 +6,19 @@ committed together or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, case, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    bindparam,
+    case,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from asset_pipeline.errors import AssetPipelineError, ExitCode
@@ -17,8 +26,6 @@ from asset_pipeline.ledger.caps import BudgetLine
 from asset_pipeline.ledger.records import BudgetBalance, budget_from
 from asset_pipeline.ledger.schema import EntryType, budgets, entries
 from asset_pipeline.money import MicroUsd, format_usd
-
-_USED = budgets.c.charged_microusd + budgets.c.reserved_microusd
 
 
 class BudgetExceededError(AssetPipelineError):
@@ -40,22 +47,17 @@ class BudgetExceededError(AssetPipelineError):
 def sync_caps(connection: Connection, lines: Iterable[BudgetLine], now: datetime) -> None:
     """Open the budgets that don't exist yet and record caps that were edited, as entries."""
     for line in lines:
-        cap = connection.execute(
-            select(budgets.c.cap_microusd).where(budgets.c.budget == line.budget)
-        ).scalar()
+        cap = connection.execute(_CAP, {"name": line.budget}).scalar()
         if cap == line.cap:
             continue
         if cap is None:
             moved = _open_budget(connection, line, now)
         else:
-            moved = connection.execute(
-                update(budgets)
-                .where(budgets.c.budget == line.budget, budgets.c.cap_microusd == cap)
-                .values(cap_microusd=line.cap, overdrawn_microusd=_excess(_USED - line.cap))
-            ).rowcount
+            edit = {"name": line.budget, "old": cap, "new": line.cap}
+            moved = connection.execute(_EDIT_CAP, edit).rowcount
         if moved:
             delta = line.cap - (cap or 0)
-            _write_entries(connection, [line.budget], EntryType.ADJUST, delta, now)
+            _write_entries(connection, [line.budget], {EntryType.ADJUST: delta}, now)
 
 
 def reserve(
@@ -64,30 +66,26 @@ def reserve(
     lines: Sequence[BudgetLine],
     amount: MicroUsd,
     now: datetime,
-) -> BudgetExceededError | None:
-    """Take ``amount`` from every budget, or from none.
+) -> None:
+    """Take ``amount`` from every budget.
 
-    Returns:
-        The refusal, or None when the money is set aside. It is returned rather than raised so
-        that the caller's transaction, which has recorded edited caps, can still commit.
+    Raises:
+        BudgetExceededError: One has no headroom; the caller rolls back what the others gave.
     """
     if not amount:
-        return None  # what is free fits everywhere, an overdrawn budget included
-    savepoint = connection.begin_nested()
+        sync_caps(connection, lines, now)
+        return  # what is free fits everywhere, an overdrawn budget included
     for line in lines:
-        taken = connection.execute(
-            update(budgets)
-            .where(budgets.c.budget == line.budget, _USED + amount <= budgets.c.cap_microusd)
-            .values(reserved_microusd=budgets.c.reserved_microusd + amount)
-        ).rowcount
-        if not taken:
-            savepoint.rollback()
+        take = {"name": line.budget, "cap": line.cap, "amount": amount}
+        if connection.execute(_TAKE, take).rowcount:
+            continue
+        # Either there is no headroom, or the budget is new or its cap was edited.
+        sync_caps(connection, [line], now)
+        if not connection.execute(_TAKE, take).rowcount:
             headroom = balance(connection, line.budget).headroom
-            return BudgetExceededError(line.budget, headroom=headroom, needed=amount)
-    savepoint.commit()
+            raise BudgetExceededError(line.budget, headroom=headroom, needed=amount)
     names = [line.budget for line in lines]
-    _write_entries(connection, names, EntryType.RESERVE, amount, now, intent_id)
-    return None
+    _write_entries(connection, names, {EntryType.RESERVE: amount}, now, intent_id)
 
 
 def charge(
@@ -107,8 +105,8 @@ def charge(
         return
     names = _budgets_of(connection, intent_id)
     _move(connection, names, charged=amount, reserved=-covered)
-    _write_entries(connection, names, EntryType.CHARGE, amount, now, intent_id)
-    _write_entries(connection, names, EntryType.RELEASE, covered, now, intent_id)
+    amounts = {EntryType.CHARGE: amount, EntryType.RELEASE: covered}
+    _write_entries(connection, names, amounts, now, intent_id)
 
 
 def charge_unreserved(
@@ -121,7 +119,7 @@ def charge_unreserved(
     """Write what is owed already though nothing was reserved for it; it may overdraw budgets."""
     names = [line.budget for line in lines]
     _move(connection, names, charged=amount, reserved=0)
-    _write_entries(connection, names, EntryType.CHARGE, amount, now, intent_id)
+    _write_entries(connection, names, {EntryType.CHARGE: amount}, now, intent_id)
 
 
 def release(connection: Connection, intent_id: str, amount: MicroUsd, now: datetime) -> None:
@@ -130,7 +128,7 @@ def release(connection: Connection, intent_id: str, amount: MicroUsd, now: datet
         return
     names = _budgets_of(connection, intent_id)
     _move(connection, names, charged=0, reserved=-amount)
-    _write_entries(connection, names, EntryType.RELEASE, amount, now, intent_id)
+    _write_entries(connection, names, {EntryType.RELEASE: amount}, now, intent_id)
 
 
 def balance(connection: Connection, budget: str) -> BudgetBalance:
@@ -145,23 +143,12 @@ def balances(connection: Connection) -> list[BudgetBalance]:
     return [budget_from(row) for row in rows.mappings()]
 
 
-def _excess(over: ColumnElement[int]) -> ColumnElement[int]:
-    return case((over > 0, over), else_=0)
-
-
 def _move(connection: Connection, names: Iterable[str], *, charged: int, reserved: int) -> None:
     # One statement a budget, in the order of the names: a single UPDATE over several rows locks
     # them in any order on Postgres, and two of those can deadlock.
-    for name in names:
-        connection.execute(
-            update(budgets)
-            .where(budgets.c.budget == name)
-            .values(
-                charged_microusd=budgets.c.charged_microusd + charged,
-                reserved_microusd=budgets.c.reserved_microusd + reserved,
-                overdrawn_microusd=_excess(_USED + charged + reserved - budgets.c.cap_microusd),
-            )
-        )
+    moves = [{"name": name, "charged": charged, "reserved": reserved} for name in names]
+    if moves:
+        connection.execute(_MOVE, moves)
 
 
 def _open_budget(connection: Connection, line: BudgetLine, now: datetime) -> bool:
@@ -183,32 +170,71 @@ def _open_budget(connection: Connection, line: BudgetLine, now: datetime) -> boo
 
 
 def _budgets_of(connection: Connection, intent_id: str) -> list[str]:
-    return list(
-        connection.execute(
-            select(entries.c.budget)
-            .where(entries.c.intent_id == intent_id, entries.c.type == EntryType.RESERVE)
-            .order_by(entries.c.budget)
-        ).scalars()
-    )
+    return list(connection.execute(_BUDGETS_OF, {"intent": intent_id}).scalars())
 
 
 def _write_entries(
     connection: Connection,
     names: Iterable[str],
-    entry: EntryType,
-    amount: int,
+    amounts: Mapping[EntryType, int],
     now: datetime,
     intent_id: str | None = None,
 ) -> None:
-    if amount:
-        rows = [
-            {
-                "intent_id": intent_id,
-                "budget": name,
-                "type": entry.value,
-                "amount_microusd": amount,
-                "created_at": now,
-            }
-            for name in names
-        ]
-        connection.execute(insert(entries), rows)
+    rows = [
+        {
+            "intent_id": intent_id,
+            "budget": name,
+            "type": entry.value,
+            "amount_microusd": amount,
+            "created_at": now,
+        }
+        for entry, amount in amounts.items()
+        for name in names
+        if amount
+    ]
+    if rows:
+        connection.execute(_INSERT_ENTRY, rows)
+
+
+def _excess(over: ColumnElement[int]) -> ColumnElement[int]:
+    return case((over > 0, over), else_=0)
+
+
+# Statements are built once: building one costs as much as SQLite needs to run it.
+_USED = budgets.c.charged_microusd + budgets.c.reserved_microusd
+_OF_NAME = budgets.c.budget == bindparam("name")
+_CAP = select(budgets.c.cap_microusd).where(_OF_NAME)
+_EDIT_CAP = (
+    update(budgets)
+    .where(_OF_NAME, budgets.c.cap_microusd == bindparam("old"))
+    .values(
+        cap_microusd=bindparam("new"),
+        overdrawn_microusd=_excess(_USED - bindparam("new", type_=BigInteger)),
+    )
+)
+_TAKE = (
+    update(budgets)
+    .where(
+        _OF_NAME,
+        budgets.c.cap_microusd == bindparam("cap"),
+        _USED + bindparam("amount") <= budgets.c.cap_microusd,
+    )
+    .values(reserved_microusd=budgets.c.reserved_microusd + bindparam("amount"))
+)
+_CHARGED = bindparam("charged", type_=BigInteger)
+_RESERVED = bindparam("reserved", type_=BigInteger)
+_MOVE = (
+    update(budgets)
+    .where(_OF_NAME)
+    .values(
+        charged_microusd=budgets.c.charged_microusd + _CHARGED,
+        reserved_microusd=budgets.c.reserved_microusd + _RESERVED,
+        overdrawn_microusd=_excess(_USED + _CHARGED + _RESERVED - budgets.c.cap_microusd),
+    )
+)
+_INSERT_ENTRY = insert(entries)
+_BUDGETS_OF = (
+    select(entries.c.budget)
+    .where(entries.c.intent_id == bindparam("intent"), entries.c.type == EntryType.RESERVE.value)
+    .order_by(entries.c.budget)
+)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Any, cast
 
 from pydantic import JsonValue
@@ -39,6 +41,42 @@ class NewIntent:
     worst_case: MicroUsd
     price_source: str
     inputs_for_attempt: Callable[[int], AttemptInputs]
+
+    def reserved(self, attempt: int, *, run_id: str, worker_id: str, now: datetime) -> Intent:
+        """Return the intent of one attempt as it begins, its money set aside."""
+        sent = self.inputs_for_attempt(attempt)
+        return Intent(
+            intent_id=uuid.uuid4().hex,
+            generation_hash=self.generation_hash,
+            attempt=attempt,
+            kind=self.kind,
+            prompt_id=self.prompt_id,
+            collection=self.collection,
+            variant=self.variant,
+            model=self.model,
+            version=self.version,
+            prompt_text=self.prompt_text,
+            seed=sent.seed,
+            inputs_json=json.dumps(sent.inputs, ensure_ascii=False, sort_keys=True),
+            run_id=run_id,
+            worker_id=worker_id,
+            state=IntentState.RESERVED,
+            prediction_id=None,
+            reserved_microusd=self.worst_case,
+            charged_microusd=MicroUsd(0),
+            price_source=self.price_source,
+            billed=None,
+            predict_seconds=None,
+            error_class=None,
+            error=None,
+            created_at=now,
+            submitted_at=None,
+            lost_at=None,
+            absent_listings=0,
+            completed_at=None,
+            delivered_at=None,
+            updated_at=now,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +200,18 @@ def intent_from(row: RowMapping) -> Intent:
     fields["state"] = IntentState(row["state"])
     fields["billed"] = None if billed is None else BillingState(billed)
     return Intent(**fields)
+
+
+def row_of(record: Intent | Clip) -> dict[str, Any]:
+    """Return the row of a record, with enumerations as their words."""
+    return as_columns({name: getattr(record, name) for name in record.__slots__})
+
+
+def as_columns(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields as they are written, enumerations as their words."""
+    return {
+        name: value.value if isinstance(value, Enum) else value for name, value in fields.items()
+    }
 
 
 def clip_from(row: RowMapping) -> Clip:

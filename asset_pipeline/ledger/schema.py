@@ -75,6 +75,13 @@ class BillingState(StrEnum):
     ORPHAN = "orphan"  # billed, and no intent asked for it
 
 
+def in_utc(time: datetime) -> datetime:
+    """Return a time in UTC; a naive one would silently mean the machine's own zone."""
+    if time.tzinfo is None:
+        raise ValueError(f"a ledger time must be timezone-aware: {time!r}")
+    return time.astimezone(UTC)
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """Timezone-aware UTC on every dialect; SQLite keeps no offset, so reading puts it back."""
 
@@ -82,12 +89,10 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse naive times, which would silently mean the machine's own zone."""
+        """Write the time in UTC."""
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise ValueError(f"a ledger time must be timezone-aware: {value!r}")
-        utc = value.astimezone(UTC)
+        utc = in_utc(value)
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:

@@ -1,0 +1,207 @@
+"""The ledger's transactions a second beside bare SQLAlchemy's, by one process and by eight.
+
+A round of the ledger is one paid clip: reserve, submit, accept, charge, deliver, each a durable
+transaction with its entries and balances. A round of bare SQLAlchemy is one row inserted and then
+updated four times, each in a transaction of its own: BEGIN IMMEDIATE, WAL, synchronous FULL, as in
+the ledger. Both run in turns on the same disk in the same minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+from pydantic import SecretStr
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    create_engine,
+    event,
+    insert,
+    update,
+)
+
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.clock import SystemClock
+from asset_pipeline.ledger.caps import BudgetCaps
+from asset_pipeline.ledger.engine import open_engine
+from asset_pipeline.ledger.ledger import Ledger, Payer
+from asset_pipeline.ledger.records import AttemptInputs, Intent, NewIntent, Parent, StoredFile
+from asset_pipeline.ledger.schema import BillingState
+from asset_pipeline.money import MicroUsd
+
+_STEPS = 5  # transactions a round, in the ledger and bare
+
+_rows = Table(
+    "rows",
+    MetaData(),
+    Column("row_id", String(32), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+)
+
+Round = Callable[[], None]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure and print; 0 when the ledger reaches half of bare SQLAlchemy everywhere."""
+    parser = argparse.ArgumentParser(prog="ledger_speed", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each of the turns")
+    parser.add_argument("--turns", type=int, default=5)
+    given = parser.parse_args(arguments)
+    print(f"transactions a second, median of {given.turns} turns of {given.seconds:g} s each")
+    print(f"{'':14}{'bare SQLAlchemy':>18}{'ledger':>12}{'ledger/bare':>14}")
+    fine = True
+    with tempfile.TemporaryDirectory(prefix="ledger-speed-") as folder:
+        for processes in (1, 8):
+            bare, ledger = _compare(Path(folder), processes, given.turns, given.seconds)
+            label = f"{processes} process{'es' if processes > 1 else ''}"
+            print(f"{label:14}{bare:>18,.0f}{ledger:>12,.0f}{ledger / bare:>14.2f}")
+            fine &= ledger >= bare / 2
+    return 0 if fine else 1
+
+
+def _compare(folder: Path, processes: int, turns: int, seconds: float) -> tuple[float, float]:
+    bare, ledger = [], []
+    for _ in range(turns):
+        bare.append(_turn(_bare_rounds, folder / f"bare-{processes}.db", processes, seconds))
+        ledger.append(_turn(_ledger_rounds, folder / f"ledger-{processes}.db", processes, seconds))
+    return statistics.median(bare), statistics.median(ledger)
+
+
+def _turn(
+    open_rounds: Callable[[Path], Round], path: Path, processes: int, seconds: float
+) -> float:
+    """Let processes work on one file for so long and return their transactions a second."""
+    open_rounds(path)  # the schema is there before the clock runs
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["benchmarks.ledger_speed"])
+    barrier, counts = context.Barrier(processes), context.Queue()
+    workers = [
+        context.Process(target=_work, args=(open_rounds, path, seconds, barrier, counts))
+        for _ in range(processes)
+    ]
+    for worker in workers:
+        worker.start()
+    total = sum(counts.get(timeout=seconds + 60) for _ in workers)
+    for worker in workers:
+        worker.join()
+    return total
+
+
+def _work(
+    open_rounds: Callable[[Path], Round],
+    path: Path,
+    seconds: float,
+    barrier: Barrier,
+    counts: object,
+) -> None:
+    one_round = open_rounds(path)
+    one_round()
+    barrier.wait()
+    started, rounds = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        one_round()
+        rounds += 1
+    counts.put(rounds * _STEPS / (time.perf_counter() - started))  # type: ignore[attr-defined]
+
+
+def _bare_rounds(path: Path) -> Round:
+    engine = _bare_engine(path)
+    new = insert(_rows)
+    move = update(_rows).where(_rows.c.row_id == bindparam("key")).values(state=bindparam("now"))
+
+    def one_round() -> None:
+        key = uuid.uuid4().hex
+        with engine.begin() as connection:
+            connection.execute(new, {"row_id": key, "state": "reserved", "amount": 3_000})
+        for state in ("submitting", "submitted", "completed", "delivered"):
+            with engine.begin() as connection:
+                connection.execute(move, {"key": key, "now": state})
+
+    return one_round
+
+
+def _bare_engine(path: Path) -> Engine:
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: object, _: object) -> None:
+        connection.isolation_level = None  # type: ignore[attr-defined]
+        for pragma in ("journal_mode = WAL", "synchronous = FULL"):
+            connection.execute(f"PRAGMA {pragma}")  # type: ignore[attr-defined]
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    _rows.create(engine, checkfirst=True)
+    return engine
+
+
+def _ledger_rounds(path: Path) -> Round:
+    caps = BudgetCaps.model_validate({"total_usd": 100_000, "daily_usd": 50_000})
+    ledger = Ledger(open_engine(SecretStr(f"sqlite:///{path}")), SystemClock(), lambda: caps)
+    payer = Payer("run", ledger.start_worker("run"))
+
+    def one_round() -> None:
+        intent = ledger.reserve(_new_intent(), payer)
+        assert isinstance(intent, Intent)
+        intent = ledger.start_submitting(intent)
+        intent = ledger.accept(intent, uuid.uuid4().hex)
+        intent = ledger.charge(
+            intent, MicroUsd(3_000), billed=BillingState.BILLED, predict_seconds=1.0
+        )
+        ledger.deliver(intent, _stored_file(), _PARENTS)
+
+    return one_round
+
+
+_PARENTS = (
+    Parent("prompt", "image/cover", "ab" * 32, "text"),
+    Parent("model", "black-forest-labs/flux-schnell", None, "generated_by"),
+)
+
+
+def _new_intent() -> NewIntent:
+    name = uuid.uuid4().hex
+    return NewIntent(
+        generation_hash=name * 2,
+        kind=Kind.IMAGE,
+        prompt_id=name,
+        collection="kit",
+        variant=1,
+        model="black-forest-labs/flux-schnell",
+        version=None,
+        prompt_text="Cover page for a last will and testament, muted navy and gold, clean",
+        worst_case=MicroUsd(3_000),
+        price_source="$0.003/image: Replicate pricing page, 2026-10",
+        inputs_for_attempt=lambda attempt: AttemptInputs(attempt, {"prompt": name}),
+    )
+
+
+def _stored_file() -> StoredFile:
+    sha256 = uuid.uuid4().hex * 2
+    return StoredFile(
+        object_key=f"image/{sha256[:2]}/{sha256}.webp",
+        object_uri=f"file:///clips/image/{sha256[:2]}/{sha256}.webp",
+        sha256=sha256,
+        bytes=48_000,
+        mime="image/webp",
+        width=1024,
+        height=1024,
+        duration_seconds=None,
+    )
