@@ -77,9 +77,9 @@ def new_sqlite(sqlite_template: Path, tmp_path: Path) -> NewLedger:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[SecretStr]:
+def postgres() -> Generator[SecretStr]:
     """A real Postgres for the whole session, stopped and removed at its end."""
-    with running_postgres(tmp_path_factory.mktemp("postgres") / "data") as url:
+    with running_postgres() as url:
         # Nobody pulls the plug on a test: waiting for the disk would be most of the suite's time.
         _run(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
         yield url

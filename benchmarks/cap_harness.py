@@ -48,7 +48,7 @@ def _site(database: str) -> Generator[Site]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cap-harness-")))
         url = None
         if database == "postgres":
-            server = stack.enter_context(running_postgres(folder / "postgres"))
+            server = stack.enter_context(running_postgres())
             url = new_database(server).get_secret_value()
         yield stack.enter_context(open_site(folder / "site", ledger_url=url))
 

@@ -22,7 +22,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Site]:
         with open_site(tmp_path) as running:
             yield running
         return
-    with running_postgres(tmp_path / "postgres") as server:
+    with running_postgres() as server:
         url = new_database(server).get_secret_value()
         with open_site(tmp_path / "site", ledger_url=url) as running:
             yield running

@@ -20,7 +20,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Engine]:
     if request.param == "sqlite":
         yield ledgers.new_ledger(tmp_path)
         return
-    with running_postgres(tmp_path / "postgres") as server:
+    with running_postgres() as server:
         opened = open_engine(new_database(server))
         yield opened
         opened.dispose()
