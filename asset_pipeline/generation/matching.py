@@ -154,9 +154,12 @@ def _lost_at(intent: Intent) -> datetime:
 
 
 def _same_model(prediction: Prediction, intent: Intent) -> bool:
-    if prediction.model and prediction.model == intent.model:
+    if intent.version is not None and prediction.version == intent.version:
         return True
-    return intent.version is not None and prediction.version == intent.version
+    if prediction.model:
+        return prediction.model == intent.model
+    # A row without a model's name, as older replies are: its inputs decide.
+    return intent.version is None or prediction.version is None
 
 
 def _same_input(prediction: Prediction, intent: Intent, model: Model) -> bool:
