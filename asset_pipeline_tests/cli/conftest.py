@@ -70,26 +70,26 @@ class Workspace:
         self,
         *arguments: str,
         env: dict[str, str] | None = None,
-        preexec: Callable[[], None] | None = None,
+        shell: str | None = None,
     ) -> subprocess.Popen[str]:
+        before = ["sh", "-c", f'{shell}; exec "$@"', "sh"] if shell else []
         return subprocess.Popen(
-            [*COMMAND, *arguments],
+            [*before, *COMMAND, *arguments],
             env={**self.env, **(env or {})},
             cwd=self.root,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=preexec,
         )
 
     def run(
         self,
         *arguments: str,
         env: dict[str, str] | None = None,
-        preexec: Callable[[], None] | None = None,
+        shell: str | None = None,
     ) -> Done:
         """Run the command in a process of its own, as a person does."""
-        process = self.start(*arguments, env=env, preexec=preexec)
+        process = self.start(*arguments, env=env, shell=shell)
         try:
             out, err = process.communicate(timeout=120)
         finally:
@@ -106,7 +106,7 @@ class Done:
     err: str
 
     @property
-    def json(self) -> Any:
+    def json(self) -> Any:  # noqa: ANN401 -- any document
         return json.loads(self.out)
 
 

@@ -93,7 +93,9 @@ def test_costs_publish_what_is_not_published_yet(cli: Cli, workspace: Workspace)
     """`costs` of an empty ledger is an empty list, and leaves a warehouse to query."""
     assert cli("costs", "--json").json == []
     assert (workspace.root / "data" / "warehouse.duckdb").is_file()
-    rows = cli("sql", "SELECT prompt_id, 0.1::DECIMAL(18,6) AS usd FROM prompts ORDER BY 1", "--json")
+    rows = cli(
+        "sql", "SELECT prompt_id, 0.1::DECIMAL(18,6) AS usd FROM prompts ORDER BY 1", "--json"
+    )
     assert rows.json[0] == {"prompt_id": "blue-boat", "usd": "0.100000"}
     assert cli("sql", "SELECT 'a,b' AS x", "--csv").out == 'x\n"a,b"\n'
     assert "red-house" in cli("sql", "FROM prompts").out
@@ -136,7 +138,11 @@ def test_a_warehouse_that_is_being_written_is_a_sentence(cli: Cli, workspace: Wo
     cli("costs")
     path = workspace.root / "data" / "warehouse.duckdb"
     holder = subprocess.Popen(
-        [sys.executable, "-c", f"import duckdb; c = duckdb.connect({str(path)!r}); print(1); input()"],
+        [
+            sys.executable,
+            "-c",
+            f"import duckdb; c = duckdb.connect({str(path)!r}); print(1); input()",
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -173,9 +179,10 @@ def test_quick_commands_import_nothing_heavy(
     workspace: Workspace, arguments: list[str], also: set[str]
 ) -> None:
     """What answers from files and the ledger imports neither Dagster nor data libraries."""
-    script = COMMAND[2].replace("main()", "import atexit, sys; ") + (
-        "atexit.register(lambda: print('\\n' + ' '.join({n.partition('.')[0] for n in sys.modules}),"
-        " file=sys.stderr)); main()"
+    script = (
+        "import atexit, sys; from asset_pipeline.cli import main;"
+        "names = lambda: ' '.join({name.partition('.')[0] for name in sys.modules});"
+        "atexit.register(lambda: print(names(), file=sys.stderr)); main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments],
