@@ -41,6 +41,7 @@ class Workspace:
 
     root: Path
     environment: dict[str, str] = field(default_factory=dict)
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def write(self, name: str, content: str) -> Path:
         path = self.root / "prompts" / name
@@ -73,7 +74,7 @@ class Workspace:
         shell: str | None = None,
     ) -> subprocess.Popen[str]:
         before = ["sh", "-c", f'{shell}; exec "$@"', "sh"] if shell else []
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*before, *COMMAND, *arguments],
             env={**self.env, **(env or {})},
             cwd=self.root,
@@ -81,6 +82,8 @@ class Workspace:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.started.append(process)
+        return process
 
     def run(
         self,
@@ -124,12 +127,16 @@ class Sandbox:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
     """A workspace with three prompts: four clips."""
     made = Workspace(tmp_path)
     made.write("images/houses.yaml", IMAGES)
     made.write("audio/greetings.yaml", AUDIO)
-    return made
+    yield made
+    for process in made.started:
+        if process.poll() is None:  # a test failed half-way
+            process.kill()
+            process.communicate()
 
 
 @pytest.fixture
