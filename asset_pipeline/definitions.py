@@ -18,6 +18,7 @@ from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.resources.generation import GenerationResource
 from asset_pipeline.resources.ledger import LedgerResource
 from asset_pipeline.resources.library import PromptLibraryResource
+from asset_pipeline.resources.maintenance import MaintenanceResource
 from asset_pipeline.resources.replicate import ReplicateResource
 from asset_pipeline.resources.store import StoreResource
 
@@ -25,12 +26,15 @@ from asset_pipeline.resources.store import StoreResource
 def default_resources() -> dict[str, dg.ConfigurableResource[object]]:
     """Return fresh resources, all of them configured by the environment."""
     replicate, ledger, store = ReplicateResource(), LedgerResource(), StoreResource()
+    prompt_library = PromptLibraryResource()
+    generation = GenerationResource(replicate=replicate, ledger=ledger, store=store)
     return {
         "replicate": replicate,
         "ledger": ledger,
         "store": store,
-        "prompt_library": PromptLibraryResource(),
-        "generation": GenerationResource(replicate=replicate, ledger=ledger, store=store),
+        "prompt_library": prompt_library,
+        "generation": generation,
+        "maintenance": MaintenanceResource(generation=generation, prompt_library=prompt_library),
     }
 
 

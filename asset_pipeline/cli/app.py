@@ -9,7 +9,17 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from asset_pipeline.cli import generate, plan, prompts, sandbox, status, warehouse
+from asset_pipeline.cli import (
+    audit,
+    generate,
+    ledger,
+    plan,
+    prompts,
+    reconcile,
+    sandbox,
+    status,
+    warehouse,
+)
 from asset_pipeline.cli.console import say, show_error, stderr
 from asset_pipeline.errors import AssetPipelineError, ExitCode
 
@@ -72,6 +82,9 @@ def _build() -> typer.Typer:
     built.command("status")(status.status)
     built.command("costs")(warehouse.costs)
     built.command("sql")(warehouse.sql)
+    built.command("reconcile")(reconcile.reconcile)
+    built.command("audit")(audit.audit)
+    built.add_typer(ledger.app, name="ledger")
     built.add_typer(sandbox.app, name="sandbox")
     built.command("demo")(generate.demo)
     return built

@@ -9,6 +9,7 @@ from asset_pipeline.cli.opening import open_workshop
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.ledger.caps import BudgetCaps, CapsSource
 from asset_pipeline.ledger.engine import open_engine
+from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.reading import LedgerReader
 from asset_pipeline.settings import Settings
 
@@ -25,6 +26,20 @@ def open_ledger(settings: Settings) -> Generator[LedgerReader]:
         yield LedgerReader(engine)
     finally:
         engine.dispose()
+
+
+@contextlib.contextmanager
+def open_whole_ledger(settings: Settings) -> Generator[Ledger]:
+    """Yield the ledger for commands that decide about money.
+
+    Raises:
+        AssetPipelineError: It cannot be opened, or its folder cannot be written.
+    """
+    ledger = Ledger(open_engine(settings.ledger_url), SystemClock(), CapsSource(settings).current)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
 
 
 def read_caps(settings: Settings) -> BudgetCaps:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from asset_pipeline.cli.amounts import read_amount
 from asset_pipeline.cli.choosing import Choice
 from asset_pipeline.cli.options import (
     AsJson,
@@ -21,9 +22,10 @@ from asset_pipeline.cli.options import (
     Tags,
 )
 from asset_pipeline.errors import AssetPipelineError
-from asset_pipeline.money import MicroUsd, micro_usd
+from asset_pipeline.generation.stages import Bounds, Rollout, parse_stages
 
-_MICRO_DIGITS = 6
+_STAGES = "In stages"
+_FAILURE_RATE = "0.2"
 
 
 def generate(
@@ -46,6 +48,30 @@ def generate(
     force: Annotated[
         bool, typer.Option("--force", help="Pay again for clips that are stored already.")
     ] = False,
+    stages: Annotated[
+        str | None,
+        typer.Option(
+            "--stages",
+            help="Stop after so many prompts in all to look: 5,50,all.",
+            rich_help_panel=_STAGES,
+        ),
+    ] = None,
+    max_failure_rate: Annotated[
+        str | None,
+        typer.Option(
+            "--max-failure-rate",
+            help=f"Go on unless more of a stage's prompts failed; {_FAILURE_RATE} if not given.",
+            rich_help_panel=_STAGES,
+        ),
+    ] = None,
+    max_cost_per_clip: Annotated[
+        str | None,
+        typer.Option(
+            "--max-cost-per-clip",
+            help="Go on unless a stage's clips cost more US dollars each.",
+            rich_help_panel=_STAGES,
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -53,6 +79,8 @@ def generate(
 
     Stored clips are reused and open predictions continued; neither is paid again. The events are
     in Dagster, where `make dev` shows them. Then the warehouse and the gallery are published.
+
+    In stages, a few prompts go first, and exit code 1 says that a stage was too bad to go on.
     """
     # Dagster and everything else that makes clips: `--help` does not wait for them.
     from asset_pipeline.cli.generating import Orders, carry_out  # noqa: PLC0415
@@ -70,11 +98,12 @@ def generate(
     )
     orders = Orders(
         choice,
-        max_usd=None if max_usd is None else _money(max_usd),
+        max_usd=None if max_usd is None else read_amount("--max-usd", max_usd),
         max_in_flight=max_in_flight,
         force=force,
         ask=not yes,
         as_json=as_json,
+        rollout=_rollout(stages, max_failure_rate, max_cost_per_clip),
     )
     raise typer.Exit(carry_out(orders))
 
@@ -86,18 +115,36 @@ def demo() -> None:
     raise typer.Exit(demonstrate())
 
 
-def _money(text: str) -> MicroUsd:
-    """Read an amount of US dollars.
+def _rollout(
+    stages: str | None, max_failure_rate: str | None, max_cost_per_clip: str | None
+) -> Rollout | None:
+    """Read the three flags of a staged run.
 
     Raises:
-        AssetPipelineError: It is none, or has parts of a micro-dollar.
+        AssetPipelineError: One of them is wrong, or says something about stages without any.
     """
+    if stages is None:
+        if max_failure_rate is None and max_cost_per_clip is None:
+            return None
+        raise AssetPipelineError(
+            "--max-failure-rate and --max-cost-per-clip bound the stages of a run.",
+            hint="Give --stages 5,50,all too.",
+        )
+    cost = max_cost_per_clip
+    bounds = Bounds(
+        failure_rate=_share(_FAILURE_RATE if max_failure_rate is None else max_failure_rate),
+        cost_per_clip=None if cost is None else read_amount("--max-cost-per-clip", cost),
+    )
+    return Rollout(parse_stages(stages), bounds)
+
+
+def _share(text: str) -> Decimal:
     try:
-        amount = Decimal(text.removeprefix("$"))
-        if amount.is_finite() and amount >= 0 and amount == round(amount, _MICRO_DIGITS):
-            return micro_usd(amount)
+        share = Decimal(text)
+        if 0 <= share <= 1:
+            return share
     except InvalidOperation:
         pass
     raise AssetPipelineError(
-        f"--max-usd: {text!r} is not an amount in US dollars.", hint="Write it as 2.50."
+        f"--max-failure-rate: {text!r} is no share of the prompts.", hint="Write it as 0.2."
     )

@@ -16,10 +16,12 @@ from asset_pipeline.cli.opening import Workshop, open_workshop, show_problems
 from asset_pipeline.cli.plan_view import plan_of
 from asset_pipeline.cli.progress import showing
 from asset_pipeline.cli.runs import Runner, RunOptions, cancel_dead_runs, sync_library
+from asset_pipeline.cli.staging import generate_in_stages
 from asset_pipeline.cli.summary import Summary, show_summary, write_summary
 from asset_pipeline.cli.tally import Tally
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.generation.stages import Rollout
 from asset_pipeline.ledger.reading import LedgerReader
 from asset_pipeline.money import MicroUsd, format_usd
 from asset_pipeline.prompts.spec import Prompt
@@ -35,6 +37,7 @@ class Orders:
     Attributes:
         max_usd: A cap for all its runs together.
         ask: Whether a person is asked before clips are paid for again.
+        rollout: The stages to run in, and when to stop between two of them.
     """
 
     choice: Choice
@@ -43,6 +46,7 @@ class Orders:
     force: bool = False
     ask: bool = True
     as_json: bool = False
+    rollout: Rollout | None = None
 
 
 def carry_out(orders: Orders) -> int:
@@ -102,6 +106,8 @@ def _choose(orders: Orders, workshop: Workshop, instance: DagsterInstance) -> li
     sync_library(instance, workshop.library)
     states = read_states(instance, workshop.library.prompts.values())
     prompts = orders.choice.take(workshop.library, lambda: states)
+    if orders.rollout is not None:
+        prompts = prompts[: orders.rollout.ends[-1]]
     if not prompts:
         _tell_nothing_chosen(orders.choice, workshop, states)
     return prompts
@@ -112,17 +118,20 @@ def _run(
 ) -> AssetPipelineError | None:
     """Run the clips and publish; return what ended it early, if it got anywhere at all."""
     options = RunOptions(orders.max_usd, orders.max_in_flight, force=orders.force)
+    stopped = None
     try:
         if prompts:
             with showing(tally, SystemClock()) as update:
                 tally.changed = update
-                runner.generate(prompts, options)
+                stopped = generate_in_stages(runner, tally, prompts, options, orders.rollout)
+            for warning in runner.warnings:
+                say(stderr(), warning, "yellow")
         runner.publish()
     except AssetPipelineError as error:
         if not tally.landed and not tally.failures:
             raise
         return error
-    return None
+    return stopped
 
 
 def _confirm(

@@ -94,6 +94,11 @@ class Runner:
         """Return what the runs so far were charged."""
         return self._ledger.charged_by(self._run_ids, self._started)
 
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What the runs so far had to say about budgets that are being used up."""
+        return self._watched.warnings
+
     def generate(self, prompts: Sequence[Prompt], options: RunOptions) -> None:
         """Run the clip jobs of the prompts, a thousand a run, one run after another.
 

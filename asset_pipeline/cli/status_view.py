@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.cli.books import open_ledger
+from asset_pipeline.cli.books import open_ledger, read_caps
 from asset_pipeline.cli.choosing import PromptState, PromptStates
 from asset_pipeline.cli.console import say, show_table, stdout, write_json
 from asset_pipeline.cli.opening import open_workshop, show_problems, states_of
 from asset_pipeline.ledger.reading import OpenIntents
 from asset_pipeline.ledger.records import BudgetBalance
 from asset_pipeline.ledger.schema import IntentState
+from asset_pipeline.ledger.thresholds import reached, used_percent
 from asset_pipeline.money import format_usd, to_decimal
 from asset_pipeline.prompts.spec import Prompt
 
 _WHAT_NEXT = {
-    IntentState.UNKNOWN: "reconciled by the next `generate`; their money stays reserved",
-    IntentState.QUESTION: "a person must decide; their money stays reserved",
+    IntentState.UNKNOWN: "proved by `reconcile` or `generate`; their money stays reserved",
+    IntentState.QUESTION: "a person decides, see `reconcile`; their money stays reserved",
 }
-_CONTINUED = "continued by the next `generate`"
+_CONTINUED = "continued by `reconcile` or the next `generate`"
 
 
 @dataclass(slots=True)
@@ -51,10 +52,12 @@ def show_status(*, as_json: bool) -> None:
     groups = _grouped(prompts, states_of(prompts))
     with open_ledger(workshop.settings) as ledger:
         open_intents, budgets = ledger.open_intents(), ledger.balances()
+    warn_at = read_caps(workshop.settings).warn_at_percent
     if as_json:
-        _write(groups, open_intents, budgets, problems=len(workshop.library.problems))
+        problems = len(workshop.library.problems)
+        _write(groups, open_intents, budgets, warn_at, problems=problems)
     else:
-        _show(groups, open_intents, budgets)
+        _show(groups, open_intents, budgets, warn_at)
 
 
 def _grouped(prompts: Iterable[Prompt], states: PromptStates) -> list[_Group]:
@@ -68,7 +71,10 @@ def _grouped(prompts: Iterable[Prompt], states: PromptStates) -> list[_Group]:
 
 
 def _show(
-    groups: list[_Group], open_intents: list[OpenIntents], budgets: list[BudgetBalance]
+    groups: list[_Group],
+    open_intents: list[OpenIntents],
+    budgets: list[BudgetBalance],
+    warn_at: Sequence[int],
 ) -> None:
     console = stdout()
     counts = ["prompts", *(state.value for state in PromptState), "stale"]
@@ -103,23 +109,31 @@ def _show(
     show_table(
         console,
         "Budgets that were used",
-        ["budget", "cap", "charged", "reserved", "headroom"],
+        ["budget", "cap", "charged", "reserved", "headroom", "used", ""],
         [
             (
                 one.budget,
                 *(format_usd(amount) for amount in (one.cap, one.charged, one.reserved)),
                 format_usd(one.headroom),
+                f"{used_percent(one)} %",
+                _warning(one, warn_at),
             )
             for one in budgets
         ],
-        numbers=["cap", "charged", "reserved", "headroom"],
+        numbers=["cap", "charged", "reserved", "headroom", "used"],
     )
+
+
+def _warning(budget: BudgetBalance, warn_at: Sequence[int]) -> str:
+    passed = reached(budget, warn_at)
+    return "" if passed is None else f"passed {passed} %"
 
 
 def _write(
     groups: list[_Group],
     open_intents: list[OpenIntents],
     budgets: list[BudgetBalance],
+    warn_at: Sequence[int],
     *,
     problems: int,
 ) -> None:
@@ -145,6 +159,8 @@ def _write(
                     "charged_usd": to_decimal(one.charged),
                     "reserved_usd": to_decimal(one.reserved),
                     "headroom_usd": to_decimal(one.headroom),
+                    "used_percent": used_percent(one),
+                    "passed_percent": reached(one, warn_at),
                 }
                 for one in budgets
             ],

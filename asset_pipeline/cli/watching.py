@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from dataclasses import replace
 
 import dagster as dg
 from sqlalchemy.exc import OperationalError
@@ -30,6 +31,7 @@ class WatchedGeneration:
     Attributes:
         error: What ended a whole batch.
         interrupted: Whether a signal did.
+        warnings: What was said about budgets that are being used up.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class WatchedGeneration:
         self._watch = watch
         self.error: AssetPipelineError | None = None
         self.interrupted = False
+        self.warnings: list[str] = []
 
     @contextlib.asynccontextmanager
     async def open_batch(self, limits: RunLimits, prompts: Prompts) -> AsyncGenerator[WatchedBatch]:
@@ -47,8 +50,15 @@ class WatchedGeneration:
         An error that ends the whole batch, such as a missing token or a full disk, is kept for
         the command to tell, and not retried: it would be the same in five seconds.
         """
+
+        def warn(sentence: str) -> None:
+            self.warnings.append(sentence)
+            if limits.warn is not None:
+                limits.warn(sentence)
+
+        heard = replace(limits, warn=warn)
         try:
-            async with self._generation.open_batch(limits, prompts) as batch:
+            async with self._generation.open_batch(heard, prompts) as batch:
                 yield WatchedBatch(batch, self._watch)
         except asyncio.CancelledError:
             # Dagster applies the retry policy to interruptions too, and would begin again.

@@ -43,6 +43,11 @@ class OrphanReport:
     waiting: int
     unpriced: tuple[str, ...]
 
+    @property
+    def agrees(self) -> bool:
+        """Whether the ledger knew already of everything that has ended."""
+        return not self.recorded and not self.unpriced
+
 
 async def audit_orphans(
     provider: Provider, ledger: Ledger, catalog: Catalog, since: datetime

@@ -46,34 +46,37 @@ def open_engine(url: SecretStr) -> Engine:
         LedgerError: The database can't be reached, the folder can't be written, or a newer release
             has written the ledger.
     """
-    target = parse_url(url)
-    if target.get_backend_name() == "sqlite":
-        engine = _open_sqlite(target)
-    elif target.get_backend_name() == "postgresql":
-        engine = create_engine(
-            target.set(drivername="postgresql+psycopg"), pool_size=5, pool_pre_ping=True
-        )
-    else:
-        raise ConfigurationError(
-            f"ASSET_PIPELINE_LEDGER_URL: {target.get_backend_name()} is not supported.",
-            hint="Use sqlite:///path/to/ledger.db or postgresql://...",
-        )
-    try:
-        ensure_schema(engine)
-    except DBAPIError as error:
-        raise LedgerError(
-            f"The ledger at {target.render_as_string(hide_password=True)} can't be opened: "
-            f"{type(error.orig).__name__}: {_first_line(error)}.",
-            hint="Check that the folder is writable, or that the server runs and lets you in.",
-        ) from None
+    engine = _engine_for(parse_url(url))
+    _upgrade(engine)
     return engine
 
 
-def ensure_schema(engine: Engine) -> None:
-    """Create the tables or migrate them to the newest revision, once, whoever comes first."""
+def upgrade(url: SecretStr) -> str | None:
+    """Bring a ledger's schema up to date, as opening it does.
+
+    Returns:
+        The revision that it was at; None for a ledger that did not exist.
+
+    Raises:
+        ConfigurationError: The URL can't be used.
+        LedgerError: As for :func:`open_engine`.
+    """
+    engine = _engine_for(parse_url(url))
+    try:
+        return _upgrade(engine)
+    finally:
+        engine.dispose()
+
+
+def ensure_schema(engine: Engine) -> str | None:
+    """Create the tables or migrate them to the newest revision, once, whoever comes first.
+
+    Returns:
+        The revision that was found; None where there were no tables.
+    """
     revision = _revision(engine)
     if revision == HEAD_REVISION:
-        return
+        return revision
     # Alembic is needed once in a ledger's life.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
@@ -91,6 +94,7 @@ def ensure_schema(engine: Engine) -> None:
             f"The ledger is at revision {revision}, which this release does not know.",
             hint="A newer release has written it: use that one.",
         ) from None
+    return revision
 
 
 @contextmanager
@@ -134,6 +138,29 @@ def looking_again(step: Callable[[], T]) -> T:
         except IntegrityError:
             continue
     return step()
+
+
+def _engine_for(target: URL) -> Engine:
+    if target.get_backend_name() == "sqlite":
+        return _open_sqlite(target)
+    if target.get_backend_name() == "postgresql":
+        driver = target.set(drivername="postgresql+psycopg")
+        return create_engine(driver, pool_size=5, pool_pre_ping=True)
+    raise ConfigurationError(
+        f"ASSET_PIPELINE_LEDGER_URL: {target.get_backend_name()} is not supported.",
+        hint="Use sqlite:///path/to/ledger.db or postgresql://...",
+    )
+
+
+def _upgrade(engine: Engine) -> str | None:
+    try:
+        return ensure_schema(engine)
+    except DBAPIError as error:
+        raise LedgerError(
+            f"The ledger at {engine.url.render_as_string(hide_password=True)} can't be opened: "
+            f"{type(error.orig).__name__}: {_first_line(error)}.",
+            hint="Check that the folder is writable, or that the server runs and lets you in.",
+        ) from None
 
 
 def _open_sqlite(target: URL) -> Engine:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, func, select
 
 from asset_pipeline.ledger import movements
 from asset_pipeline.ledger.decisions import BY_HAND
+from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.ledger.records import BudgetBalance, Intent, intent_from
 from asset_pipeline.ledger.schema import (
     OPEN_STATES,
@@ -25,6 +26,8 @@ from asset_pipeline.money import MicroUsd
 
 # SQLite takes 32,766 parameters a statement, Postgres 65,535.
 _VALUES_A_QUERY = 5000
+
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,25 @@ class LedgerReader:
                 for chunk in _chunks(run_ids)
             ]
         return MicroUsd(sum(int(amount) for amount in amounts))
+
+    def find(self, prefix: str) -> Intent:
+        """Return the intent whose id begins so.
+
+        Raises:
+            LedgerError: None does, or several do.
+        """
+        query = select(intents).where(intents.c.intent_id.startswith(prefix, autoescape=True))
+        with self._reading() as connection:
+            rows = connection.execute(query.limit(_NAMED)).mappings().all()
+        if len(rows) == 1 and prefix:
+            return intent_from(rows[0])
+        if not rows:
+            raise LedgerError(
+                f"The ledger has no intent {prefix!r}.",
+                hint="`asset-pipeline reconcile` lists the open ones.",
+            )
+        named = ", ".join(row["intent_id"] for row in rows)
+        raise LedgerError(f"Several intents begin with {prefix!r}: {named}.", hint="Give more.")
 
     def without_prediction(self) -> tuple[list[Intent], list[Intent]]:
         """Return who may own a prediction without knowing which, oldest first.

@@ -1,0 +1,51 @@
+"""`audit`: the flags; what it does is in :mod:`asset_pipeline.cli.audit_view`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from asset_pipeline.cli.options import AsJson
+from asset_pipeline.errors import AssetPipelineError
+
+_REACH_DAYS = 7
+
+
+def audit(
+    *,
+    orphans: Annotated[
+        bool,
+        typer.Option(
+            "--orphans",
+            help="Ask the provider too, and record what it made and no intent asked for.",
+        ),
+    ] = False,
+    since: Annotated[
+        int | None,
+        typer.Option(
+            "--since",
+            metavar="DAYS",
+            min=1,
+            max=3650,
+            help=f"How far back --orphans looks; {_REACH_DAYS} days if not given.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Derive every balance and state of the ledger again and list what does not agree.
+
+    With --orphans the provider's list is held against the ledger as well. It shows the whole
+    account: whatever else uses the same token is recorded as spending here. Exit code 1 if anything
+    did not agree.
+    """
+    # The ledger and its SQLAlchemy, the provider: `--help` does not wait for them.
+    from asset_pipeline.cli.audit_view import show_audit  # noqa: PLC0415
+
+    if since is not None and not orphans:
+        raise AssetPipelineError(
+            "--since says how far back --orphans looks.",
+            hint="Give --orphans too: the ledger itself is always audited whole.",
+        )
+    reach = (since or _REACH_DAYS) if orphans else None
+    raise typer.Exit(show_audit(reach, as_json=as_json))

@@ -1,0 +1,136 @@
+"""What `audit` does: hold the ledger against itself and, if asked, the provider against it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
+
+from asset_pipeline.cli.books import open_whole_ledger
+from asset_pipeline.cli.console import say, show_table, stdout, write_json
+from asset_pipeline.errors import ExitCode
+from asset_pipeline.ledger.audit import AuditReport
+from asset_pipeline.money import MicroUsd, format_usd, to_decimal
+from asset_pipeline.settings import load_settings
+
+if TYPE_CHECKING:
+    from asset_pipeline.generation.orphans import OrphanReport
+
+
+def show_audit(reach_days: int | None, *, as_json: bool) -> ExitCode:
+    """Audit, print what was found, and return the exit code.
+
+    Args:
+        reach_days: How far back the provider is asked; None asks only the ledger.
+        as_json: One JSON document instead of tables.
+
+    Raises:
+        AssetPipelineError: Ledger or provider cannot be read.
+    """
+    # First, so that what is recorded now is audited too.
+    orphans = None if reach_days is None else _audit_orphans(timedelta(days=reach_days))
+    with open_whole_ledger(load_settings()) as ledger:
+        report = ledger.audit()
+    if as_json:
+        _write(report, orphans)
+    else:
+        _show(report, orphans)
+    agreed = not report.mismatches and (orphans is None or orphans.agrees)
+    return ExitCode.DONE if agreed else ExitCode.SOME_FAILED
+
+
+def _audit_orphans(reach: timedelta) -> OrphanReport:
+    # Dagster, which an audit of the ledger alone does without.
+    from asset_pipeline.definitions import default_resources  # noqa: PLC0415
+    from asset_pipeline.resources.maintenance import MaintenanceResource  # noqa: PLC0415
+
+    maintenance = cast("MaintenanceResource", default_resources()["maintenance"])
+    return asyncio.run(maintenance.audit_orphans(reach))
+
+
+def _show(report: AuditReport, orphans: OrphanReport | None) -> None:
+    console = stdout()
+    if report.mismatches:
+        show_table(
+            console,
+            f"{len(report.mismatches):,} mismatches in the ledger",
+            ["what", "rule", "expected", "found"],
+            [(each.subject, each.rule, each.expected, each.found) for each in report.mismatches],
+        )
+    held = (
+        f"{report.budgets:,} budgets, {report.intents:,} intents, {report.entries:,} entries and "
+        f"{report.clips:,} clips"
+    )
+    verdict = "do not agree." if report.mismatches else "agree."
+    say(console, f"{held} {verdict}", "bold red" if report.mismatches else "bold green")
+    if orphans is not None:
+        _show_orphans(orphans)
+
+
+def _show_orphans(orphans: OrphanReport) -> None:
+    console = stdout()
+    if orphans.recorded:
+        show_table(
+            console,
+            f"{len(orphans.recorded):,} predictions that nobody asked for, recorded now",
+            ["prediction", "model", "made at", "charged", "prompt"],
+            [
+                (
+                    each.prediction_id,
+                    each.model,
+                    f"{each.created_at:%Y-%m-%d %H:%M:%S}",
+                    format_usd(each.amount),
+                    each.prompt_text[:100],
+                )
+                for each in orphans.recorded
+            ],
+            numbers=["charged"],
+        )
+    spent = MicroUsd(sum(each.amount for each in orphans.recorded))
+    say(
+        console,
+        f"The provider lists {orphans.listed:,} predictions: {orphans.known:,} known, "
+        f"{orphans.decided:,} charged by hand, {len(orphans.recorded):,} recorded as orphans for "
+        f"{format_usd(spent)}, {orphans.running:,} without an owner still run, "
+        f"{orphans.waiting:,} may belong to open intents.",
+        "bold green" if orphans.agrees else "bold red",
+    )
+    if orphans.unpriced:
+        say(
+            console,
+            f"{len(orphans.unpriced):,} have no price in the catalog and are not in the books: "
+            f"{', '.join(orphans.unpriced)}. Price their models in models.yaml in the config "
+            "folder.",
+            "yellow",
+        )
+
+
+def _write(report: AuditReport, orphans: OrphanReport | None) -> None:
+    document: dict[str, object] = {
+        "budgets": report.budgets,
+        "intents": report.intents,
+        "entries": report.entries,
+        "clips": report.clips,
+        "mismatches": report.mismatches,
+    }
+    if orphans is not None:
+        document["orphans"] = {
+            "listed": orphans.listed,
+            "known": orphans.known,
+            "decided": orphans.decided,
+            "running": orphans.running,
+            "waiting": orphans.waiting,
+            "unpriced": orphans.unpriced,
+            "recorded": [
+                {
+                    "prediction_id": each.prediction_id,
+                    "kind": each.kind,
+                    "model": each.model,
+                    "created_at": each.created_at,
+                    "charged_usd": to_decimal(each.amount),
+                    "prompt": each.prompt_text,
+                }
+                for each in orphans.recorded
+            ],
+        }
+    write_json(document)
