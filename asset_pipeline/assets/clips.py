@@ -17,6 +17,7 @@ from asset_pipeline.assets.landing import (
 )
 from asset_pipeline.assets.partitions import PARTITIONS
 from asset_pipeline.assets.planning import announce, family_started, unfinished
+from asset_pipeline.assets.progress import ProgressLines
 from asset_pipeline.assets.prompts import (
     changed_prompts,
     observation_ids,
@@ -25,6 +26,7 @@ from asset_pipeline.assets.prompts import (
 )
 from asset_pipeline.assets.stopping import stopped_by_signals
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.clock import SystemClock
 from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
 from asset_pipeline.money import micro_usd
@@ -171,6 +173,7 @@ class _ClipStep:
             run_cap=None if cap is None else micro_usd(cap),
             max_in_flight=self._config.max_in_flight,
             pay_again_before=family_started(self._context) if self._config.force else None,
+            report=ProgressLines(self._context.log.info, SystemClock()),
             warn=self._context.log.warning,
         )
 

@@ -13,13 +13,16 @@ import dagster as dg
 
 @contextlib.asynccontextmanager
 async def stopped_by_signals() -> AsyncGenerator[None]:
-    """Turn a signal into a cancellation of the block, and that into Dagster's interruption.
+    """Turn a signal into a cancellation of the block, and that into a final failure.
 
     Dagster's own handler raises from wherever the main thread happens to be, which would leave
     the event loop's tasks suspended half-way: a create without its reply, a file without its row.
 
+    Dagster would apply the retry policy to its own interruption and begin again. After a failure
+    that forbids retries, a run that is being cancelled ends as cancelled, any other as failed.
+
     Raises:
-        DagsterExecutionInterruptedError: A signal came and the block has ended in order.
+        Failure: A signal came and the block has ended in order.
     """
     task = asyncio.current_task()
     if task is None or threading.current_thread() is not threading.main_thread():
@@ -39,7 +42,9 @@ async def stopped_by_signals() -> AsyncGenerator[None]:
         yield
     except asyncio.CancelledError:
         if received:
-            raise dg.DagsterExecutionInterruptedError from None
+            raise dg.Failure(
+                "Interrupted. What is open is taken up by the next run.", allow_retries=False
+            ) from None
         raise
     finally:
         for number, handler in before.items():

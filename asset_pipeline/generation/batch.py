@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.errors import AssetPipelineError
@@ -129,7 +130,7 @@ class Batch:
                     yield outcome
             await everyone
         finally:
-            await _stop(tasks)
+            await _stop([*tasks, everyone])
 
     def _variants(self, prompts: Iterable[Prompt]) -> Iterator[tuple[PromptOutcome, int]]:
         for prompt in prompts:
@@ -176,7 +177,7 @@ def _count(progress: BatchProgress, outcome: PromptOutcome) -> None:
     progress.paid += outcome.paid
 
 
-async def _stop(tasks: Sequence[asyncio.Future[None]]) -> None:
+async def _stop(tasks: Sequence[asyncio.Future[Any]]) -> None:
     """Cancel what still runs and let it put its intents in order."""
     for task in tasks:
         task.cancel()

@@ -7,7 +7,7 @@ from asset_pipeline.generation.collaborators import Collaborators
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.ledger.schema import IntentState
-from asset_pipeline.providers.prediction import Prediction
+from asset_pipeline.providers.prediction import Prediction, PredictionStatus
 from asset_pipeline.providers.protocol import NotFoundError, UnavailableError
 
 
@@ -33,10 +33,13 @@ async def wait_for_end(with_: Collaborators, model: Model, intent: Intent) -> Pr
     silence = "it still runs"
     prediction_id = intent.prediction_id or ""
     sent = intent.submitted_at or intent.created_at
+    seen: Prediction | None = None
     if intent.state is IntentState.SUBMITTED:
-        await with_.watch.until_ended(prediction_id, sent, timing.slowest_poll)
+        seen = await with_.watch.until_ended(prediction_id, sent, timing.slowest_poll)
     while True:
         try:
+            if seen is not None and _is_whole(seen):
+                return seen
             prediction = await with_.provider.get(prediction_id)
         except (UnavailableError, NotFoundError) as error:
             silence = error.message
@@ -53,4 +56,9 @@ async def wait_for_end(with_: Collaborators, model: Model, intent: Intent) -> Pr
                 f"no end after {seconds:.0f} s: {silence}",
                 prediction_id=prediction_id,
             )
-        await with_.watch.until_ended(prediction_id, sent, timing.slowest_poll)
+        seen = await with_.watch.until_ended(prediction_id, sent, timing.slowest_poll)
+
+
+def _is_whole(row: Prediction) -> bool:
+    """Tell whether a row of the listing says all that asking for the prediction would."""
+    return row.status is not PredictionStatus.SUCCEEDED or row.output is not None

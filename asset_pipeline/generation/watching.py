@@ -2,7 +2,7 @@
 
 Asking for each one by itself costs as many requests as there are clips, several times over: three
 quarters of a batch's requests, and at sixty-four in flight more than Replicate's 3,000 a minute.
-The listing only says who has ended. Whoever has is then asked for once, by itself.
+Whoever has ended is then served from its row of the listing, or asked for once, by itself.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from asset_pipeline.clock import Clock
 from asset_pipeline.generation.timing import Timing
+from asset_pipeline.providers.prediction import Prediction
 from asset_pipeline.providers.protocol import Provider, UnavailableError
 
 # Predictions in flight stand among the newest, unless others use the same account heavily. What is
@@ -27,25 +28,27 @@ class Watch:
         self._provider = provider
         self._clock = clock
         self._timing = timing
-        self._waiting: dict[str, tuple[datetime, asyncio.Event]] = {}
+        self._waiting: dict[str, tuple[datetime, asyncio.Future[Prediction]]] = {}
         self._looking: asyncio.Task[None] | None = None
 
-    async def until_ended(self, prediction_id: str, since: datetime, at_most: float) -> None:
-        """Return when a listing shows that a prediction has ended, or after ``at_most`` seconds.
+    async def until_ended(
+        self, prediction_id: str, since: datetime, at_most: float
+    ) -> Prediction | None:
+        """Return a prediction as soon as a listing shows that it has ended.
 
         Args:
             prediction_id: The prediction waited for.
             since: When it was sent, by our clock.
-            at_most: Seconds after which to ask for it anyway.
+            at_most: Seconds after which None is returned, and it has to be asked for by itself.
         """
-        ended = asyncio.Event()
-        self._waiting[prediction_id] = since, ended
+        news: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
+        self._waiting[prediction_id] = since, news
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
         patience = asyncio.ensure_future(self._clock.sleep(at_most))
-        news = asyncio.ensure_future(ended.wait())
         try:
             await asyncio.wait({patience, news}, return_when=asyncio.FIRST_COMPLETED)
+            return news.result() if news.done() else None
         finally:
             patience.cancel()
             news.cancel()
@@ -77,7 +80,7 @@ class Watch:
                 rows += 1
                 unseen.discard(prediction.prediction_id)
                 waiting = self._waiting.get(prediction.prediction_id)
-                if waiting is not None and prediction.status.is_terminal:
-                    waiting[1].set()
+                if waiting is not None and prediction.status.is_terminal and not waiting[1].done():
+                    waiting[1].set_result(prediction)
                 if not unseen or rows >= _ROWS_A_LOOK:
                     return

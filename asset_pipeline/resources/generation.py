@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import dagster as dg
-from pydantic import Field, PrivateAttr
+from pydantic import Field
 
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.generation.batch import Batch, BatchProgress
@@ -28,11 +28,16 @@ from asset_pipeline.resources.store import StoreResource
 from asset_pipeline.settings import load_settings
 
 
+def _ignore(_: BatchProgress) -> None:
+    """Nobody watches."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunLimits:
     """What one run asks for beyond the settings.
 
     Attributes:
+        report: Told of the totals whenever a prompt is done or has failed.
         warn: Told, in a sentence, of each budget that passed a threshold while the batch was open.
     """
 
@@ -40,6 +45,7 @@ class RunLimits:
     run_cap: MicroUsd | None = None
     max_in_flight: int | None = None
     pay_again_before: datetime | None = None
+    report: Callable[[BatchProgress], None] = _ignore
     warn: Callable[[str], None] | None = None
 
 
@@ -64,15 +70,6 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
         description="After a lost reply, how long before an absence from the provider's listing "
         "counts as proof.",
     )
-    _watchers: list[Callable[[BatchProgress], None]] = PrivateAttr(
-        default_factory=list[Callable[[BatchProgress], None]]
-    )
-
-    def watched_by(self, watcher: Callable[[BatchProgress], None]) -> GenerationResource:
-        """Return the same resource with somebody to tell about progress."""
-        watched = self.model_copy()
-        watched._watchers = [*self._watchers, watcher]  # noqa: SLF001 -- a copy of ourselves
-        return watched
 
     @contextlib.asynccontextmanager
     async def open_batch(self, limits: RunLimits, prompts: Prompts) -> AsyncGenerator[Batch]:
@@ -88,7 +85,7 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
                 prompts.catalog,
                 prompts.folder,
                 max_in_flight=limits.max_in_flight or load_settings().max_in_flight,
-                report=self._tell,
+                report=limits.report,
             )
             if limits.warn is not None:
                 ledger = opened.ledger
@@ -121,7 +118,3 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
                 plan, ledger=ledger, provider=provider, store=store, clock=clock
             ) as paid_call:
                 yield OpenPayment(paid_call, ledger, provider)
-
-    def _tell(self, progress: BatchProgress) -> None:
-        for watcher in self._watchers:
-            watcher(progress)
