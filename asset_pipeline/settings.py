@@ -57,8 +57,14 @@ class Settings(BaseSettings):
 
     @cached_property
     def ledger_url(self) -> SecretStr:
-        """The ledger's SQLAlchemy URL (it may hold a password); SQLite in the data folder."""
-        return self.chosen_ledger_url or SecretStr(f"sqlite:///{self.data_dir / 'ledger.db'}")
+        """The ledger's SQLAlchemy URL (it may hold a password); SQLite in the data folder.
+
+        The sandbox has a ledger of its own: its play money must not use up a real budget, nor its
+        drawings stand in for clips that were asked of a real model.
+        """
+        sandbox = self.provider is ProviderName.SANDBOX
+        name = "ledger.sandbox.db" if sandbox else "ledger.db"
+        return self.chosen_ledger_url or SecretStr(f"sqlite:///{self.data_dir / name}")
 
     @cached_property
     def store_url(self) -> str:

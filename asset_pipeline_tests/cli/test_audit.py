@@ -31,7 +31,7 @@ def test_a_mismatch_is_named(cli: Cli, sandbox: Sandbox, workspace: Workspace) -
     """A balance that somebody edited by hand."""
     env = {"REPLICATE_BASE_URL": sandbox.url}
     assert cli("generate", "--prompt", "red-house", env=env).code == 0
-    with sqlite3.connect(workspace.root / "data" / "ledger.db") as ledger:
+    with sqlite3.connect(workspace.root / "data" / "ledger.sandbox.db") as ledger:
         ledger.execute("UPDATE budgets SET charged_microusd = 0 WHERE budget = 'total'")
     done = cli("audit")
     assert done.code == 1

@@ -24,7 +24,7 @@ def use_sandbox(workspace: Workspace, sandbox: Sandbox) -> None:
 
 
 def _charged(workspace: Workspace) -> int:
-    with sqlite3.connect(workspace.root / "data" / "ledger.db") as ledger:
+    with sqlite3.connect(workspace.root / "data" / "ledger.sandbox.db") as ledger:
         return ledger.execute("SELECT sum(charged_microusd) FROM intents").fetchone()[0]
 
 

@@ -10,12 +10,12 @@ from asset_pipeline_tests.cli.conftest import Sandbox, Workspace, until
 
 
 def _charged(workspace: Workspace) -> int:
-    with sqlite3.connect(workspace.root / "data" / "ledger.db") as ledger:
+    with sqlite3.connect(workspace.root / "data" / "ledger.sandbox.db") as ledger:
         return ledger.execute("SELECT sum(charged_microusd) FROM intents").fetchone()[0]
 
 
 def _workers(workspace: Workspace) -> int:
-    with sqlite3.connect(workspace.root / "data" / "ledger.db") as ledger:
+    with sqlite3.connect(workspace.root / "data" / "ledger.sandbox.db") as ledger:
         return ledger.execute("SELECT count(*) FROM workers").fetchone()[0]
 
 

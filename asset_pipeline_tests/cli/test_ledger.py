@@ -20,7 +20,7 @@ def test_upgrade_says_what_it_did(cli: Cli, workspace: Workspace) -> None:
     assert (first.code, second.code) == (0, 0)
     assert "was created at revision" in first.out
     assert "the newest" in second.out
-    assert (workspace.root / "data" / "ledger.db").is_file()
+    assert (workspace.root / "data" / "ledger.sandbox.db").is_file()
 
 
 def test_a_backup_comes_back(cli: Cli, sandbox: Sandbox, workspace: Workspace) -> None:
@@ -36,19 +36,19 @@ def test_a_backup_comes_back(cli: Cli, sandbox: Sandbox, workspace: Workspace) -
     assert "audit --orphans" in done.out
     assert _charged(cli) == "0.003000"
     assert cli("audit").code == 0
-    assert len(list((workspace.root / "data").glob("ledger.db.before-*"))) == 1
+    assert len(list((workspace.root / "data").glob("ledger.sandbox.db.before-*"))) == 1
 
 
 def test_mistakes_are_sentences(cli: Cli, workspace: Workspace) -> None:
     """A target that exists, a backup that is none: exit code 2, and the ledger as it was."""
     assert cli("ledger", "upgrade").code == 0
-    before = (workspace.root / "data" / "ledger.db").read_bytes()
+    before = (workspace.root / "data" / "ledger.sandbox.db").read_bytes()
     (workspace.root / "notes.txt").write_text("mine")
     for command, said in (("backup", "exists already"), ("restore", "is not a ledger")):
         done = cli("ledger", command, "notes.txt")
         assert (done.code, said in done.err) == (2, True), done.err
     assert (workspace.root / "notes.txt").read_text() == "mine"
-    assert (workspace.root / "data" / "ledger.db").read_bytes() == before
+    assert (workspace.root / "data" / "ledger.sandbox.db").read_bytes() == before
 
 
 def test_postgres_is_pointed_to_its_own_tools(cli: Cli) -> None:

@@ -19,7 +19,7 @@ Cli = Callable[..., Done]
 def books(workspace: Workspace) -> Iterator[Books]:
     """The workspace's ledger, as another process sees it."""
     (workspace.root / "data").mkdir()
-    books = Books(SecretStr(f"sqlite:///{workspace.root / 'data' / 'ledger.db'}"))
+    books = Books(SecretStr(f"sqlite:///{workspace.root / 'data' / 'ledger.sandbox.db'}"))
     yield books
     books.close()
 
