@@ -12,8 +12,14 @@ from asset_pipeline.assets.prompts import build_prompt_asset
 from asset_pipeline.assets.renditions import image_rendition
 from asset_pipeline.assets.warehouse import warehouse
 from asset_pipeline.automation.checks import build_stored_file_check
-from asset_pipeline.automation.jobs import CLIP_JOBS, PUBLISH_JOB
-from asset_pipeline.automation.sensors import FOLLOW_UP_SENSOR, prompt_files_sensor
+from asset_pipeline.automation.jobs import CLIP_JOBS, PUBLISH_JOB, audit_job, reconcile_job
+from asset_pipeline.automation.schedules import AUDIT_SCHEDULE, RECONCILE_SCHEDULE
+from asset_pipeline.automation.sensors import (
+    FOLLOW_UP_SENSOR,
+    dead_runs_sensor,
+    prompt_files_sensor,
+    stale_intents_sensor,
+)
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.resources.generation import GenerationResource
 from asset_pipeline.resources.ledger import LedgerResource
@@ -57,8 +63,9 @@ def build_defs(
             gallery,
         ],
         asset_checks=[build_stored_file_check(kind) for kind in Kind],
-        jobs=[*CLIP_JOBS.values(), PUBLISH_JOB],
-        sensors=[prompt_files_sensor, FOLLOW_UP_SENSOR],
+        jobs=[*CLIP_JOBS.values(), PUBLISH_JOB, reconcile_job, audit_job],
+        schedules=[RECONCILE_SCHEDULE, AUDIT_SCHEDULE],
+        sensors=[prompt_files_sensor, FOLLOW_UP_SENSOR, stale_intents_sensor, dead_runs_sensor],
         resources={**default_resources(), **(resources or {})},
         # A run is one step that does its own concurrency; a process more would only cost start-up.
         executor=dg.in_process_executor,

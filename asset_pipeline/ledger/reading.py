@@ -22,6 +22,7 @@ from asset_pipeline.ledger.schema import (
     intents,
     workers,
 )
+from asset_pipeline.ledger.workers import dead_runs, is_alive
 from asset_pipeline.money import MicroUsd
 
 # SQLite takes 32,766 parameters a statement, Postgres 65,535.
@@ -118,6 +119,32 @@ class LedgerReader:
             )
         named = ", ".join(row["intent_id"] for row in rows)
         raise LedgerError(f"Several intents begin with {prefix!r}: {named}.", hint="Give more.")
+
+    def stale(self, before: datetime, now: datetime) -> list[Intent]:
+        """Return the open intents that nobody drives and that have not moved since ``before``.
+
+        Questions are among them; the oldest comes first.
+        """
+        query = (
+            select(intents)
+            .where(intents.c.state.in_(OPEN_STATES), intents.c.updated_at < before)
+            .order_by(intents.c.created_at)
+        )
+        with self._reading() as connection:
+            found = [intent_from(row) for row in connection.execute(query).mappings()]
+            alive = {
+                worker_id: is_alive(connection, worker_id, now)
+                for worker_id in {intent.worker_id for intent in found}
+            }
+        return [intent for intent in found if not alive[intent.worker_id]]
+
+    def dead_runs(self, run_ids: Iterable[str], now: datetime) -> set[str]:
+        """Return those runs that paid in a process which is gone, and never ended."""
+        dead: set[str] = set()
+        with self._reading() as connection:
+            for chunk in _chunks(run_ids):
+                dead |= dead_runs(connection, chunk, now)
+        return dead
 
     def without_prediction(self) -> tuple[list[Intent], list[Intent]]:
         """Return who may own a prediction without knowing which, oldest first.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import uuid
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import psutil
@@ -57,6 +58,20 @@ def end(connection: Connection, worker_id: str, now: datetime) -> None:
             intents.refuse(connection, intent, "cancelled", "not sent", now)
 
 
+def dead_runs(connection: Connection, run_ids: Collection[str], now: datetime) -> set[str]:
+    """Return those runs whose process is gone without a trace; none that never had a worker.
+
+    A run's worker ends in order before the run does, so on this machine the process alone can tell.
+    On another one only a heartbeat that stopped without an end tells.
+    """
+    rows = connection.execute(
+        select(workers).where(workers.c.run_id.in_(run_ids)).order_by(workers.c.started_at)
+    ).mappings()
+    # A step that is retried enters a worker each time; the latest is where the run stands.
+    latest = {row["run_id"]: row for row in rows}
+    return {run_id for run_id, row in latest.items() if _is_gone(row, now)}
+
+
 def is_alive(connection: Connection, worker_id: str, now: datetime) -> bool:
     """Tell whether a worker still drives its intents.
 
@@ -70,9 +85,13 @@ def is_alive(connection: Connection, worker_id: str, now: datetime) -> bool:
     )
     if row is None or row["ended_at"] is not None:
         return False
+    return not _is_gone(row, now)
+
+
+def _is_gone(row: RowMapping, now: datetime) -> bool:
     if row["host"] == socket.gethostname():
-        return _process_runs(row)
-    return now - row["heartbeat_at"] < _SILENT_AFTER
+        return not _process_runs(row)
+    return row["ended_at"] is None and now - row["heartbeat_at"] >= _SILENT_AFTER
 
 
 def _process_runs(row: RowMapping) -> bool:
