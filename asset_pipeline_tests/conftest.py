@@ -1,15 +1,12 @@
-"""What all rooms' tests share: empty ledgers on SQLite and Postgres, a sandbox, a clean world."""
+"""What all rooms' tests share: empty ledgers on SQLite and Postgres, a clock, a clean world."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 
-import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 from pydantic import SecretStr
@@ -115,32 +112,6 @@ def new_ledger(request: pytest.FixtureRequest) -> NewLedger:
     """Make empty ledgers, on SQLite and then on Postgres."""
     made: NewLedger = request.getfixturevalue(f"new_{request.param}")
     return made
-
-
-@pytest.fixture(scope="session")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
-    """The address of a real sandbox server for the whole session, quick and without limits."""
-    options = ["--predict-seconds", "0.02", "--start-seconds", "0"]
-    options += ["--creates-per-minute", "0", "--requests-per-minute", "0"]
-    folder = tmp_path_factory.mktemp("sandbox")
-    command = [sys.executable, "-m", "asset_pipeline.sandbox", "--state-dir", str(folder)]
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=log)
-    assert process.stdout is not None
-    url = process.stdout.readline().decode().strip()
-    assert url, (folder / "server.log").read_text()
-    yield url
-    process.terminate()
-    process.wait(10)
-
-
-@pytest.fixture
-def quiet_sandbox(sandbox: str) -> Generator[str]:
-    """The session's sandbox with no faults in force, and none left behind."""
-    with httpx.Client(base_url=sandbox, trust_env=False) as client:
-        client.delete("/sandbox/faults").raise_for_status()
-        yield sandbox
-        client.delete("/sandbox/faults").raise_for_status()
 
 
 def _run(server: SecretStr, *statements: str) -> None:

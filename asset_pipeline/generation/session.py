@@ -64,7 +64,8 @@ async def open_session(
 
     The provider is closed too: its connections belong to this event loop.
     """
-    with contextlib.ExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(provider.aclose)
         # One thread: SQLite has one writer at a time anyway, and a queue here is fairer than
         # threads that wait for its lock.
         writing = stack.enter_context(ThreadPoolExecutor(1, "ledger"))
@@ -99,7 +100,6 @@ async def open_session(
         finally:
             beating.cancel()
             await collaborators.watch.aclose()
-            await provider.aclose()
             await collaborators.write(ledger.end_worker, worker_id)
 
 
