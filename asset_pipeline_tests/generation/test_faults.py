@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline_tests.crash import workload
-from asset_pipeline_tests.crash.site import Site
+from asset_pipeline_tests.crash.site import Site, open_site
 from asset_pipeline_tests.generation.stage import Stage, classes
 from asset_pipeline_tests.ledger.invariants import violations
 
@@ -81,6 +81,13 @@ CASES = (
     Case("silent", "silent", FAILED, "bad_output", charged=1740, sound=True),
     Case("well", "slow", LANDS, params={"seconds": 0.1}),
 )
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A server of this module's own: removed inputs make other tests' listings unsure."""
+    with open_site(tmp_path_factory.mktemp("faulty"), predict="0.1") as running:
+        yield running
 
 
 @pytest.fixture
