@@ -167,3 +167,20 @@ def project_at(root: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Generat
         defs = build_defs({"generation": generation}, retries=retries)
         earlier = frozenset(row["id"] for row in _all_charges(url))
         yield Project(root, url, instance, defs, earlier)
+
+
+@pytest.fixture(scope="session")
+def sandbox_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """One sandbox for all tests of a session."""
+    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as url:
+        yield url
+
+
+@pytest.fixture
+def project(
+    tmp_path: Path, sandbox_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Generator[Project]:
+    """A fresh project; failures that were rehearsed end with it."""
+    with project_at(tmp_path, sandbox_url, monkeypatch) as found:
+        yield found
+        found.heal()
