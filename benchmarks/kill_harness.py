@@ -1,8 +1,9 @@
 """Kill real worker processes hundreds of times; then every account must agree to the cent.
 
-Two rounds: deaths alone, and deaths while the provider loses replies, answers 5xx, throttles and
-fails predictions. In each, workers die at every named point of the paid call at its first to
-third passing, and at random instants; after the last kill one worker is let through.
+First a worker dies at every named point of the paid call, one after the other. Then two rounds on
+a hundred prompts: deaths alone, and deaths while the provider loses replies, answers 5xx, throttles
+and fails predictions. In both, workers die at the named points, at the first to third passing, and
+at random instants; after the last kill one worker is let through.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from asset_pipeline_tests.crash.killing import (
     PLAIN_POINTS,
     RECOVERY_POINTS,
     Tally,
+    kill_at_every_point,
     kill_until_done,
     shuffled,
 )
@@ -37,10 +39,24 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--kills", type=int, default=210, help="in each round")
     parser.add_argument("--seed", type=int, default=20261121)
     given = parser.parse_args(arguments)
-    print(f"seed {given.seed}, {given.prompts} prompts of 2 variants, {_IN_FLIGHT} in flight")
+    swept = _sweep()
+    print(f"\nseed {given.seed}, {given.prompts} prompts of 2 variants, {_IN_FLIGHT} in flight")
     plain = _round("deaths", given.prompts, given.kills, given.seed, faults=False)
     mixed = _round("deaths and faults", given.prompts, given.kills, given.seed + 1, faults=True)
-    return 0 if plain and mixed else 1
+    return 0 if swept and plain and mixed else 1
+
+
+def _sweep() -> bool:
+    prompts = [*workload.mixed(2), workload.speech("end", variants=2)]
+    started = time.monotonic()
+    with (
+        tempfile.TemporaryDirectory(prefix="kill-harness-") as folder,
+        open_site(Path(folder), predict="0.05") as site,
+    ):
+        tally = kill_at_every_point(site, site.job(prompts, max_in_flight=1))
+        books = close_books(site, prompts)
+    _show("every named point", tally, books, time.monotonic() - started)
+    return not books.flaws
 
 
 def _round(title: str, count: int, kills: int, seed: int, *, faults: bool) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from asset_pipeline.errors import ExitCode
 from asset_pipeline_tests.crash import lives
+from asset_pipeline_tests.crash.site import Site
 from asset_pipeline_tests.crash.worker import Job, KillPoint
 
 # The checkpoints that every undisturbed clip passes, in the order of the paid call.
@@ -33,9 +34,37 @@ _MOST_LAST_LIVES = 8
 # A life that does not come by its checkpoint for so long dies where it is.
 _PATIENCE = 5.0
 
-# The share of the prompts that the planned kills bring forth; the rest comes with the lives that
-# end unharmed, and in the last one.
+# The share of the prompts that the planned kills bring forth; some more come with the lives that
+# end unharmed, and the rest in the last one.
 _BROUGHT_BY_KILLS = 0.5
+_BROUGHT_BY_LIVES = 0.25
+
+# One clip after the other, so each death meets the clip that the one before it left behind.
+SWEEP = (
+    "reserved",
+    "submitting",  # not sent
+    "absent",
+    "released",
+    "accepted",  # sent, the reply lost with the process
+    "listed",
+    "found",
+    "adopted",
+    "ended",
+    "charged",
+    "stored",
+    "delivered",
+    "submitted",
+    "lost",
+    "unknown",
+    "refused",
+    "failed",
+)
+_FAULT_OF = {
+    "lost": "lost_reply_before",
+    "unknown": "lost_reply_after",
+    "refused": "rate_limited",
+    "failed": "failed",
+}
 
 Death = KillPoint | float
 
@@ -53,6 +82,26 @@ class Tally:
     starts: int = 0
 
 
+def kill_at_every_point(site: Site, job: Job) -> Tally:
+    """Kill a worker at each point of :data:`SWEEP` in turn, then let one live.
+
+    Takes three prompts of two variants, at most one clip in flight.
+
+    Raises:
+        AssertionError: A life did not pass its point.
+    """
+    tally = Tally()
+    for name in SWEEP:
+        if name in _FAULT_OF:
+            site.fault({"fault": _FAULT_OF[name], "times": 1, "params": {"retry_after": 0}})
+        life = lives.run(job, KillPoint(name))
+        assert life.killed, f"no life passed {name}"
+        tally.kills[name] += 1
+        tally.starts += 1
+    _live(job, None, tally)
+    return tally
+
+
 def kill_until_done(job: Job, deaths: Iterator[Death], kills: int) -> Tally:
     """Give each worker its death, at a checkpoint or after so many seconds, then let one live.
 
@@ -63,7 +112,7 @@ def kill_until_done(job: Job, deaths: Iterator[Death], kills: int) -> Tally:
     shown, step = 1.0, _BROUGHT_BY_KILLS * len(job.prompts) / kills
     while tally.kills.total() < kills and shown < len(job.prompts):
         life = _live(replace(job, prompts=job.prompts[: int(shown)]), next(deaths), tally)
-        shown += step if life.killed else 0.5
+        shown += step if life.killed else _BROUGHT_BY_LIVES
     for _ in range(_MOST_LAST_LIVES):
         life = _live(job, None, tally)
         if life.exit_code == ExitCode.DONE:

@@ -58,7 +58,10 @@ class Site:
         command += ["--state-dir", str(self.state_dir), "--predict-seconds", self.predict]
         command += ["--start-seconds", "0.02", "--idle-seconds", "300"]
         command += ["--creates-per-minute", "0", "--requests-per-minute", "0"]
-        self._server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        # Its log is long: every worker that dies with half a request sent leaves a traceback.
+        self.state_dir.mkdir(parents=True, exist_ok=True)
+        with (self.state_dir / "server.log").open("ab") as log:
+            self._server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         assert self._server.stdout is not None
         self.url = self._server.stdout.readline().strip()
         assert self.url, "the sandbox server did not start"
