@@ -132,6 +132,16 @@ class LedgerContract:
                 take(books, intent)
             assert _dump(books) == before
 
+    @pytest.mark.parametrize("step", STEPS)
+    def test_each_step_returns_what_it_wrote(self, books: Books, step: str) -> None:
+        """A record that differed from its row would send the next step astray."""
+        take, allowed = STEPS[step]
+        for state, intent in _in_every_state(books).items():
+            if state in allowed:
+                moved = take(books, intent)
+                if isinstance(moved, Intent):
+                    assert moved == books.ledger.intent(intent.intent_id)
+
     def test_an_adopted_post_is_unknown(self, books: Books) -> None:
         """What a dead worker had on the wire may have been accepted."""
         intent = books.ledger.adopt(books.ledger.start_submitting(books.reserve()), "w2")

@@ -242,6 +242,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert up_to_date
         self.reached.add(self._state_and_worker(intent)[0])
         if isinstance(moved, Intent):
+            assert moved == self.books.ledger.intent(intent.intent_id)
             self.records.append(moved)
 
     def _step(self, step: Callable[[], T]) -> T | object:
