@@ -30,7 +30,7 @@ def _question(books: Books, generation: str = "a") -> Intent:
 
 
 def test_what_a_killed_command_left_is_finished(
-    workspace: Workspace, slow_sandbox: Sandbox
+    cli: Cli, workspace: Workspace, slow_sandbox: Sandbox
 ) -> None:
     """The clips land, the next `generate` pays nothing, and then nothing is open."""
     env = {"REPLICATE_BASE_URL": slow_sandbox.url}
@@ -39,15 +39,15 @@ def test_what_a_killed_command_left_is_finished(
     process.kill()
     process.communicate()
     slow_sandbox.pass_time(60)
-    done = workspace.run("reconcile", env=env)
+    done = cli("reconcile", env=env)
     assert done.code == 0, done.err
     assert done.out.count("delivered") == 3
     assert "image/blue-boat, 2" in done.out
     assert "for nothing" in done.out
-    again = workspace.run("generate", "--kind", "image", "--json", env=env)
+    again = cli("generate", "--kind", "image", "--json", env=env)
     assert (again.json["clips_cached"], again.json["paid_usd"]) == (3, "0.000000")
     assert slow_sandbox.bill()["accepted"] == 3
-    assert workspace.run("reconcile", "--json", env=env).json == []
+    assert cli("reconcile", "--json", env=env).json == []
 
 
 def test_open_questions_are_told_and_exit_1(cli: Cli, books: Books) -> None:
