@@ -88,9 +88,10 @@ class Site:
         """Remove all fault rules."""
         httpx.delete(f"{self.url}/sandbox/faults", trust_env=False).raise_for_status()
 
-    def struck(self) -> int:
-        """Return how often the rules in force have struck."""
-        return sum(rule["fired"] for rule in self._get("faults")["faults"])
+    def struck(self, fault: str) -> int:
+        """Return how often the rules in force for a fault have struck."""
+        rules = self._get("faults")["faults"]
+        return sum(rule["fired"] for rule in rules if rule["fault"] == fault)
 
     def charges(self) -> list[dict[str, Any]]:
         """Return the provider's own bill, one line for each accepted prediction."""

@@ -43,6 +43,7 @@ class Case:
 
 _FILE = {"route": "file"}
 _GET = {"route": "get"}
+_LIST = {"route": "list"}
 
 CASES = (
     # The create itself.
@@ -53,7 +54,10 @@ CASES = (
     Case("rate_limited", posts=2, paid=1, params={"retry_after": 1}),
     Case("insufficient_credit", posts=1, paid=0, error="insufficient_credit"),
     Case("unauthenticated", posts=1, paid=0, error="authentication"),
-    # Waiting for it.
+    # Waiting for it, by listing and, where that does not tell, by asking.
+    Case("error_5xx_before", posts=1, paid=1, match=_LIST, times=3),
+    Case("lost_reply_before", posts=1, paid=1, match=_LIST, times=3),
+    Case("rate_limited", 1, 1, match=_LIST, params={"retry_after": 1}),
     Case("get_5xx", posts=1, paid=1, times=3),
     Case("not_found_once", posts=1, paid=1),
     Case("rate_limited", 1, 1, match=_GET, params={"retry_after": 1}),
@@ -104,15 +108,21 @@ def test_every_fault_of_the_sandbox_is_among_the_cases() -> None:
 def test_no_failure_is_answered_by_a_blind_repeat(site: Site, case: Case) -> None:
     """The wire sees exactly the creates that are certain to be no second payment."""
     prompt = _prompt(case)
+    mine = {"prompt": prompt.prompt_id}
     rule: dict[str, object] = {
         "fault": case.fault,
-        "match": {**case.match, "prompt": prompt.prompt_id} if case.match != _FILE else case.match,
+        "match": case.match if case.match in (_FILE, _LIST) else {**case.match, **mine},
         "params": case.params,
     }
     site.fault(rule if case.times is None else {**rule, "times": case.times})
+    if case.match == _GET or case.fault in {"get_5xx", "not_found_once"}:
+        # Long enough that the listing alone does not tell its end.
+        site.fault(
+            {"fault": "slow", "match": mine, "params": {"seconds": 1.5}},
+        )
     before = site.posts()
     summary = asyncio.run(drive(site.job([prompt], timing=_TIMING)))
-    assert site.struck() >= 1
+    assert site.struck(case.fault) >= 1
     site.mend()
     assert [found for found, _ in summary.failures] == ([case.error] if case.error else [])
     assert site.posts() - before == case.posts
