@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 
@@ -43,6 +43,10 @@ _ROUNDS = 10
 _DEFAULT_THROTTLE_SECONDS = 5.0
 # A step that sleeps longer than this looks dead; what it was told is left to Dagster's retry.
 _LONGEST_THROTTLE = 120.0
+
+# A process that stood still between its mark and its send (a laptop that slept) may have been taken
+# for dead, after thirty seconds of silence, and its intent paid for elsewhere. It sends nothing.
+_STALE = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +217,11 @@ class PaidCall:
             raise GenerationFailure(found, error.message) from error
         intent = await self._with.write(self._with.ledger.start_submitting, intent)
         self._with.checkpoint("submitting")
+        held_up = self._with.clock.now() - (intent.submitted_at or intent.updated_at)
+        if held_up > _STALE:
+            message = f"held up for {held_up.total_seconds():.0f} s before it was sent"
+            await self._with.write(self._with.ledger.refuse, intent, ErrorClass.NETWORK, message)
+            raise GenerationFailure(ErrorClass.NETWORK, message)
         return await to_the_end(self._post(request, intent, inputs))
 
     async def _post(

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy.engine import make_url
@@ -465,3 +465,28 @@ def _bury_this_worker(stage: Stage) -> None:
     for worker_id in {intent.worker_id for intent in stage.intents()}:
         books.end_worker(worker_id)
     books.close()
+
+
+class _SleepyClock(SystemClock):
+    """The clock of a machine that can be put to sleep."""
+
+    slept = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() + self.slept
+
+
+def test_a_process_that_stood_still_before_its_send_sends_nothing(site: Site) -> None:
+    """Another machine may have taken its intent over meanwhile: the money goes back, no POST."""
+    clock = _SleepyClock()
+
+    def sleep(checkpoint: str) -> None:
+        if checkpoint == "submitting":
+            clock.slept += timedelta(minutes=2)
+
+    stage = Stage(site, plan={"checkpoint": sleep}, clock=clock)
+    (prompt,) = workload.mixed(1)
+    outcome = stage.run(replace(prompt, variants=1))[prompt.prompt_id]
+    assert classes(outcome) == ["network"]
+    assert stage.states() == ["refused"]
+    assert site.posts() == 0
