@@ -229,7 +229,8 @@ class LedgerMachine(RuleBasedStateMachine):
         """Take a step: it succeeds exactly when the record is up to date and the state is right."""
         allowed, take = STEPS[step]
         right = intent.state in allowed
-        up_to_date = self._state_and_worker(intent) == (intent.state, intent.worker_id)
+        before = self.books.ledger.intent(intent.intent_id)
+        up_to_date = (before.state, before.worker_id) == (intent.state, intent.worker_id)
         self.may_overdraw = step == "charge more"
         try:
             moved = self._step(lambda: take(self.books, intent))
@@ -240,9 +241,11 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         assert right
         assert up_to_date
-        self.reached.add(self._state_and_worker(intent)[0])
+        after = self.books.ledger.intent(intent.intent_id)
+        self.reached.add(after.state)
         if isinstance(moved, Intent):
-            assert moved == self.books.ledger.intent(intent.intent_id)
+            # A worker's own older record may lack an absence that it has noted since.
+            assert moved == after or intent != before
             self.records.append(moved)
 
     def _step(self, step: Callable[[], T]) -> T | object:
@@ -268,12 +271,6 @@ class LedgerMachine(RuleBasedStateMachine):
     def _record(self, which: int) -> Intent:
         return self.records[-1 - which % len(self.records)]
 
-    def _state_and_worker(self, intent: Intent) -> tuple[str, str]:
-        query = "SELECT state, worker_id FROM intents WHERE intent_id = ?"
-        with self.books.ledger.engine.connect().execution_options(reading=True) as connection:
-            row = connection.exec_driver_sql(query, (intent.intent_id,)).one()
-            return row[0], row[1]
-
     def _open_of(self, generation: str) -> Intent | None:
         with self.books.ledger.engine.connect().execution_options(reading=True) as connection:
             return intents.find_open(connection, generation)
@@ -293,6 +290,7 @@ class TightMachine(LedgerMachine):
     must_reach = frozenset(State) - {State.QUESTION}
 
 
+@pytest.mark.timeout(600)  # a life that breaks is shrunk before it is shown, which takes minutes
 @pytest.mark.parametrize("machine", [RoomyMachine, TightMachine])
 def test_the_invariants_hold_in_every_life(
     machine: type[LedgerMachine], monkeypatch: pytest.MonkeyPatch
