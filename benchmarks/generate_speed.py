@@ -3,8 +3,8 @@
 The bare loop does what a careful script does and nothing else: sixty-four predictions in flight
 with `replicate`'s own asynchronous calls, a question each half second, the file saved. `generate`
 also reserves, records, verifies, previews, stores, tells Dagster and publishes; its time counts
-from the start of the command to its end, in a project that has made one clip before (a new one spends two seconds
-more on creating its databases). Both talk to the same sandbox, one after the other, twice.
+from the start of the command to its end, in a project that has made one clip before (a new one
+spends two seconds more on creating its databases). Both talk to the same sandbox in turn.
 """
 
 from __future__ import annotations
