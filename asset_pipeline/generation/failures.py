@@ -71,6 +71,7 @@ class GenerationFailure(AssetPipelineError):  # noqa: N818 -- the design's word 
         message: What happened, in the provider's words where it said something.
         retry_after: Seconds the provider asks to wait.
         prediction_id: The prediction concerned, if there is one.
+        hint: What to do, where the class's own advice does not fit.
     """
 
     exit_code = ExitCode.SOME_FAILED
@@ -82,8 +83,9 @@ class GenerationFailure(AssetPipelineError):  # noqa: N818 -- the design's word 
         *,
         retry_after: float | None = None,
         prediction_id: str | None = None,
+        hint: str = "",
     ) -> None:
-        super().__init__(message, hint=_HINTS[error_class])
+        super().__init__(message, hint=hint or _HINTS[error_class])
         self.error_class = error_class
         self.retry_after = retry_after
         self.prediction_id = prediction_id
@@ -145,4 +147,11 @@ def from_prediction(prediction: Prediction) -> GenerationFailure:
         words = message.lower()
         matches = (known for phrase, known in _BY_WORDS if re.search(rf"\b{phrase}\b", words))
         found = next(matches, ErrorClass.UNKNOWN)
-    return GenerationFailure(found, message, prediction_id=prediction.prediction_id)
+    # It has ended, so the advice for what is still open (reconcile, take up) does not fit.
+    ended = found in {ErrorClass.UNKNOWN, ErrorClass.CANCELLED}
+    return GenerationFailure(
+        found,
+        message,
+        prediction_id=prediction.prediction_id,
+        hint="Generate it again with --failed if it is still wanted." if ended else "",
+    )
