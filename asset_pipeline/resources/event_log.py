@@ -12,6 +12,7 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Generator, Mapping
 from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
 from typing import Any
 
 import dagster as dg
@@ -19,7 +20,7 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.sql import create_engine
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.pool import QueuePool
 
 # Each run has a file of its own. A daemon that reads hundreds of runs keeps a few of them open.
@@ -78,7 +79,16 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
                 pool_size=1,
                 connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
             )
+            event.listen(engine, "connect", _write_without_waiting)
         self._engines[shard] = engine
         if len(self._engines) > _ENGINES_KEPT:
             self._engines.popitem(last=False)[1].dispose()
         return engine
+
+
+def _write_without_waiting(connection: SqliteConnection, _record: object) -> None:
+    """Leave the disk's own pace to SQLite: a power cut may cost the last events, never the file.
+
+    What is owed is in the ledger, which does wait for the disk.
+    """
+    connection.execute("PRAGMA synchronous = NORMAL")
