@@ -32,8 +32,18 @@ from asset_pipeline_tests.ledger.invariants import violations
 FORK = multiprocessing.get_context("fork")
 
 
-def race(racer: Callable[..., object], url: SecretStr, count: int, *args: object) -> list[object]:
-    """Run ``racer(books, number, *args)`` in processes that start together; return the results."""
+def race(
+    racer: Callable[..., object],
+    url: SecretStr,
+    count: int,
+    *args: object,
+    meanwhile: threading.Thread | None = None,
+) -> list[object]:
+    """Run ``racer(books, number, *args)`` in processes that start together; return the results.
+
+    ``meanwhile`` is started once all are forked: a child forked while another thread is inside
+    SQLite inherits its locks held, and never opens a database.
+    """
     start, results = FORK.Barrier(count), FORK.Queue()
 
     def run(number: int) -> None:
@@ -49,6 +59,8 @@ def race(racer: Callable[..., object], url: SecretStr, count: int, *args: object
     processes = [FORK.Process(target=run, args=(number,)) for number in range(count)]
     for process in processes:
         process.start()
+    if meanwhile is not None:
+        meanwhile.start()
     outcomes = [results.get(timeout=120) for _ in processes]
     for process in processes:
         process.join(10)
@@ -133,30 +145,31 @@ def test_eight_processes_never_pass_a_cap_and_use_it_up(new_ledger: NewLedger) -
     """At every look the budget is within its cap; in the end not one more would have fitted."""
     url = new_ledger()
     cap = 40 * PRICE
-    watching = Books(url)
     done, seen = threading.Event(), []
 
     def watch() -> None:
+        watching = Books(url)
         query = select(budgets.c.charged_microusd + budgets.c.reserved_microusd)
         while not done.is_set():
             with watching.ledger.engine.connect().execution_options(reading=True) as connection:
                 seen.extend(connection.execute(query.where(budgets.c.budget == "total")).scalars())
             time.sleep(0.005)
+        watching.close()
 
     watcher = threading.Thread(target=watch)
-    watcher.start()
     try:
-        spent = race(_spend, url, 8, cap)
+        spent = race(_spend, url, 8, cap, meanwhile=watcher)
     finally:
         done.set()
         watcher.join()
+    books = Books(url)
     charged = sum(amount for amount in spent if isinstance(amount, int))
     assert seen
     assert max(seen) <= cap
-    assert watching.balance() == (cap, charged, 0)
+    assert books.balance() == (cap, charged, 0)
     assert cap - PRICE < charged <= cap
-    assert violations(watching.ledger.engine) == []
-    watching.close()
+    assert violations(books.ledger.engine) == []
+    books.close()
 
 
 def _together(*steps: Callable[[], object]) -> list[object]:
