@@ -16,27 +16,33 @@ class UnsafePathError(AssetPipelineError):
 
 
 @contextlib.contextmanager
-def atomic_path(target: Path) -> Generator[Path]:
+def atomic_path(target: Path, *, durable: bool = True) -> Generator[Path]:
     """Yield a temporary path beside ``target`` that is synced and renamed onto it on success.
 
     On any error the temporary file is removed and ``target`` is left as it was. The name starts
     with a dot and ends in ``.tmp`` so that sweeps and listings know it for what it is.
+
+    Args:
+        target: The file to write.
+        durable: Wait for the disk, so that a power cut leaves no empty file; not for caches
+            that tell a damaged file when they read it.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     try:
         yield temporary
-        _sync(temporary)
+        if durable:
+            _sync(temporary)
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def write_atomically(target: Path, content: bytes | str) -> None:
-    """Write ``content`` (text as UTF-8) to ``target``, whole or not at all."""
+def write_atomically(target: Path, content: bytes | str, *, durable: bool = True) -> None:
+    """Write ``content`` (text as UTF-8) to ``target``, as :func:`atomic_path` does."""
     data = content.encode() if isinstance(content, str) else content
-    with atomic_path(target) as temporary:
+    with atomic_path(target, durable=durable) as temporary:
         temporary.write_bytes(data)
 
 

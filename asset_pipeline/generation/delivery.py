@@ -21,7 +21,7 @@ from asset_pipeline.generation.previews import PreviewShelf
 from asset_pipeline.generation.timing import Timing
 from asset_pipeline.ledger.records import Intent, StoredFile
 from asset_pipeline.media.bad_media import BadMediaError
-from asset_pipeline.media.probe import MediaInfo, verify
+from asset_pipeline.media.probe import MediaInfo, examine
 from asset_pipeline.providers.prediction import Prediction
 from asset_pipeline.providers.protocol import (
     NotFoundError,
@@ -161,11 +161,11 @@ class Deliverer:
             wait = min(wait * 2, _LONGEST_WAIT)
 
     async def _examine(self, path: Path, kind: Kind) -> tuple[MediaInfo, bytes]:
-        def examine() -> tuple[MediaInfo, bytes]:
-            info = verify(path, kind)
-            return info, self._shelf.make(path, info)
+        def decode() -> tuple[MediaInfo, bytes]:
+            examined = examine(path, kind)
+            return examined.info, self._shelf.make(path, examined)
 
-        return await self._in(self._decoding, examine)
+        return await self._in(self._decoding, decode)
 
     async def _put(self, intent: Intent, source: Path, info: MediaInfo, preview: bytes) -> Delivery:
         key = clip_key(intent.kind, info.sha256, info.extension)

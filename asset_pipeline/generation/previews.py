@@ -6,7 +6,9 @@ from pathlib import Path
 
 from asset_pipeline.files import write_atomically
 from asset_pipeline.media.preview import preview_webp
-from asset_pipeline.media.probe import MediaInfo
+from asset_pipeline.media.probe import Examined
+
+_HEAD = 8  # "RIFF" and the length of what follows
 
 
 class PreviewShelf:
@@ -18,21 +20,28 @@ class PreviewShelf:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def make(self, path: Path, info: MediaInfo) -> bytes:
+    def make(self, path: Path, examined: Examined) -> bytes:
         """Return the preview of a verified file, drawing and keeping it when it is new."""
-        kept = self.get(info.sha256)
+        sha256 = examined.info.sha256
+        kept = self.get(sha256)
         if kept is not None:
             return kept
-        preview = preview_webp(path, info)
-        write_atomically(self._path(info.sha256), preview)
+        preview = preview_webp(path, examined)
+        write_atomically(self._path(sha256), preview, durable=False)
         return preview
 
     def get(self, sha256: str) -> bytes | None:
         """Return the preview of a clip, or None when it has to be made."""
         try:
-            return self._path(sha256).read_bytes()
+            preview = self._path(sha256).read_bytes()
         except FileNotFoundError:
             return None
+        return preview if _is_whole(preview) else None
 
     def _path(self, sha256: str) -> Path:
         return self._folder / sha256[:2] / f"{sha256}.webp"
+
+
+def _is_whole(webp: bytes) -> bool:
+    """Whether a WebP file has the length that its head names; a power cut may have emptied it."""
+    return len(webp) > _HEAD and int.from_bytes(webp[4:_HEAD], "little") == len(webp) - _HEAD

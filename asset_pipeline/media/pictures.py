@@ -6,6 +6,7 @@ import contextlib
 import io
 from bisect import bisect_left
 from collections.abc import Generator
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import cast
@@ -29,6 +30,7 @@ BLANK_LEVELS = 4
 BLANK_SHARE = 1e-4
 
 _LEVELS = 256
+_SECOND = 2
 _ON_THEIR_SIDE = {5, 6, 7, 8}  # EXIF orientations that swap width and height
 
 
@@ -56,11 +58,23 @@ def open_picture(path: Path, media_format: MediaFormat) -> Generator[Image.Image
         ) from error
 
 
-def check_picture(path: Path, media_format: MediaFormat) -> tuple[int, int]:
-    """Decode every pixel of every frame and refuse a picture that shows nothing.
+@dataclass(frozen=True, slots=True)
+class DecodedPicture:
+    """A picture that was decoded in full and shows something.
 
-    Returns:
-        Width and height in pixels as a viewer shows them (after EXIF orientation).
+    Attributes:
+        width: Pixels as a viewer shows them (after EXIF orientation).
+        height: Pixels as a viewer shows them.
+        first_frame: Its pixels as stored: neither turned nor converted.
+    """
+
+    width: int
+    height: int
+    first_frame: Image.Image
+
+
+def decode_picture(path: Path, media_format: MediaFormat) -> DecodedPicture:
+    """Decode every pixel of every frame and refuse a picture that shows nothing.
 
     Raises:
         BadMediaError: The picture is too large, cut short, damaged or blank.
@@ -70,18 +84,22 @@ def check_picture(path: Path, media_format: MediaFormat) -> tuple[int, int]:
         with open_picture(path, media_format) as image:
             image.verify()
     with open_picture(path, media_format) as image:
-        blank = True
+        first, blank = image, True
         for number, frame in enumerate(ImageSequence.Iterator(image), start=1):
             _refuse_large(path, number * image.width * image.height)
+            if number == _SECOND:
+                # The next frame is decoded into the same pixels.
+                image.seek(0)
+                first = image.copy()
+                image.seek(1)
             frame.load()
             blank = blank and _is_blank(frame)
-        image.seek(0)
-        width, height = image.size
-        if image.getexif().get(ExifTags.Base.Orientation) in _ON_THEIR_SIDE:
+        width, height = first.size
+        if first.getexif().get(ExifTags.Base.Orientation) in _ON_THEIR_SIDE:
             width, height = height, width
     if blank:
         raise BadMediaError(f"{path.name} is a picture of one single colour.", BadMediaReason.BLANK)
-    return width, height
+    return DecodedPicture(width, height, first)
 
 
 def upright(image: Image.Image) -> Image.Image:

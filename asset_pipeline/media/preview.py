@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -13,17 +14,17 @@ from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.files import atomic_path
 from asset_pipeline.media.formats import HEAD_BYTES, JPEG, WEBP, MediaFormat, sniff
 from asset_pipeline.media.pictures import in_srgb, open_picture, upright
-from asset_pipeline.media.probe import MediaInfo, sha256_of
+from asset_pipeline.media.probe import Examined, MediaInfo, sha256_of
 
-PREVIEW_SIDE = 384
+PREVIEW_SIDE = 320
 _SMALLEST_SIDE = 16
 _QUALITIES = (80, 60, 40)
 _RENDITION_QUALITY = 82
-_THUMBNAIL_SIDE = 128
+_THUMBNAIL_SIDE = 112
 _THUMBNAIL_QUALITIES = (20, 5)
 
-# WebP's effort from 0 to 6: 2 takes 40% of the default's time for a file a tenth larger.
-_FAST = 2
+# WebP's effort from 0 to 6: 1 takes a third of the default's time for a file a fifth larger.
+_FAST = 1
 
 
 class RenditionFormat(StrEnum):
@@ -38,32 +39,24 @@ class RenditionFormat(StrEnum):
         return WEBP if self is RenditionFormat.WEBP else JPEG
 
 
-def preview_webp(path: Path, info: MediaInfo, *, max_bytes: int = 20_000) -> bytes:
-    """Draw a clip's preview: the picture at most 384 pixels wide or high, or the sound's waveform.
+def preview_webp(path: Path, examined: Examined, *, max_bytes: int = 20_000) -> bytes:
+    """Draw a clip's preview: the picture at most 320 pixels wide or high, or the sound's waveform.
 
     Args:
         path: A verified clip.
-        info: What :func:`~asset_pipeline.media.probe.verify` said of it.
+        examined: What :func:`~asset_pipeline.media.probe.examine` found in it.
         max_bytes: The preview is never longer; it shrinks until it fits.
 
     Raises:
         ValueError: Not even a picture of 16 pixels fits into ``max_bytes``.
     """
-    if info.kind is Kind.IMAGE:
-        picture = _load(path, PREVIEW_SIDE)
+    if examined.picture is not None:
+        picture = _shrunk(in_srgb(upright(examined.picture)), PREVIEW_SIDE)
     else:
         from asset_pipeline.media.waveform import draw_waveform  # noqa: PLC0415 -- NumPy, for sound alone
 
-        picture = draw_waveform(path, info.duration_seconds or 0.0)
-    while max(picture.size) >= _SMALLEST_SIDE:
-        for quality in _QUALITIES:
-            encoded = io.BytesIO()
-            picture.save(encoded, "WEBP", quality=quality, method=_FAST)
-            if encoded.tell() <= max_bytes:
-                return encoded.getvalue()
-        smaller = max(picture.size) * 3 // 4
-        picture.thumbnail((smaller, smaller), Image.Resampling.LANCZOS)
-    raise ValueError(f"no preview of {path.name} fits into {max_bytes} bytes")
+        picture = draw_waveform(path, examined.info.duration_seconds or 0.0)
+    return _fitted(picture, _QUALITIES, max_bytes)
 
 
 def thumbnail_webp(preview: bytes, *, max_bytes: int) -> bytes:
@@ -80,17 +73,8 @@ def thumbnail_webp(preview: bytes, *, max_bytes: int) -> bytes:
         ValueError: Not even a picture of 16 pixels fits into ``max_bytes``.
     """
     with Image.open(io.BytesIO(preview)) as image:
-        picture = image.convert("RGB")
-    side = _THUMBNAIL_SIDE
-    while side >= _SMALLEST_SIDE:
-        picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-        for quality in _THUMBNAIL_QUALITIES:
-            encoded = io.BytesIO()
-            picture.save(encoded, "WEBP", quality=quality, method=_FAST)
-            if encoded.tell() <= max_bytes:
-                return encoded.getvalue()
-        side = side * 5 // 6
-    raise ValueError(f"no thumbnail fits into {max_bytes} bytes")
+        picture = _shrunk(image.convert("RGB"), _THUMBNAIL_SIDE)
+    return _fitted(picture, _THUMBNAIL_QUALITIES, max_bytes)
 
 
 def data_uri(webp: bytes) -> str:
@@ -130,6 +114,24 @@ def render_rendition(
         height=picture.height,
         duration_seconds=None,
     )
+
+
+def _fitted(picture: Image.Image, qualities: Sequence[int], max_bytes: int) -> bytes:
+    """Encode a picture, worse and then smaller, until it fits."""
+    while max(picture.size) >= _SMALLEST_SIDE:
+        for quality in qualities:
+            encoded = io.BytesIO()
+            picture.save(encoded, "WEBP", quality=quality, method=_FAST)
+            if encoded.tell() <= max_bytes:
+                return encoded.getvalue()
+        picture = _shrunk(picture, max(picture.size) * 4 // 5)
+    raise ValueError(f"no picture of {_SMALLEST_SIDE} pixels fits into {max_bytes} bytes")
+
+
+def _shrunk(picture: Image.Image, side: int) -> Image.Image:
+    # Hamming takes half of Lanczos' time and is as sharp to the eye at this size.
+    picture.thumbnail((side, side), Image.Resampling.HAMMING)
+    return picture
 
 
 def _load(path: Path, max_side: int) -> Image.Image:

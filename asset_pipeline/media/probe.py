@@ -6,11 +6,13 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.media.bad_media import BadMediaError, BadMediaReason
 from asset_pipeline.media.containers import is_complete
 from asset_pipeline.media.formats import HEAD_BYTES, MediaFormat, describe, sniff
-from asset_pipeline.media.pictures import check_picture
+from asset_pipeline.media.pictures import decode_picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,19 @@ class MediaInfo:
     duration_seconds: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A verified file, and its picture while it is decoded.
+
+    Attributes:
+        info: What the file is.
+        picture: The decoded first frame of a picture, as stored; None for sound.
+    """
+
+    info: MediaInfo
+    picture: Image.Image | None
+
+
 def verify(path: Path, kind: Kind) -> MediaInfo:
     """Decode a file in full and refuse everything that is no deliverable clip of its kind.
 
@@ -52,16 +67,22 @@ def verify(path: Path, kind: Kind) -> MediaInfo:
             picture of one colour, or silent.
         OSError: The file cannot be read at all.
     """
+    return examine(path, kind).info
+
+
+def examine(path: Path, kind: Kind) -> Examined:
+    """Verify a file as :func:`verify` does, and keep its pixels for whoever draws them next."""
     size = path.stat().st_size
     media_format = _identify(path, size, kind)
-    width = height = duration_seconds = None
+    picture = width = height = duration_seconds = None
     if kind is Kind.IMAGE:
-        width, height = check_picture(path, media_format)
+        decoded = decode_picture(path, media_format)
+        picture, width, height = decoded.first_frame, decoded.width, decoded.height
     else:
         from asset_pipeline.media import sounds  # noqa: PLC0415 -- NumPy and libsndfile, for sound alone
 
         duration_seconds = sounds.check_sound(path)
-    return MediaInfo(
+    info = MediaInfo(
         kind=kind,
         mime=media_format.mime,
         extension=media_format.extension,
@@ -71,6 +92,7 @@ def verify(path: Path, kind: Kind) -> MediaInfo:
         height=height,
         duration_seconds=duration_seconds,
     )
+    return Examined(info, picture)
 
 
 def sha256_of(path: Path) -> str:

@@ -16,7 +16,7 @@ from asset_pipeline.media.preview import (
     render_rendition,
     thumbnail_webp,
 )
-from asset_pipeline.media.probe import verify
+from asset_pipeline.media.probe import examine, verify
 from asset_pipeline_tests.media import samples
 
 SECRET = b"Kilroy was here"
@@ -34,26 +34,26 @@ def _opened(webp: bytes) -> Image.Image:
 
 @pytest.mark.parametrize("extension", samples.PICTURES)
 def test_preview_of_a_picture(tmp_path: Path, extension: str) -> None:
-    """A picture's preview is a WebP of its own shape, at most 384 pixels, under 20 kB."""
+    """A picture's preview is a WebP of its own shape, at most 320 pixels, under 20 kB."""
     content = samples.picture_bytes(extension, samples.picture(1200, 600))
     path = samples.written(tmp_path, content)
-    webp = preview_webp(path, verify(path, Kind.IMAGE))
+    webp = preview_webp(path, examine(path, Kind.IMAGE))
     assert len(webp) <= 20_000
-    assert (_opened(webp).format, _opened(webp).size) == ("WEBP", (384, 192))
+    assert (_opened(webp).format, _opened(webp).size) == ("WEBP", (320, 160))
 
 
 @pytest.mark.parametrize("budget", [20_000, 3_000, 400])
 def test_preview_budget_holds_for_noise(tmp_path: Path, budget: int) -> None:
     """The budget holds even for the picture that compresses worst."""
     path = samples.written(tmp_path, samples.picture_bytes("png", _noise()))
-    assert len(preview_webp(path, verify(path, Kind.IMAGE), max_bytes=budget)) <= budget
+    assert len(preview_webp(path, examine(path, Kind.IMAGE), max_bytes=budget)) <= budget
 
 
 def test_impossible_budget(tmp_path: Path) -> None:
     """A budget that nothing fits into is the caller's error, not an endless loop."""
     path = samples.written(tmp_path, samples.picture_bytes("png", _noise(64)))
     with pytest.raises(ValueError, match="30 bytes"):
-        preview_webp(path, verify(path, Kind.IMAGE), max_bytes=30)
+        preview_webp(path, examine(path, Kind.IMAGE), max_bytes=30)
 
 
 @pytest.mark.parametrize("extension", samples.SOUNDS)
@@ -61,7 +61,7 @@ def test_waveform_shows_the_sound(tmp_path: Path, extension: str) -> None:
     """A sound's preview is a waveform: tall where it is loud, flat where it is silent."""
     samples_then_silence = np.concatenate([samples.tone(1.0), np.zeros(samples.RATE, np.float32)])
     path = samples.written(tmp_path, samples.sound_bytes(extension, samples_then_silence))
-    webp = preview_webp(path, verify(path, Kind.AUDIO))
+    webp = preview_webp(path, examine(path, Kind.AUDIO))
     assert len(webp) <= 20_000
     inked = np.asarray(_opened(webp).convert("L")).max(axis=1, initial=0)
     assert inked.shape == (144,)
@@ -113,7 +113,7 @@ def test_no_metadata_leaks(tmp_path: Path, form: RenditionFormat) -> None:
     with Image.open(target) as rendition:
         assert not {"exif", "icc_profile", "comment", "xmp"} & set(rendition.info)
     assert (info.width, info.height) == (64, 96), "turned upright instead of tagged"
-    assert SECRET not in preview_webp(path, verify(path, Kind.IMAGE))
+    assert SECRET not in preview_webp(path, examine(path, Kind.IMAGE))
 
 
 def test_transparency(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.media import pictures, sounds
 from asset_pipeline.media.bad_media import BadMediaError, BadMediaReason
-from asset_pipeline.media.probe import verify
+from asset_pipeline.media.probe import examine, verify
 from asset_pipeline_tests.media import samples
 
 AUDIO_MIMES = {
@@ -310,3 +310,15 @@ def test_blocks_join_without_a_seam(tmp_path: Path, capfd: pytest.CaptureFixture
     assert len(blocks) > 1
     assert np.allclose(np.concatenate(blocks), whole, atol=1e-6)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("extension", ["webp", "png"])
+def test_an_animation_is_shown_by_its_first_frame(tmp_path: Path, extension: str) -> None:
+    """All frames are decoded; the picture that is kept is the first."""
+    first = samples.picture(64, 48)
+    others = [Image.new("RGB", (64, 48), color) for color in ("red", "blue")]
+    content = samples.picture_bytes(extension, first, save_all=True, append_images=others)
+    examined = examine(samples.written(tmp_path, content), Kind.IMAGE)
+    assert examined.picture is not None
+    shown = np.asarray(examined.picture.convert("RGB")).astype(int)
+    assert np.abs(shown - np.asarray(first)).mean() < 12
