@@ -6,24 +6,30 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import secrets
 import stat
 from collections.abc import Generator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from asset_pipeline.files import UnsafePathError, atomic_path, resolve_inside
 from asset_pipeline.stores.protocol import (
+    LONGEST_LINK,
+    LinkMethod,
     ObjectNotFoundError,
     StoreConflictError,
     StoredObject,
     StoreError,
     check_key,
+    check_link_ttl,
     sha256_in,
 )
 
 _BLOCK: Final = 1 << 20
 _INCOMING: Final = ".incoming"
+_LEFTOVER: Final = re.compile(r"[0-9a-f]{16}\.tmp")
 
 _HINTS: Final = {
     errno.ENOSPC: "The disk is full: free some space and run the command again.",
@@ -75,16 +81,25 @@ class LocalStore:
     def get(self, key: str, target: Path) -> None:
         """Copy an object to a file; see :meth:`Store.get`."""
         with self._explained("fetch", key):
+            blocks = self.read(key)
+            first = next(blocks, b"")  # before anything is made beside the target
+            with atomic_path(target) as temporary, temporary.open("wb") as writing:
+                writing.write(first)
+                writing.writelines(blocks)
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """Yield an object's content; see :meth:`Store.read`."""
+        with self._explained("read", key):
             try:
                 reading = self._path(key).open("rb")
-            except (FileNotFoundError, IsADirectoryError) as error:
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
                 raise ObjectNotFoundError(
                     f"{self._root / key} is not there.",
                     hint="Was the store's folder moved or cleaned? Set ASSET_PIPELINE_STORE_URL.",
                 ) from error
-            with reading, atomic_path(target) as temporary, temporary.open("wb") as writing:
+            with reading:
                 while block := reading.read(_BLOCK):
-                    writing.write(block)
+                    yield block
 
     def head(self, key: str) -> StoredObject | None:
         """Describe an object; its SHA-256 is the one its content key names, else None."""
@@ -93,7 +108,11 @@ class LocalStore:
                 status = self._path(key).stat()
             except (FileNotFoundError, NotADirectoryError):
                 return None
-            return self._object(key, status.st_size) if stat.S_ISREG(status.st_mode) else None
+            return self._object(key, status) if stat.S_ISREG(status.st_mode) else None
+
+    def exists(self, key: str) -> bool:
+        """Tell whether there is an object under the key."""
+        return self.head(key) is not None
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """Yield the objects under a prefix in order of their keys; see :meth:`Store.list`."""
@@ -113,6 +132,36 @@ class LocalStore:
         check_key(key)
         return (self._root / key).as_uri()
 
+    def signed_url(
+        self,
+        key: str,
+        *,
+        ttl: timedelta = LONGEST_LINK,
+        method: LinkMethod = "GET",
+        content_type: str | None = None,  # noqa: ARG002 -- files carry no content type
+    ) -> str:
+        """Return the file's address: who may read the folder needs no signature."""
+        check_link_ttl(ttl)
+        if method == "PUT":
+            raise StoreError(
+                f"There is no link to write {key!r} in a folder with.",
+                hint="Links for writing need a bucket: set ASSET_PIPELINE_STORE_URL to one.",
+            )
+        return self.uri(key)
+
+    def sweep(self, before: datetime) -> int:
+        """Remove old files on their way in; see :meth:`Store.sweep`."""
+        swept = 0
+        with self._explained("sweep", _INCOMING), contextlib.suppress(FileNotFoundError):
+            for entry in os.scandir(self.incoming):
+                # Written to the end by another process meanwhile: not there, then.
+                with contextlib.suppress(FileNotFoundError):
+                    is_old = entry.stat(follow_symlinks=False).st_mtime < before.timestamp()
+                    if is_old and _LEFTOVER.fullmatch(entry.name):
+                        Path(entry.path).unlink()
+                        swept += 1
+        return swept
+
     def _path(self, key: str) -> Path:
         check_key(key)
         try:
@@ -120,8 +169,14 @@ class LocalStore:
         except UnsafePathError as error:
             raise StoreError(error.message, hint=error.hint) from error
 
-    def _object(self, key: str, size: int) -> StoredObject:
-        return StoredObject(key=key, uri=self.uri(key), bytes=size, sha256=sha256_in(key))
+    def _object(self, key: str, status: os.stat_result) -> StoredObject:
+        return StoredObject(
+            key=key,
+            uri=self.uri(key),
+            bytes=status.st_size,
+            sha256=sha256_in(key),
+            modified=datetime.fromtimestamp(status.st_mtime, UTC),
+        )
 
     def _link(self, source: Path, sha256: str, target: Path) -> bool:
         """Give a copy of ``source`` its name; False if another writer had it first."""
@@ -174,7 +229,7 @@ class LocalStore:
             elif key.startswith(prefix) and entry.is_file(follow_symlinks=False):
                 # Deleted since the folder was read: not there, then.
                 with contextlib.suppress(FileNotFoundError):
-                    yield self._object(key, entry.stat(follow_symlinks=False).st_size)
+                    yield self._object(key, entry.stat(follow_symlinks=False))
 
     @contextlib.contextmanager
     def _explained(self, action: str, key: str) -> Generator[None]:

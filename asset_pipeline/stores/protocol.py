@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Literal, Protocol
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.errors import AssetPipelineError
 
 MAX_KEY_LENGTH = 512
+
+# What V4 signatures allow at most, on S3 as on GCS.
+LONGEST_LINK: Final = timedelta(days=7)
+
+LinkMethod = Literal["GET", "HEAD", "PUT"]
 
 # Letters, digits and four marks that every file system, URL and object store takes literally. No
 # leading dot: that is how stores name what is not an object (yet).
@@ -22,6 +28,10 @@ _CONTENT_KEY = re.compile(r"(?:image|audio)/[0-9a-f]{2}/([0-9a-f]{64})\.[a-z0-9]
 
 class StoreError(AssetPipelineError):
     """The store could not do what was asked: full, not writable, unreachable, or a bad key."""
+
+
+class StoreUnavailableError(StoreError):
+    """The store did not answer, or asked to come back later: the same request may succeed then."""
 
 
 class StoreConflictError(StoreError):
@@ -42,13 +52,15 @@ class StoredObject:
         bytes: Length in bytes.
         sha256: The SHA-256 recorded when it was put, 64 hex digits; None where the store keeps
             none. It is what was stored, not what a damaged disk returns: to prove an object,
-            ``get`` it and verify the file.
+            ``read`` it and hash what comes.
+        modified: When it was stored, in UTC; None straight after a put. No part of equality.
     """
 
     key: str
     uri: str
     bytes: int
     sha256: str | None
+    modified: datetime | None = field(default=None, compare=False)
 
 
 class Store(Protocol):
@@ -83,8 +95,22 @@ class Store(Protocol):
         """
         ...
 
+    def read(self, key: str) -> Iterator[bytes]:
+        """Yield an object's content in blocks of a MiB at the most, in order.
+
+        Errors come with the first block, or in the middle when the store fails there.
+
+        Raises:
+            ObjectNotFoundError: There is no such object.
+        """
+        ...
+
     def head(self, key: str) -> StoredObject | None:
         """Describe an object without reading its content; None if there is none."""
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Tell whether there is an object under the key."""
         ...
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
@@ -97,6 +123,35 @@ class Store(Protocol):
 
     def uri(self, key: str) -> str:
         """Return the absolute address an object has or would have under ``key``."""
+        ...
+
+    def signed_url(
+        self,
+        key: str,
+        *,
+        ttl: timedelta = LONGEST_LINK,
+        method: LinkMethod = "GET",
+        content_type: str | None = None,
+    ) -> str:
+        """Return a link that allows one method on one object for a time, to whoever has it.
+
+        It is a secret until it expires: not for logs, events or tables. Nothing is asked of the
+        store, so the object may be missing. A folder has no server that could check a signature;
+        its link is the file's own address.
+
+        Args:
+            key: The object.
+            ttl: From one second to seven days.
+            method: The one that the link is good for.
+            content_type: What the reply to a GET says it is, or what a PUT has to send.
+
+        Raises:
+            StoreError: Too long, a method that the store has no links for, or no key to sign with.
+        """
+        ...
+
+    def sweep(self, before: datetime) -> int:
+        """Remove what killed writers left before a time, such as parts; return how many."""
         ...
 
 
@@ -112,6 +167,18 @@ def sha256_in(key: str) -> str | None:
     """Return the SHA-256 that a content key names, or None for any other key."""
     match = _CONTENT_KEY.fullmatch(key)
     return match[1] if match else None
+
+
+def check_link_ttl(ttl: timedelta) -> None:
+    """Refuse a life of a link that no server would accept.
+
+    Raises:
+        StoreError: Shorter than a second or longer than :data:`LONGEST_LINK`.
+    """
+    if not timedelta(seconds=1) <= ttl <= LONGEST_LINK:
+        raise StoreError(
+            f"A link can't be good for {ttl}.", hint="Ask for one second to seven days."
+        )
 
 
 def check_key(key: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -156,6 +158,69 @@ class StoreContract:
                 key_of(b"x"), tmp_path / "no", sha256=sha256_of(b"x"), content_type="image/webp"
             )
 
+    def test_read_streams(self, store: Store, tmp_path: Path) -> None:
+        """Reading yields the content in order, in blocks of a MiB at the most."""
+        content = bytes(range(256)) * 10_000
+        key = self.put(store, tmp_path, content)
+        blocks = list(store.read(key))
+        assert b"".join(blocks) == content
+        assert max(map(len, blocks)) <= 1 << 20
+
+    def test_reading_what_is_not_there(self, store: Store) -> None:
+        """A missing object is an error of its own, not an empty one."""
+        with pytest.raises(ObjectNotFoundError):
+            list(store.read(key_of(b"x")))
+
+    def test_an_empty_object(self, store: Store, tmp_path: Path) -> None:
+        """An object without content is there, and is empty."""
+        key = self.put(store, tmp_path, b"", "notes/empty.txt")
+        assert store.exists(key)
+        assert b"".join(store.read(key)) == b""
+        store.get(key, tmp_path / "target")
+        assert (tmp_path / "target").read_bytes() == b""
+
+    def test_exists(self, store: Store, tmp_path: Path) -> None:
+        """An object exists from its put until it is deleted; a folder of keys never does."""
+        key = key_of(b"x")
+        assert not store.exists(key)
+        self.put(store, tmp_path, b"x")
+        assert store.exists(key)
+        assert not store.exists(key.rpartition("/")[0])
+        assert not store.exists(f"{key}/below")
+        store.delete(key)
+        assert not store.exists(key)
+
+    def test_when_it_was_stored(self, store: Store, tmp_path: Path) -> None:
+        """Head and list say when an object was stored, in UTC."""
+        before = datetime.now(UTC)
+        key = self.put(store, tmp_path, b"x")
+        for found in [store.head(key), *store.list("")]:
+            assert found is not None
+            assert found.modified is not None
+            assert found.modified.utcoffset() == timedelta(0)
+            assert abs(found.modified - before) < timedelta(minutes=2)
+
+    @pytest.mark.parametrize(
+        "ttl", [timedelta(0), timedelta(seconds=-1), timedelta(days=7, seconds=1)]
+    )
+    def test_links_of_no_use(self, store: Store, ttl: timedelta) -> None:
+        """A link is good for a second at least and seven days at most."""
+        with pytest.raises(StoreError, match="seven days"):
+            store.signed_url(key_of(b"x"), ttl=ttl)
+
+    def test_links_name_the_object(self, store: Store, tmp_path: Path) -> None:
+        """A link ends in the object's key, before whatever signs it."""
+        key = self.put(store, tmp_path, b"x")
+        for method in ("GET", "HEAD"):
+            link = store.signed_url(key, ttl=timedelta(hours=1), method=method)
+            assert urlsplit(link).path.endswith(f"/{key}")
+
+    def test_sweeping_spares_objects(self, store: Store, tmp_path: Path) -> None:
+        """Sweeping removes what is half-way in, never an object."""
+        key = self.put(store, tmp_path, b"x")
+        assert store.sweep(datetime.now(UTC) + timedelta(days=1)) == 0
+        assert store.exists(key)
+
     def test_racing_writers(self, store: Store, tmp_path: Path) -> None:
         """Of writers of one key with different content one wins whole; equal ones all succeed."""
         rivals = [bytes([number]) * 100_000 for number in range(8)]
@@ -189,7 +254,10 @@ class StoreContract:
         attempts = [
             lambda: store.put(key, source, sha256=sha256_of(b"x"), content_type="text/plain"),
             lambda: store.get(key, tmp_path / "target"),
+            lambda: list(store.read(key)),
             lambda: store.head(key),
+            lambda: store.exists(key),
+            lambda: store.signed_url(key),
             lambda: store.delete(key),
             lambda: store.uri(key),
         ]

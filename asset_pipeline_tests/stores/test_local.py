@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Generator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,26 @@ def test_leftovers_are_no_objects(tmp_path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"half a fi")
     assert list(store.list("")) == []
+
+
+def test_sweeping_removes_old_leftovers(tmp_path: Path) -> None:
+    """Only files on their way in, by the store's own names, that are older than asked go."""
+    incoming = tmp_path / ".incoming"
+    incoming.mkdir()
+    for name in ("0123456789abcdef.tmp", "fedcba9876543210.tmp", "notes.txt"):
+        (incoming / name).write_bytes(b"half a fi")
+    for name in ("0123456789abcdef.tmp", "notes.txt"):
+        os.utime(incoming / name, (1000, 1000))
+    assert LocalStore(tmp_path).sweep(datetime(2020, 1, 1, tzinfo=UTC)) == 1
+    assert _files(tmp_path) == [".incoming/fedcba9876543210.tmp", ".incoming/notes.txt"]
+
+
+def test_a_folder_has_no_links_to_write_with(tmp_path: Path) -> None:
+    """A link to a folder is the file's address; one to put with is refused, with what to do."""
+    store = LocalStore(tmp_path)
+    assert store.signed_url("a/b.txt") == store.uri("a/b.txt")
+    with pytest.raises(StoreError, match="ASSET_PIPELINE_STORE_URL"):
+        store.signed_url("a/b.txt", method="PUT")
 
 
 def test_a_killed_writer_leaves_no_half_object(tmp_path: Path) -> None:
