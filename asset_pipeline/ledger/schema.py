@@ -75,6 +75,14 @@ class BillingState(StrEnum):
     ORPHAN = "orphan"  # billed, and no intent asked for it
 
 
+class BreakerState(StrEnum):
+    """Whether new predictions are asked of a model."""
+
+    CLOSED = "closed"  # all is well
+    OPEN = "open"  # it failed too often: nothing is sent until its time is up
+    HALF_OPEN = "half_open"  # one prediction at a time tries whether it works again
+
+
 def in_utc(time: datetime) -> datetime:
     """Return a time in UTC; a naive one would silently mean the machine's own zone."""
     if time.tzinfo is None:
@@ -276,4 +284,50 @@ workers = Table(
     Column("started_at", UtcDateTime, nullable=False),
     Column("heartbeat_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
+)
+
+# A model without a row has a closed breaker that never counted anything.
+breakers = Table(
+    "breakers",
+    metadata,
+    Column("model", String(200), primary_key=True),
+    Column("state", String(16), nullable=False),
+    # Grows with each change of state: what was sent before the last one says nothing about now.
+    Column("epoch", Integer, nullable=False),
+    # Failures in a row, of creates and of predictions, since one of the kind went well.
+    Column("create_failures", Integer, nullable=False),
+    Column("prediction_failures", Integer, nullable=False),
+    # How often in a row it opened without closing, which is how long it stays open.
+    Column("openings", Integer, nullable=False),
+    Column("last_error_class", String(32)),
+    Column("last_error", Text),
+    Column("last_failure_at", UtcDateTime),
+    Column("opened_at", UtcDateTime),  # since when it has not been closed
+    Column("retry_at", UtcDateTime),  # when a probe may be sent
+    Column("probe_owner", String(32)),
+    Column("probe_expires_at", UtcDateTime),
+    Column("updated_at", UtcDateTime, nullable=False),
+    _one_of("state", BreakerState),
+    CheckConstraint(
+        "state <> 'open' OR (opened_at IS NOT NULL AND retry_at IS NOT NULL)", name="open_has_times"
+    ),
+    CheckConstraint(
+        "(probe_owner IS NULL) = (probe_expires_at IS NULL)", name="probe_has_an_expiry"
+    ),
+    CheckConstraint("probe_owner IS NULL OR state = 'half_open'", name="probe_in_half_open"),
+)
+
+# One row a kind of request that the provider limits; processes lease slots of it.
+rate_limits = Table(
+    "rate_limits",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("per_minute", Integer, nullable=False),
+    Column("share", Float, nullable=False),  # of per_minute, lowered by a 429 and raised by time
+    Column("next_slot_at", UtcDateTime, nullable=False),
+    Column("paused_until", UtcDateTime),
+    Column("throttled_at", UtcDateTime),
+    Column("throttles", Integer, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    CheckConstraint("share > 0 AND share <= 1", name="share_of_one"),
 )
