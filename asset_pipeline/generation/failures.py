@@ -96,6 +96,23 @@ class GenerationFailure(AssetPipelineError):  # noqa: N818 -- the design's word 
         return self.error_class in _WORTH_A_RETRY
 
 
+class HeldBackFailure(GenerationFailure):
+    """A model's breaker is open: nothing was reserved or sent, so this was no attempt.
+
+    Another model may be asked at once; this one after ``retry_after`` seconds.
+    """
+
+    def __init__(self, model: str, *, retry_after: float, reason: str = "") -> None:
+        why = f": {reason}" if reason else ""
+        super().__init__(
+            ErrorClass.SERVER_ERROR,
+            f"{model} is held back by its breaker for {retry_after:.0f} s{why}",
+            retry_after=retry_after,
+            hint="It is tried again by itself; `asset-pipeline status` shows the breakers.",
+        )
+        self.model = model
+
+
 _BY_STATUS = {
     400: ErrorClass.INVALID_INPUT,
     401: ErrorClass.AUTHENTICATION,
