@@ -11,7 +11,7 @@ from asset_pipeline.sandbox.drawing.canvas import Canvas, Colour, Pen, mix, oval
 from asset_pipeline.sandbox.drawing.palette import Palette
 from asset_pipeline.sandbox.drawing.subjects import Subject
 
-_GRID = 24  # a gradient is worked out on so few points a side, and scaled up
+_GRID = 12  # a gradient is worked out on so few points a side, and scaled up
 
 
 @dataclass(frozen=True, slots=True)
