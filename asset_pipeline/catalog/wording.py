@@ -27,5 +27,7 @@ def complaint(issue: ErrorDetails, fields: Iterable[str]) -> tuple[str, str]:
     """
     if issue["type"] == "extra_forbidden":
         return "there is no such field.", did_you_mean(str(issue["loc"][-1]), fields)
+    if issue["type"] == "literal_error":
+        return f"{issue['input']!r} is not one of {issue.get('ctx', {})['expected']}.", ""
     message = _MESSAGES.get(issue["type"], issue["msg"].removeprefix("Value error, "))
     return f"{message.removesuffix('.')}.", ""

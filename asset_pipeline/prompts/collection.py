@@ -18,6 +18,7 @@ from asset_pipeline.catalog.source import (
     read_utf8,
 )
 from asset_pipeline.catalog.wording import complaint
+from asset_pipeline.prompts.renditions import read_renditions
 from asset_pipeline.prompts.resolving import Collection, Finding, Resolver
 from asset_pipeline.prompts.spec import (
     CollectionDefaults,
@@ -130,8 +131,12 @@ class _Reading:
     def _collection(self, file: CollectionFile) -> Collection | None:
         """Return what the prompts share, or None when that is wrong for all of them."""
         name = slug(Path(self._name).stem) if file.collection is None else file.collection
-        collection = Collection(self._kind, name, self._name, file.defaults)
+        renditions, wrong = read_renditions(self._kind, file.renditions)
+        collection = Collection(self._kind, name, self._name, file.defaults, renditions)
         findings = self._resolver.check_defaults(collection)
+        findings.extend(
+            Finding(("renditions", *where), message, hint) for where, message, hint in wrong
+        )
         if not is_id(name):
             hint = f"A collection's name is {ID_RULE}."
             findings.append(Finding(("collection",), f"{name!r} is no name.", hint))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from asset_pipeline.catalog.source import FieldPath
 from asset_pipeline.catalog.spec import Model
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.files import resolve_inside
+from asset_pipeline.prompts.renditions import Rendition, Renditions
 from asset_pipeline.prompts.spec import CollectionDefaults, Prompt, PromptEntry
 from asset_pipeline.prompts.text import ID_RULE, MAX_CHARACTERS, clean, forbidden, is_id, objection
 
@@ -43,6 +44,7 @@ class Collection:
     name: str
     path: str
     defaults: CollectionDefaults
+    renditions: Renditions = field(default_factory=dict[str, Rendition])
 
 
 class Resolver:
@@ -123,6 +125,7 @@ class Resolver:
             reference=entry.reference,
             reference_sha256=digest,
             path=collection.path,
+            renditions=collection.renditions,
         )
         findings.extend(_length_findings(prompt, model))
         return findings or prompt

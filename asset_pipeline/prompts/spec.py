@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.prompts.renditions import Rendition, Renditions
 
 MAX_VARIANTS = 100
 
@@ -34,6 +35,7 @@ class CollectionFile(_Written):
 
     collection: str | None = None
     defaults: CollectionDefaults = Field(default_factory=CollectionDefaults)
+    renditions: dict[str, JsonValue] | None = None
     prompts: list[JsonValue]
 
 
@@ -59,6 +61,8 @@ class Prompt:
         inputs: The prompt's own inputs over those of its collection; no text, no fixed inputs.
         reference: A file to start from, relative to the prompts folder.
         path: The file it is written in, relative to the prompts folder.
+        renditions: Those of its collection, by name. They decide no clip, so they are no part of
+            the hash.
     """
 
     kind: Kind
@@ -73,6 +77,7 @@ class Prompt:
     reference: str | None
     reference_sha256: str | None
     path: str
+    renditions: Renditions = field(default_factory=dict[str, Rendition])
 
     @property
     def full_text(self) -> str:
