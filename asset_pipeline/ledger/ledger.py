@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import NoResultFound
+from sqlalchemy import Engine
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import Clock
 from asset_pipeline.ledger import clips, decisions, intents, movements, workers
-from asset_pipeline.ledger.audit import AuditReport, audit
 from asset_pipeline.ledger.caps import BudgetCaps, BudgetLine, budget_lines
-from asset_pipeline.ledger.engine import LedgerError, looking_again, transaction
+from asset_pipeline.ledger.engine import looking_again
 from asset_pipeline.ledger.movements import BudgetExceededError
+from asset_pipeline.ledger.questions import Questions
 from asset_pipeline.ledger.records import (
-    BudgetBalance,
     Clip,
     Intent,
     NewIntent,
     Parent,
     StoredFile,
 )
-from asset_pipeline.ledger.schema import BillingState, IntentState, in_utc
+from asset_pipeline.ledger.schema import BillingState
 from asset_pipeline.money import MicroUsd
 
 
@@ -38,7 +35,7 @@ class Payer:
     run_cap: MicroUsd | None = None
 
 
-class Ledger:
+class Ledger(Questions):
     """The truth about money, shared by all processes that open the same database.
 
     Methods block; asynchronous callers run them in a thread.
@@ -50,8 +47,7 @@ class Ledger:
     """
 
     def __init__(self, engine: Engine, clock: Clock, caps: Callable[[], BudgetCaps]) -> None:
-        self.engine = engine
-        self._clock = clock
+        super().__init__(engine, clock)
         self._caps = caps
 
     def start_worker(self, run_id: str) -> str:
@@ -68,24 +64,6 @@ class Ledger:
         """Say that the worker stopped: what it left open may be adopted at once."""
         with self._writing() as (connection, now):
             workers.end(connection, worker_id, now)
-
-    def find(
-        self, generation_hash: str, pay_again_before: datetime | None = None
-    ) -> Clip | Intent | None:
-        """Return the stored clip of a generation, else its open intent, else None.
-
-        Args:
-            generation_hash: The generation looked for.
-            pay_again_before: Clips stored before this time don't count.
-        """
-        with self._reading() as connection:
-            clip = clips.find_by_generation(connection, generation_hash, pay_again_before)
-            return clip or intents.find_open(connection, generation_hash)
-
-    def is_alive(self, worker_id: str) -> bool:
-        """Tell whether a worker still drives its intents."""
-        with self._reading() as connection:
-            return workers.is_alive(connection, worker_id, self._clock.now())
 
     def reserve(
         self, new: NewIntent, payer: Payer, *, pay_again_before: datetime | None = None
@@ -240,70 +218,12 @@ class Ledger:
 
         return looking_again(reuse)
 
-    def intent(self, intent_id: str) -> Intent:
-        """Return an intent as it stands.
-
-        Raises:
-            LedgerError: There is none of this id.
-        """
-        with self._reading() as connection:
-            try:
-                return intents.get(connection, intent_id)
-            except NoResultFound:
-                raise LedgerError(
-                    f"The ledger has no intent {intent_id!r}.",
-                    hint="`asset-pipeline status` lists the open ones.",
-                ) from None
-
-    def intents_in(self, states: Sequence[IntentState]) -> list[Intent]:
-        """Return all intents in any of ``states``, oldest first."""
-        with self._reading() as connection:
-            return intents.in_states(connection, states)
-
-    def reconciliation_view(
-        self, prediction_ids: Iterable[str]
-    ) -> tuple[list[Intent], frozenset[str]]:
-        """Return who waits for a reply or lost it, and which of these predictions are owned.
-
-        The owned are read first: on Postgres a prediction that is accepted between the two
-        questions is then at worst taken for free, and the ledger lets none have two owners.
-        """
-        with self._reading() as connection:
-            owned = intents.owned(connection, prediction_ids)
-            waiting = intents.in_states(connection, [IntentState.SUBMITTING, IntentState.UNKNOWN])
-            return waiting, owned
-
-    def owned(self, prediction_ids: Iterable[str]) -> frozenset[str]:
-        """Return those of these predictions that belong to an intent."""
-        with self._reading() as connection:
-            return intents.owned(connection, prediction_ids)
-
-    def current_clips(self) -> list[Clip]:
-        """Return the current clips of all prompts."""
-        with self._reading() as connection:
-            return clips.all_current(connection)
-
-    def current_clips_with_texts(self) -> list[tuple[Clip, str]]:
-        """Return all current clips with the text that made each; collections in a row."""
-        with self._reading() as connection:
-            return clips.all_current_with_texts(connection)
-
-    def current_clips_of(self, kind: Kind, prompt_id: str) -> list[Clip]:
-        """Return a prompt's current clips, by variant."""
-        with self._reading() as connection:
-            return clips.current(connection, kind, prompt_id)
-
     def add_lineage(
         self, child_uri: str, child_sha256: str, parents: Iterable[Parent], *, run_id: str
     ) -> None:
         """Write what a file that no payment delivered was made from."""
         with self._writing() as (connection, now):
             clips.add_lineage(connection, child_uri, child_sha256, parents, run_id=run_id, now=now)
-
-    def balances(self) -> list[BudgetBalance]:
-        """Return all budgets as they stand."""
-        with self._reading() as connection:
-            return movements.balances(connection)
 
     def warn_at(self) -> tuple[int, ...]:
         """Return the shares of a cap, in percent, at which people want to hear of it."""
@@ -340,20 +260,3 @@ class Ledger:
                 return decisions.record_orphan(connection, orphan, lines, now)
 
         return looking_again(record)
-
-    def audit(self) -> AuditReport:
-        """Derive all balances and states again and list what does not agree."""
-        with self._reading() as connection:
-            return audit(connection)
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self.engine.dispose()
-
-    @contextmanager
-    def _writing(self) -> Generator[tuple[Connection, datetime]]:
-        with transaction(self.engine) as connection:
-            yield connection, in_utc(self._clock.now())
-
-    def _reading(self) -> AbstractContextManager[Connection]:
-        return transaction(self.engine, reading=True)

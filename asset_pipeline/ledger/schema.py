@@ -6,7 +6,6 @@ changed only by the migrations beside this module; a test compares the two.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from enum import StrEnum
 
 from sqlalchemy import (
@@ -14,20 +13,18 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Date,
-    DateTime,
-    Dialect,
     Float,
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
+
+from asset_pipeline.ledger.columns import RowId, UtcDateTime, metadata, one_of
 
 
 class IntentState(StrEnum):
@@ -83,52 +80,6 @@ class BreakerState(StrEnum):
     HALF_OPEN = "half_open"  # one prediction at a time tries whether it works again
 
 
-def in_utc(time: datetime) -> datetime:
-    """Return a time in UTC; a naive one would silently mean the machine's own zone."""
-    if time.tzinfo is None:
-        raise ValueError(f"a ledger time must be timezone-aware: {time!r}")
-    return time.astimezone(UTC)
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """Timezone-aware UTC on every dialect; SQLite keeps no offset, so reading puts it back."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Write the time in UTC."""
-        if value is None:
-            return None
-        utc = in_utc(value)
-        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return the time in UTC."""
-        del dialect
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
-    allowed = ", ".join(f"'{value}'" for value in values)
-    return CheckConstraint(f"{column} IN ({allowed})", name=f"{column}_known")
-
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-# SQLite numbers only an INTEGER primary key by itself, Postgres wants room for more than 2**31.
-_RowId = BigInteger().with_variant(Integer, "sqlite")
-
 _OPEN = text("state IN ({})".format(", ".join(f"'{state}'" for state in OPEN_STATES)))
 
 intents = Table(
@@ -164,7 +115,7 @@ intents = Table(
     Column("completed_at", UtcDateTime),
     Column("delivered_at", UtcDateTime),
     Column("updated_at", UtcDateTime, nullable=False),
-    _one_of("state", IntentState),
+    one_of("state", IntentState),
     CheckConstraint("reserved_microusd >= 0", name="reserved_not_negative"),
     CheckConstraint("charged_microusd >= 0", name="charged_not_negative"),
     # Two processes that plan the same attempt collide here, and one of them looks again.
@@ -208,13 +159,13 @@ budgets = Table(
 entries = Table(
     "entries",
     metadata,
-    Column("entry_id", _RowId, primary_key=True, autoincrement=True),
+    Column("entry_id", RowId, primary_key=True, autoincrement=True),
     Column("intent_id", String(32), ForeignKey("intents.intent_id")),
     Column("budget", String(200), ForeignKey("budgets.budget"), nullable=False),
     Column("type", String(16), nullable=False),
     Column("amount_microusd", BigInteger, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
-    _one_of("type", EntryType),
+    one_of("type", EntryType),
     Index("ix_entries_intent", "intent_id", "type"),
     Index("ix_entries_budget", "budget", "type"),
 )
@@ -261,7 +212,7 @@ clips = Table(
 lineage = Table(
     "lineage",
     metadata,
-    Column("lineage_id", _RowId, primary_key=True, autoincrement=True),
+    Column("lineage_id", RowId, primary_key=True, autoincrement=True),
     Column("child_uri", Text, nullable=False),
     Column("child_sha256", String(64), nullable=False),
     Column("parent_type", String(16), nullable=False),
@@ -307,7 +258,7 @@ breakers = Table(
     Column("probe_owner", String(32)),
     Column("probe_expires_at", UtcDateTime),
     Column("updated_at", UtcDateTime, nullable=False),
-    _one_of("state", BreakerState),
+    one_of("state", BreakerState),
     CheckConstraint(
         "state <> 'open' OR (opened_at IS NOT NULL AND retry_at IS NOT NULL)", name="open_has_times"
     ),

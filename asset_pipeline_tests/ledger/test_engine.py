@@ -19,8 +19,9 @@ from sqlalchemy.engine import make_url
 
 from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 from asset_pipeline.ledger import engine as engine_module
+from asset_pipeline.ledger.columns import metadata
 from asset_pipeline.ledger.engine import HEAD_REVISION, LedgerError, ensure_schema, open_engine
-from asset_pipeline.ledger.schema import intents, metadata
+from asset_pipeline.ledger.schema import intents
 from asset_pipeline_tests.conftest import NewLedger
 from asset_pipeline_tests.ledger.books import PRICE, Books
 from asset_pipeline_tests.ledger.invariants import violations
