@@ -1,0 +1,112 @@
+"""Finding a secret in text, whole or in pieces, plain or encoded."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Generator, Iterable, Mapping
+from urllib.parse import quote, quote_plus, urlsplit
+
+# A shorter value would blacken words: the sandbox's token is "sandbox".
+_SHORTEST = 8
+
+# Any piece of eleven characters holds one whole block of six, wherever it was cut. Encoded forms
+# are looked for by longer blocks: nobody cuts those by hand.
+_BLOCK, _ENCODED_BLOCK = 6, 12
+
+_SECRET_NAMES = (
+    "TOKEN",
+    "SECRET",
+    "PASSWORD",
+    "PASSWD",
+    "API_KEY",
+    "APIKEY",
+    "ACCESS_KEY",
+    "PRIVATE_KEY",
+    "WEBHOOK_URL",
+)
+
+
+def secrets_in(environment: Mapping[str, str]) -> list[str]:
+    """Return the values of variables whose names say that they are secret."""
+    return [
+        value
+        for name, value in environment.items()
+        if any(word in name.upper() for word in _SECRET_NAMES)
+    ]
+
+
+class KnownSecrets:
+    """Looks for the secrets it was given.
+
+    Of a URL its password, path and query are secret; its host is not.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        plain = {part for secret in secrets for part in _parts(secret.strip())}
+        self._blocks: dict[str, list[tuple[str, int]]] = {}
+        for secret in sorted(plain):
+            self._learn(secret, _BLOCK)
+            for form in _encoded(secret):
+                self._learn(form, _ENCODED_BLOCK)
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Return where a secret, or a piece of one, begins and ends, in order."""
+        found: list[tuple[int, int]] = []
+        for block, places in self._blocks.items():
+            at = text.find(block)
+            while at >= 0:
+                for form, offset in places:
+                    start, end = _grown(text, at, form, offset)
+                    if end - start >= min(len(form), 2 * len(block) - 1):
+                        found.append((start, end))
+                at = text.find(block, at + 1)
+        return sorted(found)
+
+    def _learn(self, form: str, length: int) -> None:
+        for offset in range(0, len(form) - length + 1, length):
+            self._blocks.setdefault(form[offset : offset + length], []).append((form, offset))
+
+
+def _parts(secret: str) -> Generator[str]:
+    if "://" not in secret:
+        if len(secret) >= _SHORTEST:
+            yield secret
+        return
+    try:
+        url = urlsplit(secret)
+        found = (url.password or "", url.path.strip("/"), url.query)
+    except ValueError:
+        found = (secret,)
+    # The path of a file-based database is no secret; one without a host has none.
+    if not url_has_host(secret):
+        return
+    yield from (part for part in found if len(part) >= _SHORTEST)
+
+
+def url_has_host(url: str) -> bool:
+    """Tell whether a URL names a host."""
+    return not url.partition("://")[2].startswith("/")
+
+
+def _encoded(secret: str) -> set[str]:
+    """Return how else a secret may be written: in base64 of a longer text too."""
+    raw = secret.encode()
+    forms = {quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], raw.hex()}
+    for shift in range(3):
+        whole = base64.b64encode(bytes(shift) + raw).decode().rstrip("=")
+        # The first and the last characters depend on what stands beside the secret.
+        inner = whole[(0, 2, 3)[shift] : len(whole) - (1 if (len(raw) + shift) % 3 else 0)]
+        forms |= {inner, inner.replace("+", "-").replace("/", "_")}
+    return {form for form in forms if form != secret and len(form) >= _ENCODED_BLOCK}
+
+
+def _grown(text: str, at: int, form: str, offset: int) -> tuple[int, int]:
+    """Return how far text agrees with a form around a block that they share."""
+    start, first = at, offset
+    while start > 0 and first > 0 and text[start - 1] == form[first - 1]:
+        start, first = start - 1, first - 1
+    end, last = at, offset
+    while end < len(text) and last < len(form) and text[end] == form[last]:
+        end, last = end + 1, last + 1
+    return start, end
