@@ -4,19 +4,26 @@ The stock storage makes an engine and a connection for every event. Nothing is t
 statement is compiled anew, and closing the last connection makes SQLite write its log back: 11 ms
 of CPU an event, where this takes 4. `dagster.yaml` names this class; the files are the same, in
 the same place, and the stock class reads them.
+
+Events that come together are written together: in one transaction 100,000 observations take
+seconds, one by one a quarter of an hour. What Dagster hands over together when its
+`DAGSTER_EVENT_BATCH_SIZE` is set (the planned partitions of a backfill's run) profits as well.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections import OrderedDict
-from collections.abc import Generator, Mapping
+from collections import OrderedDict, defaultdict
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster import EventLogEntry
+from dagster._core.events import ASSET_EVENTS
+from dagster._core.instance.utils import RUNLESS_RUN_ID
+from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
 from dagster._core.storage.sql import create_engine
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
@@ -54,6 +61,32 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         """Open the event log below a DAGSTER_HOME."""
         return cls(str(Path(config_value["home"]) / _FOLDER), inst_data)
 
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store asset events in one transaction for each file they belong in; others one by one.
+
+        The events of a run are in its own file, and all asset events are in the index, as the
+        stock storage has them. Those of no run are in the index alone: nothing reads the other.
+        """
+        if not all(_is_mirrored(event) for event in events):
+            super().store_event_batch(events)
+            return
+        rows = [self._event_to_row(event) for event in events]
+        by_run: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        for row in rows:
+            by_run[row["run_id"]].append(row)
+        for run_id, of_run in by_run.items():
+            if run_id != RUNLESS_RUN_ID:
+                with self.run_connection(run_id) as connection:
+                    connection.execute(SqlEventLogStorageTable.insert(), of_run)
+        last = {event.get_dagster_event().asset_key: event for event in events}
+        with self.index_transaction() as connection:
+            ids = _insert_in_order(connection, rows)
+            self._store_asset_event_tags(connection, events, ids)
+            # The table of assets keeps the latest event alone.
+            of_event = {id(event): event_id for event, event_id in zip(events, ids, strict=True)}
+            for event in last.values():
+                self._store_asset_event(connection, event, of_event[id(event)])
+
     def dispose(self) -> None:
         """Close all connections."""
         while self._engines:
@@ -84,6 +117,26 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         if len(self._engines) > _ENGINES_KEPT:
             self._engines.popitem(last=False)[1].dispose()
         return engine
+
+
+def _is_mirrored(event: EventLogEntry) -> bool:
+    """Tell whether an event is one of those whose only place beside its run is the index."""
+    return event.is_dagster_event and event.get_dagster_event().event_type in ASSET_EVENTS
+
+
+def _insert_in_order(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Insert the rows and return their ids, which ascend: staleness goes by the order of events.
+
+    The first insert takes SQLite's one write lock, so the ids after it are free.
+    """
+    first = connection.execute(SqlEventLogStorageTable.insert(), dict(rows[0]))
+    key = first.inserted_primary_key
+    start: int = key[0] if key else 0
+    ids = list(range(start, start + len(rows)))
+    if len(rows) > 1:
+        others = [{**row, "id": at} for row, at in zip(rows[1:], ids[1:], strict=True)]
+        connection.execute(SqlEventLogStorageTable.insert(), others)
+    return ids
 
 
 def _write_without_waiting(connection: SqliteConnection, _record: object) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.events import AssetObservationData
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from asset_pipeline.resources.event_log import PooledSqliteEventLogStorage
@@ -67,3 +68,62 @@ def test_few_connections_stay_open_however_many_runs_are_read() -> None:
         for number in range(30):
             storage.get_logs_for_run(f"run-{number}")
         assert len(storage._engines) <= 8
+
+
+def _entry(partition: str, run_id: str = "", asset: str = "ash") -> dg.EventLogEntry:
+    key = dg.AssetKey(asset)
+    event = dg.DagsterEvent(
+        event_type_value=dg.DagsterEventType.ASSET_OBSERVATION.value,
+        job_name="",
+        event_specific_data=AssetObservationData(
+            dg.AssetObservation(
+                key, partition=partition, tags={"dagster/data_version": f"v-{partition}"}
+            )
+        ),
+    )
+    return dg.EventLogEntry(
+        error_info=None,
+        user_message="",
+        level=20,
+        run_id=run_id,
+        timestamp=1_800_000_000.0,
+        dagster_event=event,
+    )
+
+
+@pytest.mark.usefixtures("home")
+def test_a_batch_is_what_its_events_one_by_one_are() -> None:
+    """Ids ascend, tags and assets are known, and a run's events are in its own log too."""
+    with dg.DagsterInstance.get() as instance:
+        storage = instance.event_log_storage
+        storage.store_event(_entry("alone"))
+        batch = [_entry("one", "run-1"), _entry("two"), _entry("three", "run-1", asset="birch")]
+        storage.store_event_batch(batch)
+        storage.store_event(_entry("after"))
+        assert _observed(instance) == {"alone", "one", "two", "after"}
+        observed = dg.DagsterEventType.ASSET_OBSERVATION
+        ids = storage.get_latest_storage_id_by_partition(KEY, observed)
+        assert sorted(ids, key=lambda partition: ids[partition]) == ["alone", "one", "two", "after"]
+        tags = storage.get_latest_tags_by_partition(KEY, observed, ["dagster/data_version"])
+        assert tags["two"] == {"dagster/data_version": "v-two"}
+        assert set(storage.all_asset_keys()) == {KEY, dg.AssetKey("birch")}
+        assert len(storage.get_logs_for_run("run-1")) == 2
+
+
+@pytest.mark.usefixtures("home")
+def test_batches_of_two_instances_do_not_mix() -> None:
+    """Each batch's ids are its own, whoever writes meanwhile."""
+    with dg.DagsterInstance.get() as first, dg.DagsterInstance.get() as second:
+        storages = [first.event_log_storage, second.event_log_storage]
+
+        def store(number: int) -> None:
+            batch = [_entry(f"{number}-{index}") for index in range(20)]
+            storages[number % 2].store_event_batch(batch)
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(store, range(12)))
+        observed = dg.DagsterEventType.ASSET_OBSERVATION
+        ids = storages[0].get_latest_storage_id_by_partition(KEY, observed)
+        tags = storages[1].get_latest_tags_by_partition(KEY, observed, ["dagster/data_version"])
+        assert len(ids) == len(set(ids.values())) == 240
+        assert all(tags[key] == {"dagster/data_version": f"v-{key}"} for key in ids)
