@@ -1,4 +1,7 @@
-"""Clips: which stored file is the current one of each prompt's variant, and what made it."""
+"""Clips: which stored file is the current one of each prompt's variant, and what made it.
+
+Clips whose object was deleted or lost stay on record and are never returned.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.ledger.records import Clip, Intent, Parent, StoredFile, clip_from, row_of
+from asset_pipeline.ledger.removing import check_not_removed, check_not_removing
 from asset_pipeline.ledger.schema import clips, intents, lineage
 from asset_pipeline.money import MicroUsd
+
+_IS_CURRENT = (clips.c.superseded_at.is_(None), clips.c.removed_at.is_(None))
 
 
 def find_by_generation(
@@ -40,7 +46,7 @@ def current(connection: Connection, kind: Kind, prompt_id: str) -> list[Clip]:
         .where(
             clips.c.kind == kind.value,
             clips.c.prompt_id == prompt_id,
-            clips.c.superseded_at.is_(None),
+            *_IS_CURRENT,
         )
         .order_by(clips.c.variant)
     )
@@ -51,7 +57,7 @@ def all_current(connection: Connection) -> list[Clip]:
     """Return all current clips, by kind, collection, prompt and variant."""
     rows = connection.execute(
         select(clips)
-        .where(clips.c.superseded_at.is_(None))
+        .where(*_IS_CURRENT)
         .order_by(clips.c.kind, clips.c.collection, clips.c.prompt_id, clips.c.variant)
     )
     return [clip_from(row) for row in rows.mappings()]
@@ -62,7 +68,7 @@ def all_current_with_texts(connection: Connection) -> list[tuple[Clip, str]]:
     rows = connection.execute(
         select(clips, intents.c.prompt_text)
         .join(intents, intents.c.intent_id == clips.c.intent_id)
-        .where(clips.c.superseded_at.is_(None))
+        .where(*_IS_CURRENT)
         .order_by(clips.c.collection, clips.c.kind, clips.c.created_at, clips.c.variant)
     )
     return [(clip_from(row), row["prompt_text"]) for row in rows.mappings()]
@@ -76,7 +82,12 @@ def record(
     parents: Iterable[Parent],
     now: datetime,
 ) -> Clip:
-    """Record the file that an intent paid for as the current clip of its prompt's variant."""
+    """Record the file that an intent paid for as the current clip of its prompt's variant.
+
+    Raises:
+        ObjectRemovedError: An equal file is being deleted; store this one again.
+    """
+    check_not_removing(connection, stored.object_key, now)
     clip = Clip(
         clip_id=uuid.uuid4().hex,
         kind=intent.kind,
@@ -119,10 +130,14 @@ def reuse(
     """Make an existing clip the current one of a prompt's variant, at no cost.
 
     Nothing is written when it is so already, which is what nearly every cache hit is.
+
+    Raises:
+        ObjectRemovedError: The clip was deleted or lost since it was found.
     """
     for known in current(connection, kind, prompt_id):
         if known.variant == variant and known.generation_hash == clip.generation_hash:
             return known
+    check_not_removed(connection, clip.clip_id)
     used = replace(
         clip,
         clip_id=uuid.uuid4().hex,
@@ -134,6 +149,9 @@ def reuse(
         cost_microusd=MicroUsd(0),
         created_at=now,
         superseded_at=None,
+        # Approved was the other prompt's clip; the object is kept with it.
+        approved_at=None,
+        used_at=None,
     )
     _make_current(connection, used, now)
     parents = [Parent("clip", clip.clip_id, clip.sha256, "reused")]
@@ -189,7 +207,7 @@ _SUPERSEDE = (
 )
 _OF_GENERATION = (
     select(clips)
-    .where(clips.c.generation_hash == bindparam("generation"))
+    .where(clips.c.generation_hash == bindparam("generation"), clips.c.removed_at.is_(None))
     .order_by(clips.c.superseded_at.is_not(None), clips.c.created_at.desc())
     .limit(1)
 )

@@ -53,7 +53,8 @@ class LedgerReader:
     def stored_generations(self, hashes: Iterable[str]) -> set[str]:
         """Return those of ``hashes`` whose clip is stored."""
         with self._reading() as connection:
-            return set(_matching(connection, clips.c.generation_hash, hashes))
+            is_stored = clips.c.removed_at.is_(None)
+            return set(_matching(connection, clips.c.generation_hash, hashes, is_stored))
 
     def open_generations(self, hashes: Iterable[str]) -> set[str]:
         """Return those of ``hashes`` that have an open intent."""

@@ -150,6 +150,9 @@ class Clip:
     cost_microusd: MicroUsd
     created_at: datetime
     superseded_at: datetime | None
+    approved_at: datetime | None = None
+    used_at: datetime | None = None
+    removed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

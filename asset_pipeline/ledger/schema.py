@@ -195,6 +195,10 @@ clips = Table(
     Column("cost_microusd", BigInteger, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("superseded_at", UtcDateTime),
+    Column("approved_at", UtcDateTime),
+    Column("used_at", UtcDateTime),  # last exported or linked to
+    # Since when its object no longer counts: deleted by retention or lost, which `custody` tells.
+    Column("removed_at", UtcDateTime),
     Index(
         "uq_clips_current",
         "kind",
@@ -207,6 +211,7 @@ clips = Table(
     Index("ix_clips_generation", "generation_hash"),
     Index("ix_clips_sha256", "sha256"),
     Index("ix_clips_intent", "intent_id"),
+    Index("ix_clips_object", "object_key"),
 )
 
 lineage = Table(
