@@ -29,7 +29,7 @@ from asset_pipeline.providers.protocol import (
     UnclearError,
     UnreachableError,
 )
-from asset_pipeline.providers.wire import CURRENT, LIMITS, ErrorReply, Exchange, Wire
+from asset_pipeline.providers.wire import CURRENT, LIMITS, Answered, ErrorReply, Exchange, Wire
 
 DEFAULT_BASE_URL = "https://api.replicate.com"
 
@@ -211,13 +211,11 @@ class ReplicateProvider:
         try:
             async with asyncio.timeout(self._whole_exchange):
                 await operation
-        except Exception:
-            # With the whole answer in hand, what the client made of it does not matter.
-            if not exchange.answered:
-                raise
+        except Answered:
+            return exchange.document
         finally:
             CURRENT.reset(token)
-        return exchange.document
+        raise httpx.RemoteProtocolError("the client ended without an answer")
 
 
 def _checked(token: SecretStr) -> str:
