@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     budget_total_usd: Decimal | None = Field(None, ge=0, alias="ASSET_PIPELINE_BUDGET_TOTAL_USD")
     budget_daily_usd: Decimal | None = Field(None, ge=0, alias="ASSET_PIPELINE_BUDGET_DAILY_USD")
     budget_run_usd: Decimal | None = Field(None, ge=0, alias="ASSET_PIPELINE_BUDGET_RUN_USD")
+    alert_webhook_url: SecretStr | None = Field(None, alias="ASSET_PIPELINE_ALERT_WEBHOOK_URL")
     max_images_decoded: int = Field(2, ge=1, le=64, alias="ASSET_PIPELINE_MAX_IMAGES_DECODED")
 
     @field_validator("prompts_dir", "data_dir", "config_dir")
@@ -85,6 +86,11 @@ class Settings(BaseSettings):
     def previews_dir(self) -> Path:
         """Where small previews are kept by content; a cache."""
         return self.data_dir / "previews"
+
+    @cached_property
+    def log_path(self) -> Path:
+        """The newest file of structured logs."""
+        return self.data_dir / "logs" / "asset-pipeline.jsonl"
 
     @cached_property
     def scratch_dir(self) -> Path:

@@ -18,6 +18,7 @@ from asset_pipeline.generation.paid_call import Landed, PaidCall
 from asset_pipeline.generation.request import GenerationRequest, resolve
 from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.ledger.movements import BudgetExceededError
+from asset_pipeline.logs.fields import bound
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.prompts.spec import Prompt
 
@@ -109,7 +110,9 @@ class Batch:
             for outcome, variant in work:
                 progress.in_flight += 1
                 started = loop.time()
-                await self._land(outcome, variant)
+                prompt = outcome.prompt
+                with bound(kind=prompt.kind, partition=prompt.prompt_id, variant=variant):
+                    await self._land(outcome, variant)
                 progress.in_flight -= 1
                 outcome.seconds = max(outcome.seconds, loop.time() - started)
                 if outcome.complete:
@@ -141,22 +144,24 @@ class Batch:
     async def _land(self, outcome: PromptOutcome, variant: int) -> None:
         try:
             request = resolve(outcome.prompt, variant, self._catalog, self._prompts_dir)
-            outcome.landed.append(await self._land_within_budget(request))
+            landed = await self._land_within_budget(request)
+            outcome.landed.append(landed)
+            _log.info("landed", extra={"paid_microusd": landed.paid, "cached": landed.cached})
         except BudgetExceededError as breach:
             outcome.budget = breach
-            outcome.failures.append(GenerationFailure(ErrorClass.BUDGET, breach.message))
+            _fail(outcome, GenerationFailure(ErrorClass.BUDGET, breach.message))
         except GenerationFailure as failure:
-            outcome.failures.append(failure)
+            _fail(outcome, failure)
         except LedgerError:
             # Without the ledger nothing may be sent and nothing can be recorded: the batch ends.
             raise
         except AssetPipelineError as error:
-            outcome.failures.append(GenerationFailure(ErrorClass.INVALID_INPUT, error.message))
+            _fail(outcome, GenerationFailure(ErrorClass.INVALID_INPUT, error.message))
         except Exception as error:  # noqa: BLE001 -- one clip's surprise stays one clip's
             # A mistake of ours in one clip must not stop the others; it must not be hidden either.
             _log.exception("%s, variant %s", outcome.prompt.prompt_id, variant)
             what = f"{type(error).__name__}: {error}"
-            outcome.failures.append(GenerationFailure(ErrorClass.UNKNOWN, what))
+            _fail(outcome, GenerationFailure(ErrorClass.UNKNOWN, what))
 
     async def _land_within_budget(self, request: GenerationRequest) -> Landed:
         """Land a clip; after a first breach only what costs nothing more is still done."""
@@ -167,6 +172,11 @@ class Batch:
         except BudgetExceededError as breach:
             self._breach = breach
             raise
+
+
+def _fail(outcome: PromptOutcome, failure: GenerationFailure) -> None:
+    outcome.failures.append(failure)
+    _log.info("failed: %s", failure.message, extra={"error_class": failure.error_class})
 
 
 def _count(progress: BatchProgress, outcome: PromptOutcome) -> None:

@@ -20,9 +20,11 @@ from asset_pipeline.generation.timing import Timing
 from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.thresholds import newly_passed
 from asset_pipeline.money import MicroUsd
+from asset_pipeline.providers.logged import LoggedProvider
 from asset_pipeline.providers.protocol import Provider
 from asset_pipeline.resources.ledger import LedgerResource
 from asset_pipeline.resources.library import Prompts
+from asset_pipeline.resources.logs import logs_of_run
 from asset_pipeline.resources.replicate import ReplicateResource
 from asset_pipeline.resources.store import StoreResource
 from asset_pipeline.settings import load_settings
@@ -112,8 +114,8 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
         )
         clock, store = SystemClock(), self.store.open()
         await asyncio.to_thread(sweep, swept_folders(settings, store), clock.now())
-        with self.ledger.open() as ledger:
-            provider = self.replicate.open_provider()
+        with logs_of_run(settings, limits.run_id, limits.warn), self.ledger.open() as ledger:
+            provider = LoggedProvider(self.replicate.open_provider(), clock)
             async with open_session(
                 plan, ledger=ledger, provider=provider, store=store, clock=clock
             ) as paid_call:
