@@ -32,6 +32,21 @@ from asset_pipeline.prompts.text import ID_RULE, clean, is_id, objection, slug
 _PROMPT_DEPTH = 2  # ("prompts", index)
 
 
+@dataclass(frozen=True, slots=True)
+class CollectionRules:
+    """What is done about a collection's prompts without anybody's asking.
+
+    Attributes:
+        name: The collection's.
+        auto: New and edited ones are generated.
+        prune: Those that leave lose their partition.
+    """
+
+    name: str
+    auto: bool
+    prune: bool
+
+
 @dataclass(slots=True)
 class Contents:
     """What a collection file holds.
@@ -40,11 +55,13 @@ class Contents:
         prompts: The good ones, by their index in the file.
         ids: Every legal id by index, those of bad prompts too: a duplicate is one all the same.
         problems: What is wrong, in the order of lines.
+        rules: What the file says of all its prompts; None where it can't be read that far.
     """
 
     prompts: dict[int, Prompt] = field(default_factory=dict[int, Prompt])
     ids: dict[int, str] = field(default_factory=dict[int, str])
     problems: list[Problem] = field(default_factory=list[Problem])
+    rules: CollectionRules | None = None
 
 
 def read_collection(
@@ -67,7 +84,7 @@ def read_collection(
         return Contents(problems=[problem])
     reading = _Reading(kind, name, resolver)
     reading.read(document)
-    return Contents(reading.prompts, reading.ids, reading.problems(label, text))
+    return Contents(reading.prompts, reading.ids, reading.problems(label, text), reading.rules)
 
 
 def prompt_lines(path: Path, indexes: Sequence[int]) -> list[int]:
@@ -81,6 +98,7 @@ class _Reading:
     def __init__(self, kind: Kind, name: str, resolver: Resolver) -> None:
         self.prompts: dict[int, Prompt] = {}
         self.ids: dict[int, str] = {}
+        self.rules: CollectionRules | None = None
         self._names: dict[int, str] = {}
         self._findings: list[tuple[Finding, int | None]] = []
         self._kind = kind
@@ -96,6 +114,8 @@ class _Reading:
         if file is None:
             return
         collection = self._collection(file)
+        if collection is not None:
+            self.rules = CollectionRules(collection.name, file.auto, file.prune)
         usable = None not in flawed and collection is not None
         for index, raw in enumerate(file.prompts):
             self._note_id(index, raw)

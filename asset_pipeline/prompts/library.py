@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NoReturn
@@ -13,7 +13,13 @@ from typing import NoReturn
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.errors import AssetPipelineError
-from asset_pipeline.prompts.collection import Contents, prompt_lines, read_collection
+from asset_pipeline.prompts.collection import (
+    CollectionRules,
+    Contents,
+    prompt_lines,
+    read_collection,
+)
+from asset_pipeline.prompts.keeping import KeptFiles
 from asset_pipeline.prompts.resolving import Resolver
 from asset_pipeline.prompts.spec import Problem, Prompt
 
@@ -30,10 +36,18 @@ class Library:
     Attributes:
         prompts: The good ones, files in the order of their paths, prompts in that of their file.
         problems: What is wrong with the others; they are left out, and no good one with them.
+        rules: What each collection file says of its prompts, by its name as in
+            :attr:`Prompt.path`; a file that can't be read has none.
     """
 
     prompts: Mapping[tuple[Kind, str], Prompt]
     problems: tuple[Problem, ...]
+    rules: Mapping[str, CollectionRules] = field(default_factory=dict[str, CollectionRules])
+
+    def is_auto(self, prompt: Prompt) -> bool:
+        """Tell whether a prompt is generated without anybody's asking."""
+        rules = self.rules.get(prompt.path)
+        return rules is not None and rules.auto
 
     def of_kind(self, kind: Kind) -> dict[str, Prompt]:
         """Return the prompts of one kind by their ids, in order."""
@@ -44,26 +58,39 @@ class Library:
         }
 
 
-def load_library(prompts_dir: Path, catalog: Catalog, *, on: date | None = None) -> Library:
+def load_library(
+    prompts_dir: Path, catalog: Catalog, *, on: date | None = None, kept: KeptFiles | None = None
+) -> Library:
     """Read ``images/**/*.yaml`` and ``audio/**/*.yaml`` below ``prompts_dir``.
 
     Args:
         prompts_dir: The prompts folder.
         catalog: What models and inputs there are.
         on: The day whose prices must be known; today (UTC) if not given.
+        kept: What earlier calls read, for a process that reads the same folder again and again.
 
     Raises:
         AssetPipelineError: The folder is missing or cannot be read. A bad file or prompt raises
             nothing: it becomes a problem of the library.
     """
-    resolver = Resolver(prompts_dir, catalog, on=on or datetime.now(UTC).date())
+    day = on or datetime.now(UTC).date()
+    resolver = Resolver(prompts_dir, catalog, on=day)
+    files = (kept or KeptFiles()).of(prompts_dir, catalog, day)
     merging = _Merging(prompts_dir)
     names = _yaml_files(prompts_dir)
     for kind, folder in FOLDERS.items():
         for name in names.pop(folder, ()):
-            contents = read_collection(
-                prompts_dir / name, kind, name=name, label=merging.label(name), resolver=resolver
-            )
+            contents = files.get(name)
+            if contents is None:
+                stamp = files.stamp(name)
+                contents = read_collection(
+                    prompts_dir / name,
+                    kind,
+                    name=name,
+                    label=merging.label(name),
+                    resolver=resolver,
+                )
+                files.keep(name, stamp, contents)
             merging.add(name, kind, contents)
     for misplaced in names.values():
         merging.add_misplaced(misplaced)
@@ -102,6 +129,7 @@ class _Merging:
         self._prompts_dir = prompts_dir
         self._prompts: dict[tuple[Kind, str], Prompt] = {}
         self._problems: list[Problem] = []
+        self._rules: dict[str, CollectionRules] = {}
         self._places: dict[tuple[Kind, str], _Place] = {}
         self._duplicates: list[tuple[str, _Place, _Place]] = []
 
@@ -111,6 +139,8 @@ class _Merging:
 
     def add(self, name: str, kind: Kind, contents: Contents) -> None:
         self._problems.extend(contents.problems)
+        if contents.rules is not None:
+            self._rules[name] = contents.rules
         for index, prompt_id in contents.ids.items():
             place = _Place(name, index)
             first = self._places.setdefault((kind, prompt_id), place)
@@ -140,7 +170,7 @@ class _Merging:
                 )
             )
         problems = sorted(self._problems, key=lambda problem: (problem.path, problem.line or 0))
-        return Library(self._prompts, tuple(problems))
+        return Library(self._prompts, tuple(problems), self._rules)
 
     def _lines_of_duplicates(self) -> dict[_Place, int]:
         by_file: defaultdict[str, list[_Place]] = defaultdict(list)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -31,9 +32,16 @@ class CollectionDefaults(_Written):
 
 
 class CollectionFile(_Written):
-    """A collection file; its prompts are looked at one by one, so that a bad one hides no other."""
+    """A collection file; its prompts are looked at one by one, so that a bad one hides no other.
+
+    Attributes:
+        auto: New and edited prompts are generated without anybody's asking, within the budgets.
+        prune: A prompt that leaves the file loses its partition.
+    """
 
     collection: str | None = None
+    auto: bool = False
+    prune: bool = False
     defaults: CollectionDefaults = Field(default_factory=CollectionDefaults)
     renditions: dict[str, JsonValue] | None = None
     prompts: list[JsonValue]
@@ -78,6 +86,7 @@ class Prompt:
     reference_sha256: str | None
     path: str
     renditions: Renditions = field(default_factory=dict[str, Rendition])
+    _hash: str | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def full_text(self) -> str:
@@ -88,8 +97,14 @@ class Prompt:
     def prompt_hash(self) -> str:
         """SHA-256 of what decides the clips, so of neither id, collection, tags nor place.
 
-        It is the prompt's data version in Dagster: when it changes, the clips are stale.
+        It is the prompt's data version in Dagster: when it changes, the clips are stale. It is
+        worked out once: for 100,000 prompts that takes most of a second.
         """
+        if self._hash is None:
+            object.__setattr__(self, "_hash", self._worked_out_hash())
+        return cast("str", self._hash)
+
+    def _worked_out_hash(self) -> str:
         decisive = {
             "text": self.full_text,
             "model": self.model,
