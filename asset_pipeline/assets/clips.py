@@ -1,6 +1,5 @@
 """The `image` and `audio` assets: one prompt a partition, one key or thousands a run."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -21,10 +20,11 @@ from asset_pipeline.assets.progress import ProgressLines
 from asset_pipeline.assets.prompts import (
     changed_prompts,
     observation_ids,
-    observation_of,
+    observe,
     prompt_key,
 )
 from asset_pipeline.assets.stopping import stopped_by_signals
+from asset_pipeline.assets.telling import Teller, log_materializations
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.generation.batch import PromptOutcome
@@ -125,23 +125,24 @@ class _ClipStep:
         self._kind = kind
         self._is_alone = context.has_partition_key and not config.prompt_ids
         self.failed: list[PromptOutcome] = []
-        self._changed: frozenset[str] = frozenset()
         self._observations: Mapping[str, int] = {}
 
     async def run(self, prompt_ids: Sequence[str]) -> PromptOutcome | None:
         """Land the prompts; return the outcome that the step itself has to yield, if any.
 
         A run of one partition yields an ordinary result. A batch logs each partition's
-        materialization at once, so that it turns green while the others still run.
+        materialization soon after it landed, so that it turns green while the others still run.
         """
         chosen = self._choose(prompt_ids)
         ids = [prompt.prompt_id for prompt in chosen]
-        changed = changed_prompts(self._context.instance, self._kind, chosen)
-        self._changed = frozenset(prompt.prompt_id for prompt in changed)
-        self._observations = observation_ids(self._context.instance, self._kind, ids)
+        instance = self._context.instance
+        observe(instance, changed_prompts(instance, self._kind, chosen))
+        self._observations = observation_ids(instance, self._kind, ids)
+        teller = Teller(self._tell)
         alone: PromptOutcome | None = None
         async with (
             stopped_by_signals(),
+            teller.telling(),
             self._generation.open_batch(self._limits(), self._prompts) as batch,
         ):
             async for outcome in batch.run(chosen, len(chosen)):
@@ -150,21 +151,22 @@ class _ClipStep:
                 elif self._is_alone:
                     alone = outcome
                 else:
-                    # Storing an event takes 7 to 20 ms, in which sixty clips would stand still.
-                    await asyncio.to_thread(self._tell, outcome)
+                    teller.add(outcome)
         return alone
 
     def observed(self, prompt: Prompt) -> int | None:
-        """Return the id of the observation that says how a prompt stands, writing it if due."""
-        if prompt.prompt_id not in self._changed:
-            return self._observations.get(prompt.prompt_id)
-        self._context.log_event(observation_of(prompt))
-        instance = self._context.instance
-        return observation_ids(instance, self._kind, [prompt.prompt_id])[prompt.prompt_id]
+        """Return the id of the observation that says how a prompt stands."""
+        return self._observations.get(prompt.prompt_id)
 
-    def _tell(self, outcome: PromptOutcome) -> None:
-        pointer = self.observed(outcome.prompt)
-        self._context.log_event(materialization_of(outcome, self._context.asset_key, pointer))
+    def _tell(self, outcomes: Sequence[PromptOutcome]) -> None:
+        key = self._context.asset_key
+        log_materializations(
+            self._context,
+            [
+                materialization_of(outcome, key, self.observed(outcome.prompt))
+                for outcome in outcomes
+            ],
+        )
 
     def _limits(self) -> RunLimits:
         cap = self._config.max_usd
