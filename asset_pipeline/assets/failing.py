@@ -9,7 +9,11 @@ import dagster as dg
 from dagster import MetadataValue
 
 from asset_pipeline.generation.batch import PromptOutcome
-from asset_pipeline.generation.failures import GenerationFailure
+from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
+
+_WORTH_A_RETRY = frozenset(
+    {ErrorClass.SERVER_ERROR, ErrorClass.RATE_LIMIT, ErrorClass.NETWORK, ErrorClass.TIMEOUT}
+)
 
 _NAMED = 20
 _TABLED = 500
@@ -33,8 +37,12 @@ def failure_of(
         them; a retry with its own wait, when the provider named one; else a final failure.
     """
     causes = [cause for outcome in failed for cause in outcome.failures]
-    retryable = any(cause.retryable for cause in causes)
-    waits = [cause.retry_after for cause in causes if cause.retryable and cause.retry_after]
+    retryable = any(cause.error_class in _WORTH_A_RETRY for cause in causes)
+    waits = [
+        cause.retry_after
+        for cause in causes
+        if cause.error_class in _WORTH_A_RETRY and cause.retry_after
+    ]
     if waits and retries_left > 0:
         return dg.RetryRequested(
             max_retries=retries_left, seconds_to_wait=min(max(waits), _LONGEST_WAIT_SECONDS)

@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.spec import Model, OutputShape
 from asset_pipeline.clock import Clock
-from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
+from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, StoreFailure
 from asset_pipeline.generation.previews import PreviewShelf
 from asset_pipeline.generation.timing import Timing
 from asset_pipeline.ledger.records import Intent, StoredFile
@@ -90,7 +90,8 @@ class Deliverer:
 
         Raises:
             GenerationFailure: Class bad_output, content_policy or output_expired when there is no
-                clip to be had; class store when the store fails and the fetch may be repeated.
+                clip to be had.
+            StoreFailure: The store fails; the fetch may be repeated.
         """
         url = _output_url(model, prediction)
         target = self._scratch / f"{intent.intent_id}.part"
@@ -99,9 +100,7 @@ class Deliverer:
             info, preview = await self._verified(intent, url, target)
             return await self._put(intent, target, info, preview)
         except OSError as error:
-            raise GenerationFailure(
-                ErrorClass.STORE, f"{self._scratch}: {error.strerror or error}"
-            ) from error
+            raise StoreFailure(f"{self._scratch}: {error.strerror or error}") from error
         finally:
             target.unlink(missing_ok=True)
 
@@ -109,7 +108,7 @@ class Deliverer:
         """Return the preview of a stored clip, reading the clip only when the shelf lacks it.
 
         Raises:
-            GenerationFailure: Class store when the clip can't be read, or is not what it was.
+            StoreFailure: The clip can't be read, or is not what it was.
         """
         kept = self._shelf.get(sha256)
         if kept is not None:
@@ -121,11 +120,9 @@ class Deliverer:
             await self._in(self._storing, lambda: self._store.get(key, target))
             return (await self._examine(target, kind))[1]
         except (StoreError, BadMediaError) as error:
-            raise GenerationFailure(ErrorClass.STORE, f"{key}: {error.message}") from error
+            raise StoreFailure(f"{key}: {error.message}") from error
         except OSError as error:
-            raise GenerationFailure(
-                ErrorClass.STORE, f"{self._scratch}: {error.strerror or error}"
-            ) from error
+            raise StoreFailure(f"{self._scratch}: {error.strerror or error}") from error
         finally:
             target.unlink(missing_ok=True)
 
@@ -175,7 +172,7 @@ class Deliverer:
                 lambda: self._store.put(key, source, sha256=info.sha256, content_type=info.mime),
             )
         except StoreError as error:
-            raise self._failure(ErrorClass.STORE, error.message, intent) from error
+            raise StoreFailure(error.message, prediction_id=intent.prediction_id) from error
         return Delivery(
             StoredFile(
                 object_key=key,

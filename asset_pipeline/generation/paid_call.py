@@ -14,13 +14,9 @@ from datetime import datetime, timedelta
 from pydantic import JsonValue
 
 from asset_pipeline.generation.billing import charge_for
+from asset_pipeline.generation.classifying import from_prediction, from_refusal
 from asset_pipeline.generation.collaborators import Collaborators
-from asset_pipeline.generation.failures import (
-    ErrorClass,
-    GenerationFailure,
-    from_prediction,
-    from_refusal,
-)
+from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, StoreFailure
 from asset_pipeline.generation.finishing import to_the_end
 from asset_pipeline.generation.reconcile import ProvedAbsentError, Reconciler
 from asset_pipeline.generation.request import BadReferenceError, GenerationRequest
@@ -29,6 +25,7 @@ from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.ledger import Payer
 from asset_pipeline.ledger.records import Clip, Intent
 from asset_pipeline.ledger.schema import IntentState
+from asset_pipeline.logs.fields import bind, bound
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.providers.prediction import Prediction, PredictionStatus
 from asset_pipeline.providers.protocol import (
@@ -181,7 +178,8 @@ class PaidCall:
     async def _drive(self, request: GenerationRequest, intent: Intent) -> Landed:
         self._driven.add(intent.intent_id)
         try:
-            return await self._continue(request, intent)
+            with bound(intent_id=intent.intent_id):
+                return await self._continue(request, intent)
         except IntentMovedError as error:
             # Only a person or another machine that took us for dead can have moved it.
             raise GenerationFailure(ErrorClass.UNKNOWN, str(error)) from error
@@ -196,6 +194,7 @@ class PaidCall:
             intent = await self._submit(request, intent)
         if intent.state is IntentState.UNKNOWN:
             intent = await self._reconciler.resolve(intent, request.model)
+        bind(prediction_id=intent.prediction_id)
         prediction = await wait_for_end(self._with, request.model, intent)
         if intent.state is IntentState.SUBMITTED:
             intent = await self._charge(request, intent, prediction)
@@ -278,7 +277,7 @@ class PaidCall:
             delivery = await self._with.deliverer.fetch(intent, request.model, prediction)
         except GenerationFailure as failure:
             # A store that fails leaves the intent open: the clip is fetched again, not paid again.
-            if failure.error_class is not ErrorClass.STORE:
+            if not isinstance(failure, StoreFailure):
                 await self._with.write(ledger.fail, intent, failure.error_class, failure.message)
                 self._with.checkpoint("failed")
             raise

@@ -40,15 +40,22 @@ class ProviderError(Exception):
     Attributes:
         status: The HTTP status, when there was an answer.
         retry_after: Seconds the provider asks us to wait.
+        invalid_fields: The inputs that it objects to, each with its objection.
     """
 
     def __init__(
-        self, message: str, *, status: int | None = None, retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        invalid_fields: tuple[tuple[str, str], ...] = (),
     ) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
         self.retry_after = retry_after
+        self.invalid_fields = invalid_fields
 
 
 class RefusedError(ProviderError):

@@ -112,7 +112,12 @@ class ReplicateProvider:
             return parse_prediction(await self._exchange(operation, exchange))
         except ErrorReply as reply:
             kind = UnclearError if _is_unclear(reply.status) else RefusedError
-            raise kind(reply.sentence, status=reply.status, retry_after=reply.retry_after) from None
+            raise kind(
+                reply.sentence,
+                status=reply.status,
+                retry_after=reply.retry_after,
+                invalid_fields=reply.invalid_fields,
+            ) from None
         except _NEVER_SENT as error:
             raise UnreachableError(_describe(error)) from error
         except Exception as error:

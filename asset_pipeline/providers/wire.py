@@ -15,7 +15,7 @@ Facts about replicate 1.0.7, each held by a test:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from ssl import SSLContext
@@ -54,6 +54,7 @@ class ErrorReply(Exception):  # noqa: N818 -- an answer, turned into an error of
         self.title = _text(problem.get("title"))
         self.detail = _text(problem.get("detail"))
         self.retry_after = _seconds(problem.get("retry_after"), headers.get("retry-after"))
+        self.invalid_fields = tuple(_objections(problem.get("invalid_fields")))
 
     @property
     def sentence(self) -> str:
@@ -115,6 +116,14 @@ def _problem(body: bytes) -> dict[str, object]:
     except ValueError:
         return {}
     return cast("dict[str, object]", document) if isinstance(document, dict) else {}
+
+
+def _objections(value: object) -> Iterator[tuple[str, str]]:
+    """Yield the fields that a 422 names, each with its objection; what is odd is passed over."""
+    for each in cast("list[object]", value) if isinstance(value, list) else ():
+        if isinstance(each, dict):
+            fields = cast("dict[str, object]", each)
+            yield _text(fields.get("field")), _text(fields.get("description"))
 
 
 def _text(value: object) -> str:

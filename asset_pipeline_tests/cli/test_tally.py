@@ -36,7 +36,7 @@ def test_a_prompt_that_lands_at_its_second_try_counts_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error_class", "refused"), [(ErrorClass.BUDGET, True), (ErrorClass.STORE, False)]
+    ("error_class", "refused"), [(ErrorClass.BUDGET, True), (ErrorClass.NETWORK, False)]
 )
 def test_a_refusal_by_a_budget_is_noticed(error_class: ErrorClass, *, refused: bool) -> None:
     """It decides the exit code."""

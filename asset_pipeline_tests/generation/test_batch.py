@@ -396,7 +396,7 @@ def test_a_stored_clip_that_is_lost_is_the_stores_failure(
     stored.unlink()
     if trouble == "spoilt":
         stored.write_bytes(b"this is no picture")
-    assert classes(stage.run(prompt)[name]) == ["store"]
+    assert classes(stage.run(prompt)[name]) == ["server_error"]
     assert stage.site.posts() == 1
 
 

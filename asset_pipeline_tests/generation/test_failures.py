@@ -2,30 +2,94 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+from pydantic import SecretStr
 
 from asset_pipeline.errors import ExitCode
+from asset_pipeline.generation.classifying import class_of_loss, from_prediction, from_refusal
 from asset_pipeline.generation.failures import (
+    MAX_MESSAGE_LENGTH,
     ErrorClass,
     GenerationFailure,
-    from_prediction,
-    from_refusal,
+    HeldBackFailure,
+    StoreFailure,
 )
-from asset_pipeline.providers.protocol import RefusedError, UnreachableError
-from asset_pipeline_tests.generation.samples import prediction
+from asset_pipeline.providers.protocol import CreateRequest, RefusedError, UnreachableError
+from asset_pipeline.providers.replicate import ReplicateProvider
+from asset_pipeline_tests.generation.samples import SCHNELL, prediction
+from asset_pipeline_tests.providers.scripted import PROBLEM, reply, serving
 
 E = ErrorClass
 
-REFUSALS = {
-    400: E.INVALID_INPUT,
-    401: E.AUTHENTICATION,
-    402: E.INSUFFICIENT_CREDIT,
-    403: E.AUTHENTICATION,
-    404: E.INVALID_INPUT,
-    405: E.INVALID_INPUT,
-    413: E.INVALID_INPUT,
-    422: E.INVALID_INPUT,
-    429: E.RATE_LIMIT,
+THE_CLASSES = (
+    "server_error, rate_limit, content_policy, authentication, insufficient_credit, "
+    "quota_exceeded, invalid_input, network, timeout, out_of_memory, bad_output, output_expired, "
+    "budget, cancelled, unknown"
+)
+
+BODIES = {
+    "no token": (
+        401,
+        {
+            "title": "Unauthenticated",
+            "detail": "You did not pass a valid authentication token",
+            "status": 401,
+        },
+        E.AUTHENTICATION,
+        "HTTP 401: Unauthenticated. You did not pass a valid authentication token",
+    ),
+    "no credit": (
+        402,
+        {
+            "title": "Insufficient credit",
+            "detail": "You have insufficient credit to run this model.",
+            "status": 402,
+        },
+        E.INSUFFICIENT_CREDIT,
+        "HTTP 402: Insufficient credit. You have insufficient credit to run this model.",
+    ),
+    "a spent quota": (
+        402,
+        {"title": "Payment required", "detail": "The monthly quota is used up.", "status": 402},
+        E.QUOTA_EXCEEDED,
+        "HTTP 402: Payment required. The monthly quota is used up.",
+    ),
+    "forbidden": (403, {"detail": "Forbidden"}, E.AUTHENTICATION, "HTTP 403: Forbidden"),
+    "no such model": (
+        404,
+        {"detail": "The requested resource could not be found.", "status": 404},
+        E.INVALID_INPUT,
+        "HTTP 404: The requested resource could not be found.",
+    ),
+    "too large": (413, None, E.INVALID_INPUT, "HTTP 413"),
+    "a bad input": (
+        422,
+        {
+            "title": "Input validation failed",
+            "status": 422,
+            "detail": "- input: prompt is required\n",
+            "invalid_fields": [
+                {"type": "required", "field": "input", "description": "prompt is required"}
+            ],
+        },
+        E.INVALID_INPUT,
+        "HTTP 422: Input validation failed. - input: prompt is required",
+    ),
+    "too many requests": (
+        429,
+        {
+            "detail": "Request was throttled. Your rate limit for creating predictions is reduced "
+            "to 6 requests per minute with a burst of 1 requests while you have less than $5.0 in "
+            "credit. Your rate limit resets in ~5s.",
+            "status": 429,
+            "retry_after": 5,
+        },
+        E.RATE_LIMIT,
+        "HTTP 429: Request was throttled.",
+    ),
+    "another no": (405, {"detail": "Method not allowed"}, E.INVALID_INPUT, "HTTP 405"),
 }
 
 FAILED = {
@@ -46,7 +110,11 @@ FAILED = {
     "Prediction was stopped (E8367)": E.CANCELLED,
     "Bad webhook URL (E4875)": E.INVALID_INPUT,
     "You have exceeded your quota": E.QUOTA_EXCEEDED,
+    "The upstream model was throttled": E.RATE_LIMIT,
+    "upstream request timed out": E.TIMEOUT,
     "list index out of range": E.UNKNOWN,
+    # A code tells more than the words around it.
+    "Ran out of memory while looking for NSFW content (E1001)": E.OUT_OF_MEMORY,
     # Words that only look like codes.
     "segfault at 0x7fe005b0": E.UNKNOWN,
     "no such file: /tmp/fe10001a.bin": E.UNKNOWN,
@@ -54,46 +122,100 @@ FAILED = {
 }
 
 
-@pytest.mark.parametrize(("status", "found"), REFUSALS.items())
-def test_a_refusal_is_classified_by_its_status(status: int, found: ErrorClass) -> None:
-    """The structured signal decides, and the wait that was asked for is kept."""
-    failure = from_refusal(RefusedError("HTTP x: words", status=status, retry_after=7))
-    assert (failure.error_class, failure.retry_after) == (found, 7)
-    assert failure.message == "HTTP x: words"
+def test_the_classes_are_those_that_are_promised() -> None:
+    """Tables, rules and documents name these and no others."""
+    assert ", ".join(E) == THE_CLASSES
+
+
+@pytest.mark.parametrize("case", BODIES)
+def test_a_refusal_is_classified_from_its_real_body(case: str) -> None:
+    """The status and the problem's fields decide, all the way from the wire."""
+    status, body, found, words = BODIES[case]
+    failure = _refused(status, body)
+    assert failure.error_class is found
+    assert failure.message.startswith(words)
     assert failure.hint
+    assert failure.cause == ("quota" if found is E.QUOTA_EXCEEDED else f"HTTP {status}")
     assert failure.exit_code is ExitCode.SOME_FAILED
 
 
+def test_what_a_refusal_says_beyond_its_status_is_kept() -> None:
+    """The wait of a 429, and which input a 422 objects to: that is what there is to correct."""
+    status, body, *_ = BODIES["too many requests"]
+    assert _refused(status, body).retry_after == 5
+    status, body, *_ = BODIES["a bad input"]
+    assert _refused(status, body).hint == "Correct the prompt: input: prompt is required."
+
+
 def test_a_connection_never_made_is_the_network() -> None:
-    """Nothing was sent: worth a retry."""
+    """Nothing was sent."""
     failure = from_refusal(UnreachableError("ConnectError"))
-    assert failure.error_class is E.NETWORK
-    assert failure.retryable
+    assert (failure.error_class, failure.cause) == (E.NETWORK, "no connection")
 
 
 @pytest.mark.parametrize(("error", "found"), FAILED.items())
-def test_a_failed_prediction_is_classified_by_its_words(error: str, found: ErrorClass) -> None:
+def test_a_failed_prediction_is_classified_by_its_code_then_its_words(
+    error: str, found: ErrorClass
+) -> None:
     """Codes and phrases of Replicate's documentation and issue threads."""
     failure = from_prediction(prediction(status="failed", error=error))
     assert failure.error_class is found
     assert failure.message == error
     assert failure.prediction_id == "p1"
+    assert failure.cause
 
 
-def test_an_end_before_the_start_is_a_timeout_and_a_cancel_is_not_retried() -> None:
-    """Aborted cost nothing and may be tried again; canceled was somebody's decision."""
-    aborted, canceled = (from_prediction(prediction(status=s)) for s in ("aborted", "canceled"))
-    assert (aborted.error_class, aborted.retryable) == (E.TIMEOUT, True)
-    assert (canceled.error_class, canceled.retryable) == (E.CANCELLED, False)
-    assert "aborted" in aborted.message
+def test_a_status_decides_before_words() -> None:
+    """Aborted never started, canceled was somebody's decision, whatever the error says."""
+    aborted = from_prediction(prediction(status="aborted", error="NSFW content (E005)"))
+    canceled = from_prediction(prediction(status="canceled"))
+    assert (aborted.error_class, aborted.cause) == (E.TIMEOUT, "status aborted")
+    assert (canceled.error_class, canceled.cause) == (E.CANCELLED, "status canceled")
+    assert "canceled" in canceled.message
 
 
-def test_only_what_costs_nothing_more_is_retried_by_itself() -> None:
-    """Dagster repeats what may succeed for free, or takes up what is paid for."""
-    retried = {each for each in E if GenerationFailure(each, "x").retryable}
-    assert retried == {E.SERVER_ERROR, E.RATE_LIMIT, E.NETWORK, E.TIMEOUT, E.STORE}
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("HTTP 503: Service Unavailable", E.SERVER_ERROR),
+        ("HTTP 500", E.SERVER_ERROR),
+        ("ReadTimeout", E.TIMEOUT),
+        ("TimeoutError", E.TIMEOUT),
+        ("RemoteProtocolError: Server disconnected without sending a response.", E.NETWORK),
+        ("", E.NETWORK),
+    ],
+)
+def test_a_lost_reply_keeps_what_lost_it(words: str, found: ErrorClass) -> None:
+    """A provider that answers 503 is not a network that drops connections."""
+    assert class_of_loss(words) is found
+
+
+def test_a_message_is_cut_at_500_characters() -> None:
+    """A page of HTML in an error does not end up in every table, and what is cut shows."""
+    failure = GenerationFailure(E.UNKNOWN, "x" * 600)
+    assert len(failure.message) == MAX_MESSAGE_LENGTH == 500
+    assert failure.message.endswith("\u2026")
+    assert GenerationFailure(E.UNKNOWN, "x" * 500).message == "x" * 500
 
 
 def test_every_class_says_what_to_do() -> None:
     """No failure leaves a person without a next step."""
     assert all(GenerationFailure(each, "x").hint for each in E)
+    assert "Mend the store" in StoreFailure("disk full").hint
+    assert HeldBackFailure("a/b", retry_after=30).hint
+
+
+def _refused(status: int, body: object) -> GenerationFailure:
+    """Meet one answer to a create, through the real provider."""
+
+    async def create() -> None:
+        async with serving(reply(status, body, content_type=PROBLEM)) as server:
+            provider = ReplicateProvider(SecretStr("r8_token"), server.url)
+            try:
+                await provider.create(CreateRequest(SCHNELL, None, {"prompt": "x"}, 300))
+            finally:
+                await provider.aclose()
+
+    with pytest.raises(RefusedError) as refusal:
+        asyncio.run(create())
+    return from_refusal(refusal.value)
