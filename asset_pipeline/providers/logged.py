@@ -11,6 +11,7 @@ from pathlib import Path
 from asset_pipeline.clock import Clock
 from asset_pipeline.providers.prediction import Prediction
 from asset_pipeline.providers.protocol import (
+    Allowance,
     CreateRequest,
     Provider,
     ProviderError,
@@ -48,6 +49,10 @@ class LoggedProvider:
             raise
         call.answered(prediction_id=prediction.prediction_id)
         return prediction
+
+    def allowance(self) -> Allowance | None:
+        """Return what the last answer to a create said of our limit; see the protocol."""
+        return self._provider.allowance()
 
     async def get(self, prediction_id: str) -> Prediction:
         """Return a prediction as it stands; see the protocol."""

@@ -34,6 +34,19 @@ class CreateRequest:
     cancel_after_seconds: int
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What the provider still lets us create.
+
+    Attributes:
+        remaining: Creates before it refuses one.
+        reset_seconds: Until there are more.
+    """
+
+    remaining: int
+    reset_seconds: float
+
+
 class ProviderError(Exception):
     """Any failure at the provider.
 
@@ -92,6 +105,10 @@ class Provider(Protocol):
             RefusedError: Certainly not accepted.
             UnclearError: No clear answer.
         """
+        ...
+
+    def allowance(self) -> Allowance | None:
+        """Return what the last answer to a create said of our limit; None when it said nothing."""
         ...
 
     async def get(self, prediction_id: str) -> Prediction:

@@ -20,6 +20,7 @@ from asset_pipeline.providers.prediction import (
     parse_prediction,
 )
 from asset_pipeline.providers.protocol import (
+    Allowance,
     CreateRequest,
     NotFoundError,
     ProviderError,
@@ -90,6 +91,7 @@ class ReplicateProvider:
             api_token=self._token, base_url=base_url, timeout=timeout, transport=self._wire
         )
         self._origin = httpx.URL(base_url)
+        self._allowance: Allowance | None = None
         self._files = httpx.AsyncClient(
             verify=trust,
             timeout=timeout,
@@ -124,6 +126,12 @@ class ReplicateProvider:
             # Whatever broke: before the wire nothing was made, after it nobody can tell.
             kind = UnclearError if exchange.sent else UnreachableError
             raise kind(_describe(error)) from error
+        finally:
+            self._allowance = exchange.allowance
+
+    def allowance(self) -> Allowance | None:
+        """Return what the last answer to a create said of our limit; see the protocol."""
+        return self._allowance
 
     async def get(self, prediction_id: str) -> Prediction:
         """Return a prediction as it stands; see the protocol."""

@@ -23,6 +23,8 @@ from typing import cast
 
 import httpx
 
+from asset_pipeline.providers.protocol import Allowance
+
 MAX_REPLY_BYTES = 32 * 1024 * 1024
 
 # Sixty-four clips in flight need few connections, since most of them wait between two questions;
@@ -37,6 +39,7 @@ class Exchange:
 
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     sent: bool = False
+    allowance: Allowance | None = None
     document: object = None
 
 
@@ -87,6 +90,7 @@ class Wire(httpx.AsyncBaseTransport):
         request.headers.update(exchange.headers)
         exchange.sent = True
         response = await self._inner.handle_async_request(request)
+        exchange.allowance = _allowance(response.headers)
         body = await _read(response)
         if response.status_code >= httpx.codes.BAD_REQUEST:
             raise ErrorReply(response.status_code, response.headers, body)
@@ -124,6 +128,15 @@ def _objections(value: object) -> Iterator[tuple[str, str]]:
         if isinstance(each, dict):
             fields = cast("dict[str, object]", each)
             yield _text(fields.get("field")), _text(fields.get("description"))
+
+
+def _allowance(headers: httpx.Headers) -> Allowance | None:
+    try:
+        remaining = int(headers.get("ratelimit-remaining", ""))
+    except ValueError:
+        return None
+    seconds = _seconds(headers.get("ratelimit-reset"))
+    return None if seconds is None else Allowance(max(0, remaining), seconds)
 
 
 def _text(value: object) -> str:
