@@ -24,6 +24,7 @@ from asset_pipeline.generation.waiting import wait_for_end
 from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.ledger import Payer
 from asset_pipeline.ledger.records import Clip, Intent
+from asset_pipeline.ledger.removing import ObjectRemovedError
 from asset_pipeline.ledger.schema import IntentState
 from asset_pipeline.logs.fields import bind, bound
 from asset_pipeline.money import MicroUsd
@@ -91,10 +92,12 @@ class PaidCall:
         obstacle = GenerationFailure(ErrorClass.UNKNOWN, "never tried")
         for _ in range(_ROUNDS):
             found = await self._find(request)
-            if isinstance(found, Clip):
-                return await self._reuse(request, found)
             try:
+                if isinstance(found, Clip):
+                    return await self._reuse(request, found)
                 return await self._drive(request, found)
+            except ObjectRemovedError as error:
+                obstacle = StoreFailure(error.message)  # deleted since it was found
             except ProvedAbsentError as error:
                 obstacle = GenerationFailure(ErrorClass.NETWORK, str(error))
             except GenerationFailure as failure:
@@ -282,7 +285,12 @@ class PaidCall:
                 self._with.checkpoint("failed")
             raise
         self._with.checkpoint("stored")
-        clip = await self._with.write(ledger.deliver, intent, delivery.stored, request.parents())
+        try:
+            clip = await self._with.write(
+                ledger.deliver, intent, delivery.stored, request.parents()
+            )
+        except ObjectRemovedError as error:
+            raise StoreFailure(error.message, prediction_id=intent.prediction_id) from error
         self._with.checkpoint("delivered")
         paid, url = intent.charged_microusd, prediction.web_url
         return Landed(clip, delivery.preview, paid=paid, cached=False, web_url=url)
