@@ -1,4 +1,4 @@
-"""The published picture of the ledger: six DuckDB tables in one file, and the gallery."""
+"""The published picture of the ledger: seven DuckDB tables in one file, and the gallery."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +17,7 @@ TABLES = {
     "predictions": "One row an attempt: what was asked of which model, and what came of it.",
     "ledger_entries": "Every movement of money: reserve, charge, release, adjust.",
     "clips": "Every stored clip: where it is, what it cost and what made it.",
+    "renditions": "Every file derived from a clip: size, format, loudness, where it is.",
     "lineage": "Child and parent: which prompt, reference, clip and model made a file.",
     "budgets": "Every budget: cap, charged, reserved, headroom.",
     "prompts": "The prompts as they stand in the files.",

@@ -23,7 +23,9 @@ LinkMethod = Literal["GET", "HEAD", "PUT"]
 # leading dot: that is how stores name what is not an object (yet).
 _SEGMENT = r"[A-Za-z0-9_=-][A-Za-z0-9._=-]{0,199}"
 _KEY = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*", re.ASCII)
-_CONTENT_KEY = re.compile(r"(?:image|audio)/[0-9a-f]{2}/([0-9a-f]{64})\.[a-z0-9]{1,8}", re.ASCII)
+_CONTENT_KEY = re.compile(
+    r"(?:renditions/)?(?:image|audio)/[0-9a-f]{2}/([0-9a-f]{64})\.[a-z0-9]{1,8}", re.ASCII
+)
 
 
 class StoreError(AssetPipelineError):
@@ -161,6 +163,11 @@ def clip_key(kind: Kind, sha256: str, extension: str) -> str:
     The two hex digits keep folders small: 100,000 clips are some 400 a folder.
     """
     return f"{kind}/{sha256[:2]}/{sha256}.{extension}"
+
+
+def rendition_key(kind: Kind, sha256: str, extension: str) -> str:
+    """Return a rendition's content key, under a prefix of its own: it can be made again."""
+    return f"renditions/{clip_key(kind, sha256, extension)}"
 
 
 def sha256_in(key: str) -> str | None:

@@ -61,6 +61,32 @@ CREATE TABLE clips (
     superseded_at     TIMESTAMPTZ            -- NULL for the current clip of its variant
 );
 
+-- One row a file derived from a clip, under the name that its collection gives it.
+CREATE TABLE renditions (
+    rendition_id      VARCHAR       NOT NULL,
+    clip_id           VARCHAR       NOT NULL,
+    kind              VARCHAR       NOT NULL,
+    prompt_id         VARCHAR       NOT NULL,
+    collection        VARCHAR       NOT NULL,
+    variant           INTEGER       NOT NULL,
+    name              VARCHAR       NOT NULL, -- thumbnail, web, print, master, ...
+    recipe            VARCHAR       NOT NULL, -- all of the setting that decides the file
+    object_uri        VARCHAR       NOT NULL,
+    sha256            VARCHAR       NOT NULL,
+    bytes             BIGINT        NOT NULL,
+    mime              VARCHAR       NOT NULL,
+    width             INTEGER,               -- NULL for audio
+    height            INTEGER,               -- NULL for audio
+    duration_seconds  DOUBLE,                -- NULL for images
+    loudness_lufs     DOUBLE,                -- of this file; NULL for images
+    true_peak_dbtp    DOUBLE,                -- of this file; NULL for images
+    gain_db           DOUBLE,                -- added to the clip's own; NULL for images
+    note              VARCHAR       NOT NULL, -- why a target was not reached; mostly empty
+    run_id            VARCHAR       NOT NULL,
+    created_at        TIMESTAMPTZ   NOT NULL,
+    superseded_at     TIMESTAMPTZ            -- NULL for the clip's current one of this name
+);
+
 -- One row a parent of a stored file: what the file was made from.
 CREATE TABLE lineage (
     child_uri      VARCHAR     NOT NULL,

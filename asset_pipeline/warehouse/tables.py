@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Executable, case, select
 
+from asset_pipeline.ledger.rendition_schema import renditions
 from asset_pipeline.ledger.schema import budgets, clips, entries, intents, lineage
 from asset_pipeline.prompts.spec import Prompt
 
@@ -77,6 +78,30 @@ LEDGER_TABLES: Mapping[str, Executable] = {
         clips.c.collection,
         clips.c.superseded_at,
     ),
+    "renditions": select(
+        renditions.c.rendition_id,
+        renditions.c.clip_id,
+        clips.c.kind,
+        clips.c.prompt_id,
+        clips.c.collection,
+        clips.c.variant,
+        renditions.c.name,
+        renditions.c.recipe,
+        renditions.c.object_uri,
+        renditions.c.sha256,
+        renditions.c.bytes,
+        renditions.c.mime,
+        renditions.c.width,
+        renditions.c.height,
+        renditions.c.duration_seconds,
+        renditions.c.loudness_lufs,
+        renditions.c.true_peak_dbtp,
+        renditions.c.gain_db,
+        renditions.c.note,
+        renditions.c.run_id,
+        renditions.c.created_at,
+        renditions.c.superseded_at,
+    ).join(clips, clips.c.clip_id == renditions.c.clip_id),
     "lineage": select(
         lineage.c.child_uri,
         lineage.c.child_sha256,

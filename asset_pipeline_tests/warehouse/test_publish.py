@@ -32,6 +32,11 @@ PROMISED = {
         "clip_id kind prompt_id variant model generation_hash prediction_id run_id object_uri "
         "sha256 bytes mime width height duration_seconds cost_usd created_at"
     ),
+    "renditions": (
+        "rendition_id clip_id kind prompt_id collection variant name recipe object_uri sha256 "
+        "bytes mime width height duration_seconds loudness_lufs true_peak_dbtp gain_db note run_id "
+        "created_at superseded_at"
+    ),
     "lineage": (
         "child_uri child_sha256 parent_type parent_id parent_sha256 relation run_id created_at"
     ),
