@@ -14,12 +14,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from asset_pipeline.files import UnsafePathError, atomic_path, resolve_inside
+from asset_pipeline.files import UnsafePathError, resolve_inside
+from asset_pipeline.stores.content import (
+    BLOCK,
+    check_content_key,
+    refuse_other_content,
+    write_whole,
+)
 from asset_pipeline.stores.protocol import (
     LONGEST_LINK,
     LinkMethod,
     ObjectNotFoundError,
-    StoreConflictError,
     StoredObject,
     StoreError,
     check_key,
@@ -27,7 +32,6 @@ from asset_pipeline.stores.protocol import (
     sha256_in,
 )
 
-_BLOCK: Final = 1 << 20
 _INCOMING: Final = ".incoming"
 _LEFTOVER: Final = re.compile(r"[0-9a-f]{16}\.tmp")
 
@@ -69,23 +73,17 @@ class LocalStore:
 
     def put(self, key: str, source: Path, *, sha256: str, content_type: str) -> StoredObject:  # noqa: ARG002 -- files carry no content type
         """Store a file under a key; see :meth:`Store.put`."""
-        if sha256_in(key) not in {None, sha256}:
-            raise StoreError(f"The content key {key} names another SHA-256 than {sha256}.")
+        check_content_key(key, sha256)
         with self._explained("store", key):
             target = self._path(key)
             if target.exists() or not self._link(source, sha256, target):
-                _refuse_other_content(target, sha256)
+                refuse_other_content(self.read(key), sha256, str(target))
             size = target.stat().st_size
         return StoredObject(key=key, uri=self.uri(key), bytes=size, sha256=sha256)
 
     def get(self, key: str, target: Path) -> None:
         """Copy an object to a file; see :meth:`Store.get`."""
-        with self._explained("fetch", key):
-            blocks = self.read(key)
-            first = next(blocks, b"")  # before anything is made beside the target
-            with atomic_path(target) as temporary, temporary.open("wb") as writing:
-                writing.write(first)
-                writing.writelines(blocks)
+        write_whole(self.read(key), target)
 
     def read(self, key: str) -> Iterator[bytes]:
         """Yield an object's content; see :meth:`Store.read`."""
@@ -98,7 +96,7 @@ class LocalStore:
                     hint="Was the store's folder moved or cleaned? Set ASSET_PIPELINE_STORE_URL.",
                 ) from error
             with reading:
-                while block := reading.read(_BLOCK):
+                while block := reading.read(BLOCK):
                     yield block
 
     def head(self, key: str) -> StoredObject | None:
@@ -198,7 +196,7 @@ class LocalStore:
         digest = hashlib.sha256()
         try:
             with source.open("rb") as reading, temporary.open("xb") as writing:
-                while block := reading.read(_BLOCK):
+                while block := reading.read(BLOCK):
                     digest.update(block)
                     writing.write(block)
                 writing.flush()
@@ -259,13 +257,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _refuse_other_content(path: Path, sha256: str) -> None:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
-        raise StoreConflictError(
-            f"{path} exists with other content than the file to store.",
-            hint="Objects are never overwritten: if it is damaged, move it away first.",
-        )

@@ -6,30 +6,42 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from asset_pipeline.errors import ConfigurationError
+from asset_pipeline.stores.address import parse_address
 from asset_pipeline.stores.local import LocalStore
 from asset_pipeline.stores.protocol import Store
+from asset_pipeline.stores.retrying import RetryingStore
 
 
 def open_store(url: str) -> Store:
     """Return the store that ``url`` names; nothing is read or written yet.
 
     Args:
-        url: A folder's path (``~`` is the home folder) or ``file://`` URL.
+        url: A folder's path (``~`` is the home folder) or ``file://`` URL, ``s3://bucket/prefix``
+            or ``gs://bucket/prefix``. Its client library is imported only now, for this kind alone.
 
     Raises:
-        ConfigurationError: No store of this kind exists.
+        ConfigurationError: No store of this kind exists, or the settings of its library are wrong.
     """
-    scheme, separator, _ = url.partition("://")
+    scheme, separator, rest = url.partition("://")
     if not url.strip():
         raise ConfigurationError(
-            "The store's URL is empty.", hint="Set ASSET_PIPELINE_STORE_URL to a folder."
+            "The store's URL is empty.",
+            hint="Set ASSET_PIPELINE_STORE_URL to a folder, s3://bucket/prefix or "
+            "gs://bucket/prefix.",
         )
     if not separator:
         return LocalStore(Path(url).expanduser())
+    scheme = scheme.lower()
+    if scheme == "s3":
+        from asset_pipeline.stores.s3 import S3Store  # noqa: PLC0415 -- loads half of AWS
+        from asset_pipeline.stores.s3_access import open_s3  # noqa: PLC0415
+
+        address = parse_address("s3", rest)
+        return RetryingStore(S3Store(address, open_s3(address)))
     parts = urlsplit(url)
-    if scheme.lower() == "file" and parts.netloc in {"", "localhost"} and parts.path:
+    if scheme == "file" and parts.netloc in {"", "localhost"} and parts.path:
         return LocalStore(Path(unquote(parts.path)))
     raise ConfigurationError(
         f"{scheme}:// is no store that clips can be kept in.",
-        hint="Set ASSET_PIPELINE_STORE_URL to the path of a local folder.",
+        hint="Set ASSET_PIPELINE_STORE_URL to a folder, s3://bucket/prefix or gs://bucket/prefix.",
     )

@@ -29,7 +29,10 @@ def test_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert store.root == tmp_path / "clips"
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/prefix", "gs://bucket", "https://x/y", "", " "])
+@pytest.mark.parametrize(
+    "url",
+    ["https://x/y", "", " ", "s3://", "s3://Bucket", "s3://b/../c", "gs://bucket//x", "s3:///x"],
+)
 def test_what_is_no_store(url: str) -> None:
     """Any other URL is refused with what to set instead."""
     with pytest.raises(ConfigurationError, match="ASSET_PIPELINE_STORE_URL"):
