@@ -50,6 +50,10 @@ class KnownSecrets:
             for form in _encoded(secret):
                 self._learn(form, _ENCODED_BLOCK)
 
+    def may_be_in(self, text: str) -> bool:
+        """Tell quickly whether looking closer is worth while."""
+        return any(block in text for block in self._blocks)
+
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return where a secret, or a piece of one, begins and ends, in order."""
         found: list[tuple[int, int]] = []
