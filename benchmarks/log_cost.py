@@ -52,7 +52,7 @@ def _measured(log: logging.Logger) -> float:
 
 
 def _clip(log: logging.Logger, number: int) -> None:
-    """Log what one clip logs: its create, its download, its landing, and a share of the listings."""
+    """Log what one clip logs: create, download, landing, and a share of the listings."""
     intent, prediction = f"{number:032x}", f"{number:026d}"
     with bound(kind="image", partition=f"prompt-{number}", variant=1):
         with bound(intent_id=intent):
