@@ -29,7 +29,7 @@ from asset_pipeline.providers.protocol import (
     TooLargeError,
     UnavailableError,
 )
-from asset_pipeline.stores.protocol import Store, StoreError, clip_key
+from asset_pipeline.stores.protocol import Store, StoreError, StoreUnavailableError, clip_key
 
 MAX_BYTES = {Kind.IMAGE: 64 * 1024 * 1024, Kind.AUDIO: 256 * 1024 * 1024}
 
@@ -117,7 +117,7 @@ class Deliverer:
         target = self._scratch / f"{uuid.uuid4().hex}.preview.part"
         try:
             self._scratch.mkdir(parents=True, exist_ok=True)
-            await self._in(self._storing, lambda: self._store.get(key, target))
+            await self._patiently(lambda: self._store.get(key, target))
             return (await self._examine(target, kind))[1]
         except (StoreError, BadMediaError) as error:
             raise StoreFailure(f"{key}: {error.message}") from error
@@ -167,9 +167,8 @@ class Deliverer:
     async def _put(self, intent: Intent, source: Path, info: MediaInfo, preview: bytes) -> Delivery:
         key = clip_key(intent.kind, info.sha256, info.extension)
         try:
-            stored = await self._in(
-                self._storing,
-                lambda: self._store.put(key, source, sha256=info.sha256, content_type=info.mime),
+            stored = await self._patiently(
+                lambda: self._store.put(key, source, sha256=info.sha256, content_type=info.mime)
             )
         except StoreError as error:
             raise StoreFailure(error.message, prediction_id=intent.prediction_id) from error
@@ -186,6 +185,23 @@ class Deliverer:
             ),
             preview,
         )
+
+    async def _patiently(self, work: Callable[[], T]) -> T:
+        """Ask the store, waiting for it while it is away: no thread is held meanwhile.
+
+        Raises:
+            StoreError: It refused, or was away for all of our patience.
+        """
+        deadline = self._clock.monotonic() + self._timing.store_patience
+        wait = _FIRST_WAIT
+        while True:
+            try:
+                return await self._in(self._storing, work)
+            except StoreUnavailableError:
+                if self._clock.monotonic() + wait > deadline:
+                    raise
+            await self._clock.sleep(wait)
+            wait = min(wait * 2, _LONGEST_WAIT)
 
     async def _in(self, executor: Executor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(executor, work)
