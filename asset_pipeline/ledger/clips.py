@@ -110,6 +110,8 @@ def record(
         cost_microusd=cost,
         created_at=now,
         superseded_at=None,
+        wanted_hash=intent.wanted_hash,
+        strategy=intent.strategy,
     )
     _make_current(connection, clip, now)
     add_lineage(connection, clip.object_uri, clip.sha256, parents, run_id=clip.run_id, now=now)
@@ -126,16 +128,31 @@ def reuse(
     variant: int,
     run_id: str,
     now: datetime,
+    wanted_hash: str | None = None,
+    strategy: str | None = None,
 ) -> Clip:
     """Make an existing clip the current one of a prompt's variant, at no cost.
 
     Nothing is written when it is so already, which is what nearly every cache hit is.
 
+    Args:
+        connection: The caller's transaction.
+        clip: The stored clip.
+        kind: Of the prompt.
+        prompt_id: The prompt.
+        collection: The prompt's.
+        variant: Which of its clips.
+        run_id: The run that reuses it.
+        now: When.
+        wanted_hash: The generation that was wanted, when this clip only stands in for it.
+        strategy: How it came to stand in.
+
     Raises:
         ObjectRemovedError: The clip was deleted or lost since it was found.
     """
     for known in current(connection, kind, prompt_id):
-        if known.variant == variant and known.generation_hash == clip.generation_hash:
+        same = known.generation_hash == clip.generation_hash and known.wanted_hash == wanted_hash
+        if known.variant == variant and same:
             return known
     check_not_removed(connection, clip.clip_id)
     used = replace(
@@ -149,6 +166,8 @@ def reuse(
         cost_microusd=MicroUsd(0),
         created_at=now,
         superseded_at=None,
+        wanted_hash=wanted_hash,
+        strategy=strategy,
         # Approved was the other prompt's clip; the object is kept with it.
         approved_at=None,
         used_at=None,

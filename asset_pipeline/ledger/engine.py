@@ -18,7 +18,7 @@ from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 
 # The newest migration. Compared with a plain query at every opening, because importing Alembic
 # costs 0.2 s, and only a ledger that is behind needs it.
-HEAD_REVISION = "0004"
+HEAD_REVISION = "0005"
 
 _BUSY_SECONDS = 30
 

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import Clock
-from asset_pipeline.ledger import clips, decisions, intents, movements, workers
+from asset_pipeline.ledger import clips, decisions, intents, movements, stand_ins, workers
 from asset_pipeline.ledger.caps import BudgetCaps, BudgetLine, budget_lines
 from asset_pipeline.ledger.engine import looking_again
 from asset_pipeline.ledger.movements import BudgetExceededError
@@ -77,7 +77,8 @@ class Ledger(Questions):
 
         Returns:
             The new intent in state reserved; or, when another process was faster, its open
-            intent or its clip. Check ``worker_id`` and ``state``.
+            intent or its clip. Check ``worker_id`` and ``state``, and ``generation_hash``: the
+            other may have another way to the same clip.
 
         Raises:
             BudgetExceededError: A budget has no headroom; nothing was reserved.
@@ -110,7 +111,10 @@ class Ledger(Questions):
                 )
                 lines = self._lines(new, payer, now)
                 movements.reserve(connection, intent.intent_id, lines, new.worst_case, now)
+                stand_ins.check_only_way(connection, intent, pay_again_before)
                 return intent
+        except stand_ins.AnotherWayError as error:
+            return error.found  # nothing is left of the reservation
         except BudgetExceededError:
             # Nothing of the refused reservation is left, but an edited cap is on record.
             with self._writing() as (connection, now):
@@ -199,9 +203,21 @@ class Ledger(Questions):
         return looking_again(deliver)
 
     def reuse(
-        self, clip: Clip, *, kind: Kind, prompt_id: str, collection: str, variant: int, run_id: str
+        self,
+        clip: Clip,
+        *,
+        kind: Kind,
+        prompt_id: str,
+        collection: str,
+        variant: int,
+        run_id: str,
+        wanted_hash: str | None = None,
+        strategy: str | None = None,
     ) -> Clip:
-        """Make a stored clip the current one of a prompt's variant, at no cost."""
+        """Make a stored clip the current one of a prompt's variant, at no cost.
+
+        With ``wanted_hash`` it only stands in for what was wanted; ``strategy`` says how.
+        """
 
         def reuse() -> Clip:
             with self._writing() as (connection, now):
@@ -214,6 +230,8 @@ class Ledger(Questions):
                     variant=variant,
                     run_id=run_id,
                     now=now,
+                    wanted_hash=wanted_hash,
+                    strategy=strategy,
                 )
 
         return looking_again(reuse)

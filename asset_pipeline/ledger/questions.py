@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy.exc import NoResultFound
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.ledger import clips, intents, movements, workers
+from asset_pipeline.ledger import clips, intents, movements, stand_ins, workers
 from asset_pipeline.ledger.access import LedgerAccess
 from asset_pipeline.ledger.audit import AuditReport, audit
 from asset_pipeline.ledger.engine import LedgerError
@@ -31,6 +31,46 @@ class Questions(LedgerAccess):
         with self._reading() as connection:
             clip = clips.find_by_generation(connection, generation_hash, pay_again_before)
             return clip or intents.find_open(connection, generation_hash)
+
+    def find_wanted(
+        self,
+        generation_hash: str,
+        *,
+        wanted_hash: str,
+        collection: str,
+        pay_again_before: datetime | None = None,
+    ) -> Clip | Intent | None:
+        """Return what there is of a wanted clip: of this generation, else of one that stands in.
+
+        Args:
+            generation_hash: The generation that is about to be asked for.
+            wanted_hash: The one that was wanted: the same, unless this one stands in for it.
+            collection: The prompt's: stand-ins of other collections don't count.
+            pay_again_before: Clips stored before this time don't count.
+        """
+        with self._reading() as connection:
+            return (
+                clips.find_by_generation(connection, generation_hash, pay_again_before)
+                or intents.find_open(connection, generation_hash)
+                or stand_ins.find(connection, wanted_hash, collection, pay_again_before)
+            )
+
+    def failed_attempts(
+        self, kind: Kind, prompt_id: str, variant: int, run_id: str
+    ) -> list[tuple[str, str]]:
+        """Return generation and error class of each attempt at a clip that failed in a run."""
+        with self._reading() as connection:
+            return stand_ins.failed_attempts(connection, kind, prompt_id, variant, run_id)
+
+    def stake_of(self, kind: Kind, prompt_id: str, run_id: str) -> stand_ins.Stake:
+        """Return what a prompt has cost in a run without a clip, and what it still holds."""
+        with self._reading() as connection:
+            return stand_ins.stake_of(connection, kind, prompt_id, run_id)
+
+    def open_intent(self, generation_hash: str) -> Intent | None:
+        """Return the open intent of a generation, if there is one."""
+        with self._reading() as connection:
+            return intents.find_open(connection, generation_hash)
 
     def is_alive(self, worker_id: str) -> bool:
         """Tell whether a worker still drives its intents."""

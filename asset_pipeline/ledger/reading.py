@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Engine, func, select
 
-from asset_pipeline.ledger import movements
+from asset_pipeline.ledger import movements, stand_ins
 from asset_pipeline.ledger.decisions import BY_HAND
 from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.ledger.records import BudgetBalance, Intent, intent_from
@@ -40,6 +40,14 @@ class OpenIntents:
     reserved: MicroUsd
 
 
+@dataclass(frozen=True, slots=True)
+class StandIns:
+    """The wanted generations that another one stands in for, each with the collection it is in."""
+
+    stored: set[tuple[str, str]]
+    open: set[tuple[str, str]]
+
+
 class LedgerReader:
     """Reads the ledger in bulk; every method is one transaction of its own.
 
@@ -61,6 +69,14 @@ class LedgerReader:
         is_open = intents.c.state.in_(OPEN_STATES)
         with self._reading() as connection:
             return set(_matching(connection, intents.c.generation_hash, hashes, is_open))
+
+    def stand_ins(self, hashes: Collection[str]) -> StandIns:
+        """Return which of ``hashes`` another generation stands in for, stored or open."""
+        with self._reading() as connection:
+            return StandIns(
+                stored=stand_ins.stored_for(connection, hashes),
+                open=stand_ins.open_for(connection, hashes),
+            )
 
     def open_intents(self) -> list[OpenIntents]:
         """Return the open intents by state, in the order of the paid call."""

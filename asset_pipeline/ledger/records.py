@@ -28,7 +28,12 @@ class AttemptInputs:
 
 @dataclass(frozen=True, slots=True)
 class NewIntent:
-    """A payment about to be made, before it has an attempt number."""
+    """A payment about to be made, before it has an attempt number.
+
+    Attributes:
+        wanted_hash: The generation that was wanted, when this one only stands in for it.
+        strategy: How it came to stand in.
+    """
 
     generation_hash: str
     kind: Kind
@@ -41,6 +46,8 @@ class NewIntent:
     worst_case: MicroUsd
     price_source: str
     inputs_for_attempt: Callable[[int], AttemptInputs]
+    wanted_hash: str | None = None
+    strategy: str | None = None
 
     def reserved(self, attempt: int, *, run_id: str, worker_id: str, now: datetime) -> Intent:
         """Return the intent of one attempt as it begins, its money set aside."""
@@ -76,6 +83,8 @@ class NewIntent:
             completed_at=None,
             delivered_at=None,
             updated_at=now,
+            wanted_hash=self.wanted_hash,
+            strategy=self.strategy,
         )
 
 
@@ -113,6 +122,8 @@ class Intent:
     completed_at: datetime | None
     delivered_at: datetime | None
     updated_at: datetime
+    wanted_hash: str | None = None
+    strategy: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -153,6 +164,8 @@ class Clip:
     approved_at: datetime | None = None
     used_at: datetime | None = None
     removed_at: datetime | None = None
+    wanted_hash: str | None = None
+    strategy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,10 @@ intents = Table(
     Column("completed_at", UtcDateTime),
     Column("delivered_at", UtcDateTime),
     Column("updated_at", UtcDateTime, nullable=False),
+    # The generation that was wanted, and how this one came to stand in for it; NULL when it is what
+    # was wanted itself.
+    Column("wanted_hash", String(64)),
+    Column("strategy", String(64)),
     one_of("state", IntentState),
     CheckConstraint("reserved_microusd >= 0", name="reserved_not_negative"),
     CheckConstraint("charged_microusd >= 0", name="charged_not_negative"),
@@ -132,6 +136,7 @@ intents = Table(
     Index("ix_intents_prompt", "kind", "prompt_id", "variant"),
     Index("ix_intents_run", "run_id"),
     Index("ix_intents_created", "created_at"),
+    Index("ix_intents_wanted", "wanted_hash"),
 )
 
 budgets = Table(
@@ -199,6 +204,8 @@ clips = Table(
     Column("used_at", UtcDateTime),  # last exported or linked to
     # Since when its object no longer counts: deleted by retention or lost, which `custody` tells.
     Column("removed_at", UtcDateTime),
+    Column("wanted_hash", String(64)),  # as for intents
+    Column("strategy", String(64)),
     Index(
         "uq_clips_current",
         "kind",
@@ -212,6 +219,7 @@ clips = Table(
     Index("ix_clips_sha256", "sha256"),
     Index("ix_clips_intent", "intent_id"),
     Index("ix_clips_object", "object_key"),
+    Index("ix_clips_wanted", "wanted_hash"),
 )
 
 lineage = Table(
