@@ -105,7 +105,7 @@ class PaidCall:
                 if failure.error_class is not ErrorClass.RATE_LIMIT or wait > _LONGEST_THROTTLE:
                     raise
                 obstacle = failure
-                self._with.limiter.pause(wait)
+                await self._with.limiter.throttled(wait)
         raise obstacle
 
     async def is_begun(self, request: GenerationRequest) -> bool:
@@ -244,6 +244,7 @@ class PaidCall:
             self._with.checkpoint("refused")
             await self._with.write(ledger.refuse, intent, failure.error_class, failure.message)
             self._with.checkpoint("released")
+            await self._with.limiter.heed(self._with.provider.allowance())
             raise failure from refusal
         except UnclearError as error:
             self._with.checkpoint("lost")
@@ -253,6 +254,7 @@ class PaidCall:
         self._with.checkpoint("accepted")
         intent = await self._with.write(ledger.accept, intent, prediction.prediction_id)
         self._with.checkpoint("submitted")
+        await self._with.limiter.heed(self._with.provider.allowance())
         return intent
 
     async def _charge(

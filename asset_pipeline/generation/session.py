@@ -20,6 +20,7 @@ from asset_pipeline.generation.timing import Timing
 from asset_pipeline.generation.watching import Watch
 from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.ledger.ledger import Ledger, Payer
+from asset_pipeline.ledger.rates import RateBook
 from asset_pipeline.ledger.workers import HEARTBEAT_SECONDS
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.providers.protocol import Provider
@@ -85,7 +86,9 @@ async def open_session(
             ledger=ledger,
             provider=provider,
             deliverer=deliverer,
-            limiter=RateLimiter(plan.rate_limit_per_minute, clock),
+            limiter=RateLimiter(
+                plan.rate_limit_per_minute, clock, RateBook(ledger.engine, clock), writing
+            ),
             watch=Watch(provider, clock, plan.timing),
             clock=clock,
             timing=plan.timing,

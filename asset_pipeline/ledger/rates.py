@@ -26,11 +26,14 @@ _HEADROOM = 0.98
 # Time that went by unused is worth a small burst, never more: it makes good for a slow disk.
 BURST = timedelta(seconds=0.5)
 
-# A 429 takes so much of the rate away, and each second without one gives so much of it back: from
-# 70% to 100% in a minute. At the least it is what Replicate grants an account that is out of credit.
+# A 429 leaves so much of the rate, and each second without one gives so much back: from 70% to 100%
+# in a minute. The least is what Replicate grants an account that is out of credit: 6 of 600.
 _AFTER_THROTTLE = 0.7
 _BACK_A_SECOND = 0.005
 _LEAST_SHARE = 0.01
+
+# A 429 that comes so soon after a pause is the answer to a create that went out before it.
+_ON_THE_WAY = timedelta(seconds=1)
 
 # A slot that lies further ahead was leased by a clock that has been set back since.
 _FURTHEST = timedelta(minutes=10)
@@ -111,18 +114,17 @@ def lease(rate: Rate, count: int, per_minute: int, now: datetime) -> tuple[Rate,
     return taken, Lease(first, interval, count)
 
 
-def throttled(rate: Rate, seconds: float, sent_at: datetime, now: datetime) -> Rate:
+def throttled(rate: Rate, seconds: float, now: datetime) -> Rate:
     """Return the rate after a 429: paused, and lowered once for all that were sent too fast.
 
     Args:
         rate: As it stands.
         seconds: The pause that the provider asks for.
-        sent_at: When the create went out: one from before the last 429 tells nothing new.
         now: The time.
     """
     held = paused(rate, seconds, now)
-    if rate.throttled_at is not None and sent_at <= rate.throttled_at:
-        return held
+    if rate.paused_until is not None and now < rate.paused_until + _ON_THE_WAY:
+        return held  # it was sent before the pause, with the one that began it
     return replace(
         held,
         share=max(_LEAST_SHARE, rate.share_at(now) * _AFTER_THROTTLE),
@@ -164,9 +166,9 @@ class RateBook(LedgerAccess):
         self._move(per_minute, take)
         return leased[-1]
 
-    def throttle(self, seconds: float, sent_at: datetime, per_minute: int) -> None:
+    def throttle(self, seconds: float, per_minute: int) -> None:
         """Pause all processes and lower the rate, after a 429; see :func:`throttled`."""
-        self._move(per_minute, lambda rate, now: throttled(rate, seconds, sent_at, now))
+        self._move(per_minute, lambda rate, now: throttled(rate, seconds, now))
 
     def pause(self, seconds: float, per_minute: int) -> None:
         """Let no process send for so long: the provider's limit is used up."""
