@@ -128,6 +128,9 @@ class Model(_Spec):
     output: OutputShape
     output_key: str | None = Field(None, description="Where an output object holds its file.")
     prices: tuple[PriceRule, ...] = ()
+    licence: str | None = Field(
+        None, description="A note on the model's licence, for the manifests of exports."
+    )
     max_predict_seconds: int = Field(
         ge=5,
         le=86_400,

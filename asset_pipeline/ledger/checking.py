@@ -24,7 +24,8 @@ from asset_pipeline.ledger.custody_schema import (
     fsck_passes,
 )
 from asset_pipeline.ledger.engine import LedgerError
-from asset_pipeline.ledger.schema import clips, lineage
+from asset_pipeline.ledger.records import Intent, intent_from
+from asset_pipeline.ledger.schema import clips, intents, lineage
 
 # What was found whole two days ago says little about today: a check that stood still for longer
 # begins anew.
@@ -170,7 +171,9 @@ class FsckBook(LedgerAccess):
             )
             derived = connection.execute(
                 select(lineage.c.child_uri).where(
-                    lineage.c.child_uri.in_(uris), lineage.c.parent_type == "clip"
+                    lineage.c.child_uri.in_(uris),
+                    lineage.c.parent_type == "clip",
+                    lineage.c.relation != "reused",
                 )
             )
             return {*of_clips.scalars(), *derived.scalars()}
@@ -204,6 +207,17 @@ class FsckBook(LedgerAccess):
                 .where(fsck_findings.c.pass_id == at.pass_id, fsck_findings.c.object_key == key)
                 .values(outcome=outcome.value)
             )
+
+    def paid_for(self, clip_id: str) -> tuple[Intent, str]:
+        """Return the intent that paid for a clip's file, and the file's SHA-256."""
+        query = (
+            select(intents, clips.c.sha256)
+            .join(clips, clips.c.intent_id == intents.c.intent_id)
+            .where(clips.c.clip_id == clip_id)
+        )
+        with self._reading() as connection:
+            row = connection.execute(query).mappings().one()
+            return intent_from(row), row["sha256"]
 
     def findings(self, pass_id: str) -> list[Finding]:
         """Return what a check found, in the order in which it did."""

@@ -1,0 +1,165 @@
+"""Copying current clips to where people want them, under names that people can read.
+
+An export goes on where a killed one was, and a second one writes only what has changed. A file that
+this ledger did not write is never replaced.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from asset_pipeline.catalog.reader import Catalog
+from asset_pipeline.clock import Clock
+from asset_pipeline.custody.links import SignedLink, link_to, signs_links
+from asset_pipeline.custody.manifest import write_manifest
+from asset_pipeline.custody.naming import NamedClip
+from asset_pipeline.custody.scratch import scratch_file
+from asset_pipeline.custody.targets import Target
+from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.ledger.custody import CustodyBook
+from asset_pipeline.ledger.exporting import ExportBook, Exported, ExportLine
+from asset_pipeline.media.probe import sha256_of
+from asset_pipeline.stores.protocol import LONGEST_LINK, Store, StoreUnavailableError
+
+_COPIERS = 8
+_A_STEP = 64
+
+
+class Copied(StrEnum):
+    """What became of one clip of an export."""
+
+    COPIED = "copied"
+    UNCHANGED = "unchanged"
+    REFUSED = "refused"  # another file has its name
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """One clip of an export, and why it is not there if it is not."""
+
+    named: NamedClip
+    uri: str
+    result: Copied
+    reason: str = ""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the target has the clip now."""
+        return self.result in {Copied.COPIED, Copied.UNCHANGED}
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """Exports on behalf of one command or run.
+
+    Attributes:
+        store: Where the clips are.
+        target: Where they go.
+        engine_book: The ledger's record of exports.
+        custody: Its record of when clips were last used.
+        scratch: A folder for copies on their way.
+        run_id: Named in the lineage of what is written.
+        checkpoint: Called with a name between two steps; crash tests kill there.
+    """
+
+    store: Store
+    target: Target
+    book: ExportBook
+    custody: CustodyBook
+    catalog: Catalog
+    scratch: Path
+    clock: Clock
+    run_id: str
+    checkpoint: Callable[[str], None] = lambda _: None
+
+    def export(
+        self, clips: Sequence[NamedClip], report: Callable[[ExportResult], None]
+    ) -> list[ExportResult]:
+        """Copy clips, and write the manifest of all that the target has.
+
+        Args:
+            clips: The clips under their names.
+            report: Told of each clip.
+
+        Returns:
+            What became of each. One that fails stops no other.
+        """
+        ours = frozenset(self.book.paths(self.target.name))
+        results: list[ExportResult] = []
+        with ThreadPoolExecutor(_COPIERS, "export") as copiers:
+            for chunk in _chunks(clips):
+                done = list(copiers.map(self._copy, chunk, itertools.repeat(ours)))
+                self._record(done)
+                for each in done:
+                    report(each)
+                results += done
+                self.checkpoint("copied")
+        self.write_manifest()
+        return results
+
+    def write_manifest(self) -> None:
+        """Write the manifest of all that was exported to the target and is there.
+
+        Two exports to one target may end at once: whoever writes last has seen all rows.
+        """
+        while True:
+            lines = self.book.lines(self.target.name)
+            there = self.target.present([line.path for line in lines])
+            gone = [line.path for line in lines if line.path not in there]
+            self.book.forget(self.target.name, gone)
+            kept = [line for line in lines if line.path in there]
+            write_manifest(self.target, kept, self.catalog, self._link_of)
+            now = self.book.paths(self.target.name)
+            if now == {line.path: line.clip.sha256 for line in kept}:
+                return
+
+    def _copy(self, named: NamedClip, ours: frozenset[str]) -> ExportResult:
+        clip, path = named.clip, named.path
+        uri = ""
+        try:
+            uri = self.target.uri(path)
+            found = self.target.digest(path)
+            if found == clip.sha256:
+                return ExportResult(named, uri, Copied.UNCHANGED)
+            if found is not None and path not in ours:
+                why = "a file that this ledger did not export has this name"
+                return ExportResult(named, uri, Copied.REFUSED, why)
+            with scratch_file(self.scratch) as copy:
+                self.store.get(clip.object_key, copy)
+                if sha256_of(copy) != clip.sha256:
+                    why = "the stored file is damaged: run `asset-pipeline fsck`"
+                    return ExportResult(named, uri, Copied.FAILED, why)
+                self.target.write(path, copy, sha256=clip.sha256, content_type=clip.mime)
+        except StoreUnavailableError:
+            raise
+        except (AssetPipelineError, OSError) as error:
+            return ExportResult(named, uri, Copied.FAILED, str(error))
+        return ExportResult(named, uri, Copied.COPIED)
+
+    def _record(self, done: Sequence[ExportResult]) -> None:
+        there = [
+            Exported(each.named.path, each.uri, each.named.clip) for each in done if each.is_there
+        ]
+        self.book.record(self.target.name, there, run_id=self.run_id)
+        self.custody.touch(each.clip.clip_id for each in there)
+
+    def _link_of(self, line: ExportLine) -> SignedLink | None:
+        """Link to the exported file where the target signs links, else to the stored one."""
+        now = self.clock.now()
+        if self.target.bucket is not None:
+            url = self.target.bucket.signed_url(line.path, content_type=line.clip.mime)
+            return SignedLink(url, (now + LONGEST_LINK).replace(microsecond=0))
+        if line.clip.removed_at is not None or not signs_links(self.store):
+            return None
+        return link_to(self.store, line.clip, now)
+
+
+def _chunks(clips: Sequence[NamedClip]) -> Iterator[Sequence[NamedClip]]:
+    for start in range(0, len(clips), _A_STEP):
+        yield clips[start : start + _A_STEP]

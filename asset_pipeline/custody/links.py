@@ -1,0 +1,44 @@
+"""Links that expire: to be handed on, never to be kept in a log, an event or a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from asset_pipeline.ledger.records import Clip
+from asset_pipeline.stores.local import LocalStore
+from asset_pipeline.stores.protocol import LONGEST_LINK, Store
+
+LinkFor = Callable[[str], "SignedLink | None"]
+"""Gives the link to an object by its key; None where the store has none to give."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedLink:
+    """A link that anybody may use until it expires."""
+
+    url: str
+    expires_at: datetime
+
+
+def signs_links(store: Store) -> bool:
+    """Tell whether a store's links are signed: a folder's are its files' own addresses."""
+    return not isinstance(store, LocalStore)
+
+
+def link_to(store: Store, clip: Clip, now: datetime, ttl: timedelta = LONGEST_LINK) -> SignedLink:
+    """Return a link to read a clip in a browser.
+
+    Args:
+        store: Where the clip is; one that signs links.
+        clip: The clip.
+        now: When the link begins to hold.
+        ttl: One second to seven days.
+
+    Raises:
+        StoreError: The time is too long, or there is no key to sign with.
+    """
+    url = store.signed_url(clip.object_key, ttl=ttl, content_type=clip.mime)
+    # Signatures count in whole seconds.
+    return SignedLink(url, (now + ttl).replace(microsecond=0))

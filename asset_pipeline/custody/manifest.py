@@ -1,0 +1,94 @@
+"""What an export says of itself: a manifest for programs, one for spreadsheets, and checksums."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from asset_pipeline.catalog.reader import Catalog
+from asset_pipeline.custody.links import SignedLink
+from asset_pipeline.custody.naming import CHECKSUMS, MANIFEST_CSV, MANIFEST_JSON
+from asset_pipeline.custody.targets import Target, write_text
+from asset_pipeline.ledger.exporting import ExportLine
+from asset_pipeline.money import to_decimal
+
+FORMAT = 1
+"""Raised when a field changes its meaning; new fields may come at any time."""
+
+# What spreadsheets begin a formula with.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+LinkOf = Callable[[ExportLine], SignedLink | None]
+
+
+def write_manifest(
+    target: Target, lines: Sequence[ExportLine], catalog: Catalog, link_of: LinkOf
+) -> None:
+    """Write the three files, each whole or not at all; the checksums last.
+
+    Args:
+        target: Where they go, beside the files that they are about.
+        lines: The files, by path.
+        catalog: For the models' licences.
+        link_of: Gives a file's link; None where there is none.
+    """
+    entries = [_entry(line, catalog, link_of(line)) for line in lines]
+    document = {"format": FORMAT, "clips": entries}
+    text = json.dumps(document, ensure_ascii=False, indent=1)
+    write_text(target, MANIFEST_JSON, _utf8(text) + "\n", content_type="application/json")
+    write_text(target, MANIFEST_CSV, _utf8(_as_csv(entries)), content_type="text/csv")
+    sums = "".join(f"{line.clip.sha256}  {line.path}\n" for line in lines)
+    write_text(target, CHECKSUMS, sums, content_type="text/plain")
+
+
+def _entry(line: ExportLine, catalog: Catalog, link: SignedLink | None) -> dict[str, Any]:
+    clip = line.clip
+    model = catalog.models.get(clip.model)
+    return {
+        "path": line.path,
+        "kind": clip.kind.value,
+        "collection": clip.collection,
+        "prompt_id": clip.prompt_id,
+        "variant": clip.variant,
+        "prompt": line.prompt_text,
+        "model": clip.model,
+        "licence": None if model is None else model.licence,
+        "clip_id": clip.clip_id,
+        "prediction_id": clip.prediction_id,
+        "generation_hash": clip.generation_hash,
+        "sha256": clip.sha256,
+        "bytes": clip.bytes,
+        "mime": clip.mime,
+        "width": clip.width,
+        "height": clip.height,
+        "duration_seconds": clip.duration_seconds,
+        "cost_usd": str(to_decimal(clip.cost_microusd)),
+        "created_at": clip.created_at.isoformat(),
+        "exported_at": line.exported_at.isoformat(),
+        "object_uri": clip.object_uri,
+        "link": None if link is None else link.url,
+        "link_expires_at": None if link is None else link.expires_at.isoformat(),
+    }
+
+
+def _as_csv(entries: Sequence[dict[str, Any]]) -> str:
+    out = io.StringIO()
+    if entries:
+        writer = csv.DictWriter(out, fieldnames=list(entries[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: _cell(value) for name, value in entry.items()} for entry in entries)
+    return out.getvalue()
+
+
+def _cell(value: object) -> object:
+    """Keep a spreadsheet from taking a prompt for a formula."""
+    is_formula = isinstance(value, str) and value.startswith(_FORMULA)
+    return f"'{value}" if is_formula else value
+
+
+def _utf8(text: str) -> str:
+    """Return text that can be written: half a surrogate pair becomes an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,118 @@
+"""Mending what a check found: the file is fetched again while the provider has it."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from asset_pipeline.catalog.reader import Catalog
+from asset_pipeline.catalog.spec import Model
+from asset_pipeline.clock import Clock
+from asset_pipeline.custody.checking import SET_ASIDE
+from asset_pipeline.custody.scratch import scratch_file
+from asset_pipeline.generation.delivery import Deliverer
+from asset_pipeline.generation.failures import GenerationFailure, StoreFailure
+from asset_pipeline.generation.previews import PreviewShelf
+from asset_pipeline.generation.timing import Timing
+from asset_pipeline.ledger.records import Intent
+from asset_pipeline.providers.prediction import Prediction, PredictionStatus
+from asset_pipeline.providers.protocol import NotFoundError, Provider, UnavailableError
+from asset_pipeline.stores.protocol import ObjectNotFoundError, Store
+
+# The provider keeps outputs by its own clock.
+_SLACK = timedelta(minutes=5)
+
+
+class Mended(StrEnum):
+    """What became of an object that was missing or damaged."""
+
+    REPAIRED = "repaired"
+    GONE = "gone"  # nothing has it any more
+    UNDECIDED = "undecided"  # the provider or the store did not answer
+
+
+@dataclass(frozen=True, slots=True)
+class Repairs:
+    """What repairs are made with.
+
+    Attributes:
+        previews: The folder of kept previews.
+        scratch: The folder for downloads.
+    """
+
+    store: Store
+    catalog: Catalog
+    previews: Path
+    scratch: Path
+    clock: Clock
+    timing: Timing
+
+    async def mend(self, provider: Provider, intent: Intent, sha256: str) -> Mended:
+        """Fetch an intent's output again and put it in its place.
+
+        The store must have nothing under the key any more, or the very file.
+        """
+        model = self.catalog.models.get(intent.model)
+        if model is None or intent.prediction_id is None or not self.is_kept(intent):
+            return Mended.GONE
+        try:
+            prediction = await provider.get(intent.prediction_id)
+        except NotFoundError:
+            return Mended.GONE
+        except UnavailableError:
+            return Mended.UNDECIDED
+        return await self._fetch(provider, intent, model, prediction, sha256)
+
+    async def _fetch(
+        self, provider: Provider, intent: Intent, model: Model, prediction: Prediction, sha256: str
+    ) -> Mended:
+        if prediction.status is not PredictionStatus.SUCCEEDED:
+            return Mended.GONE
+        with ThreadPoolExecutor(1, "mend") as worker:
+            deliverer = Deliverer(
+                provider,
+                self.store,
+                PreviewShelf(self.previews),
+                self.scratch,
+                decoding=worker,
+                storing=worker,
+                clock=self.clock,
+                timing=self.timing,
+            )
+            try:
+                delivery = await deliverer.fetch(intent, model, prediction)
+            except StoreFailure:
+                return Mended.UNDECIDED
+            except GenerationFailure:
+                return Mended.GONE
+        return Mended.REPAIRED if delivery.stored.sha256 == sha256 else Mended.GONE
+
+    def is_kept(self, intent: Intent) -> bool:
+        """Tell whether the provider may still have an intent's output."""
+        kept = timedelta(seconds=self.timing.retention) + _SLACK
+        ended: datetime | None = intent.completed_at
+        return ended is not None and self.clock.now() - ended < kept
+
+
+def set_aside(store: Store, key: str, scratch: Path) -> None:
+    """Move an object that is not what it was paid to be to a key of its own.
+
+    Its key is then free for the file itself. A damaged file may still be of use to a person.
+
+    Raises:
+        StoreError: It can't be read or written.
+    """
+    with scratch_file(scratch) as copy:
+        try:
+            store.get(key, copy)
+        except ObjectNotFoundError:
+            return
+        with copy.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        kept = f"{SET_ASIDE}{found[:2]}/{found}.{key.rpartition('.')[2]}"
+        store.put(kept, copy, sha256=found, content_type="application/octet-stream")
+    store.delete(key)
