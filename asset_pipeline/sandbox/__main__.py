@@ -10,9 +10,11 @@ from pathlib import Path
 from types import FrameType
 
 from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.sandbox.faults.book import FaultBook
 from asset_pipeline.sandbox.options import SandboxOptions
 from asset_pipeline.sandbox.process import remove_record, write_record
 from asset_pipeline.sandbox.server import serve
+from asset_pipeline.sandbox.state import State
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_record(state_dir, url)
         sys.stdout.write(f"{url}\n")
         sys.stdout.flush()
+        if rules := len(FaultBook(State(state_dir)).report()):
+            told = f"{rules} fault rules are in force; DELETE {url}/sandbox/faults ends them.\n"
+            sys.stderr.write(told)
 
     # uvicorn passes the signal on when it has shut down; the record is still to be removed then.
     signal.signal(signal.SIGTERM, _interrupt)

@@ -20,6 +20,7 @@ from asset_pipeline.sandbox.faults.book import FaultBook
 from asset_pipeline.sandbox.faults.plan import load_plan
 from asset_pipeline.sandbox.gate import Gate
 from asset_pipeline.sandbox.options import SandboxOptions
+from asset_pipeline.sandbox.postman import Postman
 from asset_pipeline.sandbox.predictions import PredictionRoutes
 from asset_pipeline.sandbox.problems import ProblemError, not_found, problem
 from asset_pipeline.sandbox.ratelimit import RateLimit
@@ -41,11 +42,21 @@ def create_app(state_dir: Path, options: SandboxOptions) -> Starlette:
     faults = FaultBook(state)
     if options.faults_file is not None:
         faults.add(load_plan(options.faults_file).faults, instead=True)
-    core = Core(options, state, shelf, Studio(state, shelf), RateLimit(state, options), faults)
+    core = Core(
+        options,
+        state,
+        shelf,
+        Studio(state, shelf),
+        RateLimit(state, options),
+        faults,
+        Postman(state),
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        core.postman.start()
         yield
+        await core.postman.close()
         await core.studio.close()
         core.state.close()
 

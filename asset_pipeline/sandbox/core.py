@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from asset_pipeline.sandbox.faults.book import FaultBook
 from asset_pipeline.sandbox.options import SandboxOptions
+from asset_pipeline.sandbox.postman import Postman
 from asset_pipeline.sandbox.ratelimit import RateLimit
 from asset_pipeline.sandbox.shelf import Shelf
 from asset_pipeline.sandbox.state import State
@@ -32,6 +33,7 @@ class Core:
     studio: Studio
     limit: RateLimit
     faults: FaultBook
+    postman: Postman
     drop: Callable[[Scope], None] | None = None
     last_request: float = field(default_factory=time.monotonic)
 

@@ -184,7 +184,7 @@ def _outcome(rule: FaultRule | None) -> tuple[str, str | None]:
     if rule is None:
         return "succeeded", None
     if rule.fault is FaultName.FAILED:
-        return "failed", rule.params.error
+        return "failed", rule.params.failure
     if rule.fault in (FaultName.CANCELED, FaultName.ABORTED):
         return str(rule.fault), None
     return "succeeded", None

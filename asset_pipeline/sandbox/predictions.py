@@ -16,7 +16,7 @@ from starlette.routing import Route
 from asset_pipeline.catalog.spec import Model
 from asset_pipeline.sandbox.core import Core, base_url
 from asset_pipeline.sandbox.faults.book import Event
-from asset_pipeline.sandbox.faults.plan import KEPT
+from asset_pipeline.sandbox.faults.plan import KEPT, FaultName
 from asset_pipeline.sandbox.faults.plan import Route as FaultRoute
 from asset_pipeline.sandbox.faults.strike import strike_after, strike_before
 from asset_pipeline.sandbox.lifecycle import (
@@ -38,6 +38,7 @@ from asset_pipeline.sandbox.problems import (
 from asset_pipeline.sandbox.replies import shown
 from asset_pipeline.sandbox.state import MICROSECONDS
 from asset_pipeline.sandbox.validation import check_input, read_body
+from asset_pipeline.sandbox.webhooks import checked_url, wanted_events
 
 _LONGEST_WAIT = 60.0
 # Other processes may cancel a prediction, or set the clock ahead, while a reply is held.
@@ -132,6 +133,7 @@ class PredictionRoutes:
     ) -> Response:
         inputs = check_input(model, cast("dict[str, JsonValue]", body["input"]))
         cancel_after, wait = _cancel_after(request), _preferred_wait(request)
+        webhook, events = checked_url(body), wanted_events(body)
         prompt = str(inputs.get(model.prompt_input, ""))
         subject = json.dumps(inputs, sort_keys=True)
         rule = self._core.faults.fire(Event(FaultRoute.CREATE, model.name, prompt, subject))
@@ -141,6 +143,8 @@ class PredictionRoutes:
         order = Order(model, inputs, cancel_after, deployment, kept)
         prediction = accept(self._core.state, self._core.options, order)
         self._core.studio.warm(prediction)
+        if webhook is not None and (kept is None or kept.fault is not FaultName.WEBHOOK_ABSENT):
+            self._core.postman.take(prediction, webhook, events, base_url(request))
         strike_after(rule)
         if wait is None:
             return JSONResponse(await self._shown(request, prediction), 201)

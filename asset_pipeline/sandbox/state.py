@@ -65,6 +65,17 @@ CREATE TABLE IF NOT EXISTS fault_hits (
   count INTEGER NOT NULL,
   PRIMARY KEY (position, subject)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS webhooks (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  prediction_id TEXT NOT NULL,
+  event TEXT NOT NULL,
+  url TEXT NOT NULL,
+  origin TEXT NOT NULL,
+  tries INTEGER NOT NULL DEFAULT 0,
+  next_us INTEGER NOT NULL DEFAULT 0,
+  settled INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS webhooks_to_post ON webhooks (prediction_id, number) WHERE settled = 0;
 CREATE TABLE IF NOT EXISTS settings (
   one INTEGER PRIMARY KEY CHECK (one = 1),
   clock_offset_us INTEGER NOT NULL,

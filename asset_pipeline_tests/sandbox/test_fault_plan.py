@@ -8,7 +8,7 @@ import pytest
 
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.sandbox.faults.book import Event, FaultBook
-from asset_pipeline.sandbox.faults.plan import FaultRule, Route, load_plan
+from asset_pipeline.sandbox.faults.plan import FAILED_ERRORS, FaultRule, Route, load_plan
 from asset_pipeline.sandbox.state import State
 from asset_pipeline_tests.sandbox.conftest import INSTANT, SMALL, Start
 
@@ -70,6 +70,28 @@ def test_probability_depends_on_the_input_alone(tmp_path: Path) -> None:
     assert struck("three", list(range(400)), seed=2) != forwards
 
 
+def test_a_share_of_the_prompts_is_struck_at_every_attempt(tmp_path: Path) -> None:
+    """A tenth of the prompts meets the fault whatever their seeds; the others never do."""
+    book = _book(tmp_path, {"fault": "failed", "match": {"share": 0.1, "seed": 1}})
+
+    def struck(attempt: int) -> set[int]:
+        events = {n: Event(Route.CREATE, "a/b", f"{n}", f"{n} {attempt}") for n in range(400)}
+        return {n for n, event in events.items() if book.fire(event) is not None}
+
+    first = struck(1)
+    assert 20 <= len(first) <= 65
+    assert struck(2) == first
+
+
+def test_failed_predictions_speak_by_code(start: Start) -> None:
+    """Each of the provider's error codes can be rehearsed by its name."""
+    sandbox = start(INSTANT)
+    for code, words in FAILED_ERRORS.items():
+        sandbox.fault("failed", match={"prompt": f"<{code}>"}, params={"code": code})
+        made = sandbox.create(f"A cup <{code}>", **SMALL)
+        assert (made["status"], made["error"]) == ("failed", words)
+
+
 def test_counts_are_shared_and_survive(tmp_path: Path) -> None:
     """Two processes on one state spend the same allowance, and a restart does not renew it."""
     _book(tmp_path, {"fault": "failed", "times": 2})
@@ -96,6 +118,7 @@ def test_plan_file(start: Start, tmp_path: Path) -> None:
     ("text", "named"),
     [
         ("faults:\n  - {fault: nonsense}\n", "faults.0.fault"),
+        ("faults:\n  - {fault: failed, params: {code: E1}}\n", "E1 is none of PA"),
         ("faults:\n  - {fault: failed, match: {prmpt: cup}}\n", "prmpt"),
         ("faults:\n  - {fault: blank, match: {route: list}}\n", "blank can strike create, file"),
         ("faults: [", "not YAML"),

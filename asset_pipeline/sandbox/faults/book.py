@@ -147,13 +147,20 @@ def _turn(rule: FaultRule, event: Event, count: int) -> bool:
             return False
     if match.every is not None and count % match.every:
         return False
+    if match.share is not None and _lot(rule, f"{event.model}|{event.prompt}") >= match.share:
+        return False
     if match.probability is None:
         return True
     # Drawn from the input, not from the order of arrival: concurrent runs meet the same faults.
     # A status that is asked for again and again gets a new draw each time.
     turn = "" if event.route is Route.CREATE else count
-    lot = f"{rule.model_dump_json()}|{event.subject}|{turn}".encode()
-    return int.from_bytes(hashlib.sha256(lot).digest()[:6]) / 2**48 < match.probability
+    return _lot(rule, f"{event.subject}|{turn}") < match.probability
+
+
+def _lot(rule: FaultRule, subject: str) -> float:
+    """Return a number from 0 up to 1 that depends on rule and subject alone."""
+    drawn = hashlib.sha256(f"{rule.model_dump_json()}|{subject}".encode()).digest()
+    return int.from_bytes(drawn[:6]) / 2**48
 
 
 def _spare(connection: sqlite3.Connection, position: int, rule: FaultRule, event: Event) -> bool:

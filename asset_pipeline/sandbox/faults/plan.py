@@ -4,9 +4,12 @@
       - fault: lost_reply_after            # accepted and billed, then the connection drops
         match: {prompt: cover, nth: 3}     # the third create whose prompt says "cover"
       - fault: failed
-        match: {probability: 0.1, seed: 7} # one input in ten, always the same ones
-        per_prompt: 1                      # and none of them twice
-        params: {error: "NSFW content detected. Try running it again, or try a different prompt."}
+        match: {probability: 0.1, seed: 7} # one request in ten, drawn from its input
+        per_prompt: 1                      # and no prompt twice
+        params: {code: E9828}
+      - fault: failed
+        match: {share: 0.05}               # one prompt in twenty, at every attempt
+        params: {code: NSFW}
       - fault: outage
         match: {nth: 40}                   # from the fortieth create on
         params: {seconds: 30}
@@ -21,7 +24,7 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from asset_pipeline.errors import ConfigurationError
 
@@ -63,7 +66,26 @@ class FaultName(StrEnum):
     HTML_PAGE = "html_page"
     WRONG_MEDIA = "wrong_media"
     OVERSIZE = "oversize"
+    WEBHOOK_ABSENT = "webhook_absent"
 
+
+# What a failed prediction says, by code. The words around a code vary with the model; the code and
+# the phrases about unsafe content are the provider's own.
+FAILED_ERRORS = {
+    "PA": "Prediction interrupted; please retry (code: PA)",
+    "E9828": "Director: unexpected error handling prediction (E9828)",
+    "E6716": "Director: prediction did not start in time (E6716)",
+    "E1000": "Prediction failed for an unknown reason (E1000)",
+    "E8765": "Prediction failed for an unknown reason (E8765)",
+    "E1001": "CUDA out of memory (E1001)",
+    "E005": "The input or output was flagged as sensitive. Please try again. (E005)",
+    "NSFW": "NSFW content detected. Try running it again, or try a different prompt.",
+    "ALL_NSFW": "All generated images contained NSFW content. Try a different prompt.",
+    "E8367": "Prediction was stopped (E8367)",
+    "E9243": "Error starting prediction (E9243)",
+    "E9825": "Error uploading the output (E9825)",
+    "E4875": "The webhook URL is not valid (E4875)",
+}
 
 _F, _R = FaultName, Route
 _ANY = (_R.CREATE, _R.GET, _R.LIST, _R.CANCEL, _R.FILE)
@@ -96,6 +118,7 @@ ROUTES: dict[FaultName, tuple[Route, ...]] = {
     _F.HTML_PAGE: _OUTPUT,
     _F.WRONG_MEDIA: _OUTPUT,
     _F.OVERSIZE: _OUTPUT,
+    _F.WEBHOOK_ABSENT: (_R.CREATE,),
 }
 # These belong to the prediction: decided when it is created, kept with it.
 KEPT = frozenset(name for name, routes in ROUTES.items() if routes in ((_R.CREATE,), _OUTPUT)) - {
@@ -121,6 +144,9 @@ class Match(_Part):
     probability: float | None = Field(
         default=None, ge=0, le=1, description="Drawn from seed and input."
     )
+    share: float | None = Field(
+        default=None, ge=0, le=1, description="Of the prompts, drawn from seed and prompt."
+    )
     seed: int = 0
 
 
@@ -132,10 +158,8 @@ class Params(_Part):
     )
     retry_after: int = Field(default=5, ge=0, description="rate_limited: seconds.")
     header: bool = Field(default=True, description="rate_limited: whether Retry-After is sent.")
-    error: str = Field(
-        default="Prediction interrupted; please retry (code: PA)",
-        description="failed: the error string.",
-    )
+    code: str = Field(default="PA", description="failed: one of the provider's errors.")
+    error: str | None = Field(default=None, description="failed: other words than the code's.")
     seconds: float = Field(default=5, ge=0, description="slow, outage.")
     drop: bool = Field(default=False, description="outage, truncated: the connection is dropped.")
     keep: int = Field(default=0, ge=0, description="short_list: outputs that stay.")
@@ -143,6 +167,18 @@ class Params(_Part):
         default="file", description="expired_output: the file is gone, or the whole output with it."
     )
     bytes: int = Field(default=200_000_000, ge=1, description="oversize: length of the file.")
+
+    @property
+    def failure(self) -> str:
+        """What a failed prediction says."""
+        return FAILED_ERRORS[self.code] if self.error is None else self.error
+
+    @field_validator("code")
+    @classmethod
+    def _check_code(cls, value: str) -> str:
+        if value not in FAILED_ERRORS:
+            raise ValueError(f"{value} is none of {', '.join(FAILED_ERRORS)}")
+        return value
 
 
 class FaultRule(_Part):
