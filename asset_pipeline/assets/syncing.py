@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from dagster import DagsterInstance
+from dagster import AssetKey, DagsterInstance
 
 from asset_pipeline.assets.partitions import partition_set
 from asset_pipeline.assets.prompts import changed_prompts, observe
@@ -87,6 +87,14 @@ def add_partitions(
     for keys in _chunks(added):
         instance.add_dynamic_partitions(partition_set(kind), keys)
     return tuple(added)
+
+
+def observe_edits(instance: DagsterInstance, kind: Kind, prompts: Mapping[str, Prompt]) -> None:
+    """Observe the prompts that were edited since their clips landed, so that the UI shows it."""
+    landed = instance.event_log_storage.get_materialized_partitions(AssetKey(kind.value))
+    known = [prompts[prompt_id] for prompt_id in landed if prompt_id in prompts]
+    for chunk in _chunks(changed_prompts(instance, kind, known)):
+        observe(instance, chunk)
 
 
 def _chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:

@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.prompts.states import PromptState, PromptStates
 
 if TYPE_CHECKING:
     from asset_pipeline.prompts.library import Library
     from asset_pipeline.prompts.spec import Prompt
-
-PromptKey: TypeAlias = tuple[Kind, str]
-
-
-class PromptState(StrEnum):
-    """A partition's status, as the Dagster UI shows it."""
-
-    LANDED = "landed"
-    MISSING = "missing"
-    FAILED = "failed"
-    RUNNING = "running"
-
-
-@dataclass(frozen=True, slots=True)
-class PromptStates:
-    """How the prompts stand in Dagster.
-
-    Attributes:
-        known: Their statuses; a prompt that is not in it is missing.
-        stale: Those that were edited after their clips landed, whatever their status.
-    """
-
-    known: Mapping[PromptKey, PromptState] = field(default_factory=dict[PromptKey, PromptState])
-    stale: frozenset[PromptKey] = frozenset()
-
-    def of(self, prompt: Prompt) -> PromptState:
-        """Return a prompt's status."""
-        return self.known.get((prompt.kind, prompt.prompt_id), PromptState.MISSING)
-
-    def is_stale(self, prompt: Prompt) -> bool:
-        """Tell whether a prompt was edited after its clips landed."""
-        return (prompt.kind, prompt.prompt_id) in self.stale
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import typer
 from dagster import DagsterInstance
 
+from asset_pipeline.assets.states import read_states
 from asset_pipeline.cli.books import open_ledger, read_caps
-from asset_pipeline.cli.choosing import Choice, PromptState, PromptStates
+from asset_pipeline.cli.choosing import Choice
 from asset_pipeline.cli.console import say, show_error, stderr
-from asset_pipeline.cli.instance import open_instance, read_states
+from asset_pipeline.cli.instance import open_instance
 from asset_pipeline.cli.opening import Workshop, open_workshop, show_problems
 from asset_pipeline.cli.plan_view import plan_of
 from asset_pipeline.cli.progress import showing
@@ -25,6 +26,7 @@ from asset_pipeline.generation.stages import Rollout
 from asset_pipeline.ledger.reading import LedgerReader
 from asset_pipeline.money import MicroUsd, format_usd
 from asset_pipeline.prompts.spec import Prompt
+from asset_pipeline.prompts.states import PromptState, PromptStates
 
 INTERRUPTED = 130
 """What a shell says of a command that Ctrl-C ended."""

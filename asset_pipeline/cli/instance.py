@@ -1,4 +1,4 @@
-"""The Dagster instance that commands and the UI share: opening it, asking it.
+"""The Dagster instance that commands and the UI share.
 
 It imports Dagster, which takes a second and a half: commands import this module when they need it.
 """
@@ -7,27 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator
 
 import dagster as dg
 from dagster import DagsterInstance
 from dagster._core.instance.config import DAGSTER_CONFIG_YAML_FILENAME
-from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
-from asset_pipeline.assets.partitions import PARTITIONS
-from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.cli.choosing import PromptKey, PromptState, PromptStates
 from asset_pipeline.cli.home import dagster_home
-from asset_pipeline.cli.staleness import stale_prompts
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.files import write_atomically
-from asset_pipeline.prompts.spec import Prompt
-
-_NAMES = {
-    AssetPartitionStatus.MATERIALIZED: PromptState.LANDED,
-    AssetPartitionStatus.FAILED: PromptState.FAILED,
-    AssetPartitionStatus.IN_PROGRESS: PromptState.RUNNING,
-}
 
 # What a new instance starts with. Without a file Dagster collects usage statistics and says so.
 _FIRST_CONFIG = """\
@@ -68,31 +56,3 @@ def open_instance() -> Generator[DagsterInstance]:
         ) from None
     with instance:
         yield instance
-
-
-def read_states(instance: DagsterInstance, prompts: Iterable[Prompt]) -> PromptStates:
-    """Return how prompts stand, in a handful of queries for all of them."""
-    by_kind: dict[Kind, dict[str, Prompt]] = {kind: {} for kind in Kind}
-    for prompt in prompts:
-        by_kind[prompt.kind][prompt.prompt_id] = prompt
-    known: dict[PromptKey, PromptState] = {}
-    stale: set[PromptKey] = set()
-    for kind, of_kind in by_kind.items():
-        if of_kind:
-            known.update(_statuses(instance, kind, of_kind))
-            stale.update((kind, prompt_id) for prompt_id in stale_prompts(instance, kind, of_kind))
-    return PromptStates(known, frozenset(stale))
-
-
-def _statuses(
-    instance: DagsterInstance, kind: Kind, prompts: Mapping[str, Prompt]
-) -> dict[PromptKey, PromptState]:
-    """Return the statuses of one kind's partitions, from the cache that the UI reads too."""
-    found = instance.get_status_by_partition(
-        dg.AssetKey(kind.value), list(prompts), PARTITIONS[kind]
-    )
-    return {
-        (kind, prompt_id): _NAMES[status]
-        for prompt_id, status in (found or {}).items()
-        if status is not None
-    }

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from asset_pipeline.catalog.reader import Catalog, load_catalog
-from asset_pipeline.cli.choosing import PromptStates
 from asset_pipeline.cli.console import say, stderr
 from asset_pipeline.cli.home import dagster_home
 from asset_pipeline.prompts.library import Library, load_library
 from asset_pipeline.prompts.spec import Prompt
+from asset_pipeline.prompts.states import PromptStates
 from asset_pipeline.settings import Settings, load_settings
 
 _PROBLEMS_SHOWN = 20
@@ -41,7 +41,8 @@ def states_of(prompts: Iterable[Prompt]) -> PromptStates:
     if not dagster_home().is_dir():
         return PromptStates()
     # Dagster takes a second and a half to import, and only states are asked of it.
-    from asset_pipeline.cli.instance import open_instance, read_states  # noqa: PLC0415
+    from asset_pipeline.assets.states import read_states  # noqa: PLC0415
+    from asset_pipeline.cli.instance import open_instance  # noqa: PLC0415 -- as above
 
     with open_instance() as instance:
         return read_states(instance, prompts)

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from asset_pipeline.catalog.reader import load_catalog
-from asset_pipeline.cli.choosing import Choice, PromptStates
+from asset_pipeline.cli.choosing import Choice
 from asset_pipeline.cli.console import say, show_table, stderr, stdout, write_json
 from asset_pipeline.cli.opening import open_workshop, show_problems
 from asset_pipeline.errors import ExitCode
 from asset_pipeline.prompts.importers import ImportRequest, import_prompts
 from asset_pipeline.prompts.spec import Problem, Prompt
+from asset_pipeline.prompts.states import PromptStates
 from asset_pipeline.settings import load_settings
 
 _TEXT_SHOWN = 80

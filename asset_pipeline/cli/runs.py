@@ -15,7 +15,7 @@ from dagster import DagsterInstance, DagsterRunStatus, ExecuteInProcessResult, R
 from dagster._core.events import RunFailureReason
 
 from asset_pipeline.assets.clips import PARTITIONS_A_RUN
-from asset_pipeline.assets.syncing import add_partitions
+from asset_pipeline.assets.syncing import add_partitions, observe_edits
 from asset_pipeline.automation.jobs import CLIP_JOBS, PUBLISH_JOB
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.cli.watching import WatchedGeneration
@@ -172,9 +172,14 @@ class Runner:
 
 
 def sync_library(instance: DagsterInstance, library: Library) -> None:
-    """Add the partitions of new prompts; edits are observed by the sensor and by the runs."""
+    """Add the partitions of new prompts, and observe those whose clips are stale by now.
+
+    The others are observed by the sensor and by the runs: for 100,000 that takes half a minute.
+    """
     for kind in Kind:
-        add_partitions(instance, kind, library.of_kind(kind).values())
+        prompts = library.of_kind(kind)
+        add_partitions(instance, kind, prompts.values())
+        observe_edits(instance, kind, prompts)
 
 
 def cancel_dead_runs(instance: DagsterInstance) -> int:

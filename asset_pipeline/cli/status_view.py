@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.cli.books import open_ledger, read_caps
-from asset_pipeline.cli.choosing import PromptState, PromptStates
 from asset_pipeline.cli.console import say, show_table, stdout, write_json
 from asset_pipeline.cli.opening import open_workshop, show_problems, states_of
 from asset_pipeline.ledger.reading import OpenIntents
@@ -17,6 +16,7 @@ from asset_pipeline.ledger.schema import IntentState
 from asset_pipeline.ledger.thresholds import reached, used_percent
 from asset_pipeline.money import format_usd, to_decimal
 from asset_pipeline.prompts.spec import Prompt
+from asset_pipeline.prompts.states import PromptState, PromptStates
 
 _WHAT_NEXT = {
     IntentState.UNKNOWN: "proved by `reconcile` or `generate`; their money stays reserved",

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from asset_pipeline.cli.choosing import PromptKey
 from asset_pipeline.cli.console import say, show_table, stdout, write_json
 from asset_pipeline.cli.tally import Tally
 from asset_pipeline.errors import AssetPipelineError, ExitCode
 from asset_pipeline.generation.failures import GenerationFailure
 from asset_pipeline.money import MicroUsd, format_usd, to_decimal
+from asset_pipeline.prompts.states import PromptKey
 
 _CAUSES_SHOWN = 20
 _PROMPTS_NAMED = 3

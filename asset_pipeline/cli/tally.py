@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from asset_pipeline.cli.choosing import PromptKey
 from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
 from asset_pipeline.prompts.spec import Prompt
+from asset_pipeline.prompts.states import PromptKey
 
 
 @dataclass(frozen=True, slots=True)

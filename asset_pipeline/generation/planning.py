@@ -92,7 +92,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class WantedClip:
     """One clip, reduced to what is counted: 100,000 requests would be a gigabyte."""
 
     generation_hash: str
@@ -133,11 +133,11 @@ def make_plan(
         UnpricedModelError: A model has no price now.
     """
     counting = _Counting()
-    wanted: list[_Wanted] = []
+    wanted: list[WantedClip] = []
     for prompt in prompts:
         run = counting.prompts[prompt.kind] // prompts_a_run
         counting.prompts[prompt.kind] += 1
-        wanted.extend(_clips(prompt, run, catalog, prompts_dir, now))
+        wanted.extend(wanted_clips(prompt, run, catalog, prompts_dir, now))
     hashes = [clip.generation_hash for clip in wanted]
     stored = set[str]() if force else ledger.stored_generations(hashes)
     begun = ledger.open_generations(hashes) - stored
@@ -169,7 +169,7 @@ class _Counting:
         self._clips: Counter[tuple[str, Kind, _Fate]] = Counter()
         self._by_model: Counter[tuple[str, Kind]] = Counter()
 
-    def count(self, clip: _Wanted, fate: _Fate) -> None:
+    def count(self, clip: WantedClip, fate: _Fate) -> None:
         self._clips[clip.model, clip.kind, fate] += 1
         amount = clip.worst_case if fate is _Fate.TO_GENERATE else 0
         self._by_model[clip.model, clip.kind] += amount
@@ -191,13 +191,19 @@ class _Counting:
         return tuple(sorted(plans, key=lambda plan: (-plan.worst_case, plan.model)))
 
 
-def _clips(
+def wanted_clips(
     prompt: Prompt, run: int, catalog: Catalog, prompts_dir: Path, now: datetime
-) -> Iterator[_Wanted]:
+) -> Iterator[WantedClip]:
+    """Yield a prompt's clips, each with its worst case.
+
+    Raises:
+        UnknownModelError: The prompt's model is not in the catalog.
+        UnpricedModelError: It has no price now.
+    """
     for variant in range(1, prompt.variants + 1):
         request = resolve(prompt, variant, catalog, prompts_dir)
         amount = worst_case(request.model, request.inputs, on=now.date())
-        yield _Wanted(
+        yield WantedClip(
             request.generation_hash, prompt.kind, run, prompt.collection, prompt.model, amount
         )
 

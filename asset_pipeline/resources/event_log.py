@@ -67,7 +67,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         The events of a run are in its own file, and all asset events are in the index, as the
         stock storage has them. Those of no run are in the index alone: nothing reads the other.
         """
-        if not all(_is_mirrored(event) for event in events):
+        if not (events and all(_is_mirrored(event) for event in events)):
             super().store_event_batch(events)
             return
         rows = [self._event_to_row(event) for event in events]

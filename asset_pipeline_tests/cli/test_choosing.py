@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.cli.choosing import Choice, PromptState, PromptStates
+from asset_pipeline.cli.choosing import Choice
 from asset_pipeline.prompts.library import Library
 from asset_pipeline.prompts.spec import Prompt
+from asset_pipeline.prompts.states import PromptState, PromptStates
 
 
 def _prompt(kind: Kind, prompt_id: str, collection: str, *tags: str) -> Prompt:

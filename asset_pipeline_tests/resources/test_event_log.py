@@ -99,6 +99,7 @@ def test_a_batch_is_what_its_events_one_by_one_are() -> None:
         storage.store_event(_entry("alone"))
         batch = [_entry("one", "run-1"), _entry("two"), _entry("three", "run-1", asset="birch")]
         storage.store_event_batch(batch)
+        storage.store_event_batch([])
         storage.store_event(_entry("after"))
         assert _observed(instance) == {"alone", "one", "two", "after"}
         observed = dg.DagsterEventType.ASSET_OBSERVATION

@@ -1,0 +1,60 @@
+"""How prompts stand: the words that the Dagster UI has for it, without Dagster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
+
+from asset_pipeline.catalog.kind import Kind
+
+if TYPE_CHECKING:
+    from asset_pipeline.prompts.spec import Prompt
+
+PromptKey: TypeAlias = tuple[Kind, str]
+
+
+class PromptState(StrEnum):
+    """A partition's status, as the Dagster UI shows it."""
+
+    LANDED = "landed"
+    MISSING = "missing"
+    FAILED = "failed"
+    RUNNING = "running"
+
+
+@dataclass(frozen=True, slots=True)
+class PromptStates:
+    """How the prompts stand in Dagster.
+
+    Attributes:
+        known: Their statuses; a prompt that is not in it is missing.
+        stale: Those whose landed clips are not what the prompt would give now, whatever their
+            status.
+        edited: Those that failed and were edited since.
+    """
+
+    known: Mapping[PromptKey, PromptState] = field(default_factory=dict[PromptKey, PromptState])
+    stale: frozenset[PromptKey] = frozenset()
+    edited: frozenset[PromptKey] = frozenset()
+
+    def of(self, prompt: Prompt) -> PromptState:
+        """Return a prompt's status."""
+        return self.known.get((prompt.kind, prompt.prompt_id), PromptState.MISSING)
+
+    def is_stale(self, prompt: Prompt) -> bool:
+        """Tell whether a prompt's landed clips are not what it would give now."""
+        return (prompt.kind, prompt.prompt_id) in self.stale
+
+    def is_due(self, prompt: Prompt) -> bool:
+        """Tell whether a prompt waits for its first run, or for one since it was edited.
+
+        What failed as it stands is not due: it would fail again.
+        """
+        state = self.of(prompt)
+        if state is PromptState.RUNNING:
+            return False
+        if state is PromptState.FAILED:
+            return (prompt.kind, prompt.prompt_id) in self.edited
+        return state is PromptState.MISSING or self.is_stale(prompt)
