@@ -15,6 +15,9 @@ _WORTH_A_RETRY = frozenset(
     {ErrorClass.SERVER_ERROR, ErrorClass.RATE_LIMIT, ErrorClass.NETWORK, ErrorClass.TIMEOUT}
 )
 
+# The failures again, for machines: an alert says from them what failed and what to do.
+FAILED_BY_CLASS = "failed_by_class"
+
 _NAMED = 20
 _TABLED = 500
 
@@ -55,6 +58,7 @@ def failure_of(
     metadata: dict[str, Any] = {
         "failed": MetadataValue.int(len(failed)),
         "failed_prompts": MetadataValue.md(_table(failed)),
+        FAILED_BY_CLASS: MetadataValue.json(_by_class(failed)),
     }
     if breach is not None:
         heading = f"{breach} {heading}"
@@ -78,6 +82,20 @@ def _table(failed: Sequence[PromptOutcome]) -> str:
         what = cause.message[:500].replace("|", "\\|").replace("\n", " ")
         rows.append(f"| {outcome.prompt.prompt_id} | {cause.error_class} | {what} | {cause.hint} |")
     return "\n".join(rows)
+
+
+def _by_class(failed: Sequence[PromptOutcome]) -> dict[str, Any]:
+    """Return, by class, how many prompts failed, which the first of them are, and what to do."""
+    found: dict[str, Any] = {}
+    for outcome in failed:
+        cause = _first(outcome)
+        entry = found.setdefault(
+            cause.error_class.value, {"count": 0, "prompts": [], "next": cause.hint}
+        )
+        entry["count"] += 1
+        if len(entry["prompts"]) < _NAMED:
+            entry["prompts"].append(outcome.prompt.prompt_id)
+    return found
 
 
 def _first(outcome: PromptOutcome) -> GenerationFailure:
