@@ -14,9 +14,10 @@ from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
+from asset_pipeline.catalog.coherence import incoherences
 from asset_pipeline.catalog.nearest import did_you_mean, nearest
 from asset_pipeline.catalog.source import SourceError, parse_yaml, read_utf8
-from asset_pipeline.catalog.spec import InputSpec, Model, PriceRule
+from asset_pipeline.catalog.spec import Fallback, InputSpec, Model, PriceRule
 from asset_pipeline.catalog.wording import complaint
 from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 
@@ -113,7 +114,10 @@ def load_catalog(config_dir: Path | None) -> Catalog:
         label = str(config_dir / FILE_NAME)
         for name, entry in _read(config_dir / FILE_NAME, label=label).items():
             entries[name] = _overlay(entries.get(name, {}), entry)
-    return Catalog({name: _model(name, entry, label) for name, entry in entries.items()})
+    models = {name: _model(name, entry, label) for name, entry in entries.items()}
+    for wrong in incoherences(models):
+        raise ConfigurationError(f"{label}: {wrong}", hint="The packaged file shows the form.")
+    return Catalog(models)
 
 
 def _read(path: Path, *, label: str) -> dict[str, JsonValue]:
@@ -174,5 +178,7 @@ def _fields_beside(location: tuple[int | str, ...]) -> Iterable[str]:
             return PriceRule.model_fields
         case ("inputs", _, _):
             return InputSpec.model_fields
+        case ("fallbacks", _, _):
+            return Fallback.model_fields
         case _:
             return [field for field in Model.model_fields if field != "name"]

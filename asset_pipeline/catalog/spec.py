@@ -100,6 +100,27 @@ class InputSpec(_Spec):
         return None if fits else f"{value!r} is not {_WANTED[self.type]}."
 
 
+class Fallback(_Spec):
+    """Another model to ask when this one fails, and what a prompt's inputs are called there.
+
+    An input that is not named here keeps its name and value where the fallback has such an input,
+    and is left out where it has none.
+    """
+
+    model: str
+    names: dict[str, str | None] = Field(
+        default_factory=dict,
+        description="This model's input to the fallback's; null leaves it out.",
+    )
+    values: dict[str, dict[str, JsonValue]] = Field(
+        default_factory=dict,
+        description="By this model's input: what a value of it, as text, is to the fallback.",
+    )
+    sets: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Inputs of the fallback that the prompt knows nothing of."
+    )
+
+
 class Model(_Spec):
     """A model on the provider: how to call it, what comes back and what that costs.
 
@@ -128,6 +149,7 @@ class Model(_Spec):
     output: OutputShape
     output_key: str | None = Field(None, description="Where an output object holds its file.")
     prices: tuple[PriceRule, ...] = ()
+    fallbacks: tuple[Fallback, ...] = Field((), description="Asked in this order.")
     licence: str | None = Field(
         None, description="A note on the model's licence, for the manifests of exports."
     )
