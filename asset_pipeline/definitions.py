@@ -9,7 +9,7 @@ import dagster as dg
 from asset_pipeline.assets.clips import RETRIES, build_clip_asset
 from asset_pipeline.assets.gallery import gallery
 from asset_pipeline.assets.prompts import build_prompt_asset
-from asset_pipeline.assets.renditions import image_rendition
+from asset_pipeline.assets.renditions import build_rendition_asset
 from asset_pipeline.assets.warehouse import warehouse
 from asset_pipeline.automation.checks import build_stored_file_check
 from asset_pipeline.automation.jobs import CLIP_JOBS, PUBLISH_JOB, audit_job, reconcile_job
@@ -58,7 +58,7 @@ def build_defs(
         assets=[
             *(build_prompt_asset(kind) for kind in Kind),
             *(build_clip_asset(kind, retries) for kind in Kind),
-            image_rendition,
+            *(build_rendition_asset(kind) for kind in Kind),
             warehouse,
             gallery,
         ],

@@ -63,7 +63,13 @@ class Project:
     def prompts_dir(self) -> Path:
         return self.root / "prompts"
 
-    def write(self, kind: Kind, *prompts: dict[str, Any], **defaults: Any) -> None:  # noqa: ANN401 -- YAML
+    def write(
+        self,
+        kind: Kind,
+        *prompts: dict[str, Any],
+        renditions: dict[str, Any] | None = None,
+        **defaults: Any,  # noqa: ANN401 -- YAML
+    ) -> None:
         """Write the one collection of a kind."""
         folder = self.prompts_dir / {"image": "images", "audio": "audio"}[kind]
         folder.mkdir(parents=True, exist_ok=True)
@@ -74,6 +80,8 @@ class Project:
             "defaults": {"model": model, "inputs": inputs, **defaults},
             "prompts": list(prompts),
         }
+        if renditions is not None:
+            document["renditions"] = renditions
         (folder / "collection.yaml").write_text(yaml.safe_dump(document))
 
     def sync(self) -> None:

@@ -35,7 +35,7 @@ def metadata_of(outcome: PromptOutcome) -> dict[str, Any]:
     prompt = outcome.prompt
     total = sum(landed.clip.cost_microusd for landed in clips)
     shown: dict[str, Any] = {
-        "thumbnail": MetadataValue.md(_thumbnail(clips[0])),
+        "thumbnail": MetadataValue.md(thumbnail_markdown(clips[0].preview)),
         "preview": MetadataValue.md(_preview(clips, prompt.prompt_id)),
         "prompt": MetadataValue.text(prompt.full_text),
         "collection": MetadataValue.text(prompt.collection),
@@ -77,8 +77,9 @@ def materialization_of(
     )
 
 
-def _thumbnail(landed: Landed) -> str:
-    small = thumbnail_webp(landed.preview, max_bytes=_INLINE_BYTES)
+def thumbnail_markdown(preview: bytes) -> str:
+    """Return a preview so small that the UI shows it in place."""
+    small = thumbnail_webp(preview, max_bytes=_INLINE_BYTES)
     return f"![]({data_uri(small)})"
 
 

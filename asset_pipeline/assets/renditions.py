@@ -1,76 +1,195 @@
-"""Renditions: smaller pictures of the current image clips, one partition a prompt."""
+"""The `image_rendition` and `audio_rendition` assets: what is derived from clips, for nothing."""
 
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
 
 import dagster as dg
 from dagster import MetadataValue
 
+from asset_pipeline.assets.descent import Descent, descents_of
 from asset_pipeline.assets.partitions import PARTITIONS
-from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.ledger.ledger import Ledger
-from asset_pipeline.ledger.records import Clip, Parent
-from asset_pipeline.media.preview import RenditionFormat, render_rendition
-from asset_pipeline.resources.ledger import LedgerResource
-from asset_pipeline.resources.store import StoreResource
-from asset_pipeline.stores.protocol import Store
-
-SIZES = {"thumbnail": 256, "web": 1024}
-"""Name and longest side in pixels of each rendition."""
-
-
-@dg.asset(
-    name="image_rendition",
-    partitions_def=PARTITIONS[Kind.IMAGE],
-    deps=[dg.AssetKey(Kind.IMAGE.value)],
-    group_name="renditions",
-    kinds={"pillow", "image"},
-    output_required=False,
-    # Another policy than the clips': the daemon then starts this for exactly what landed.
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    automation_condition=dg.AutomationCondition.eager(),
-    description="Thumbnail and web size of each image clip, as webp, without metadata.",
+from asset_pipeline.assets.planning import unfinished
+from asset_pipeline.assets.prompts import prompt_key
+from asset_pipeline.assets.rendered import (
+    CODE_VERSION,
+    Rendered,
+    data_version,
+    materialization_of,
+    metadata_of,
+    tags_of,
 )
-def image_rendition(
-    context: dg.AssetExecutionContext, ledger: LedgerResource, store: StoreResource
-) -> Iterator[dg.MaterializeResult[Any]]:
-    """Render the current clips of the run's partitions."""
-    clip_store = store.open()
-    missing: list[str] = []
-    with ledger.open() as book, tempfile.TemporaryDirectory() as folder:
-        for prompt_id in context.partition_keys:
-            clips = book.current_clips_of(Kind.IMAGE, prompt_id)
-            if not clips:
-                missing.append(prompt_id)
-                continue
-            uris = [uri for clip in clips for uri in _render(book, clip_store, clip, Path(folder))]
-            metadata = {"renditions": MetadataValue.json(uris)}
-            if context.has_partition_key:
-                yield dg.MaterializeResult(metadata=metadata)
-            else:
-                context.log_event(
-                    dg.AssetMaterialization(
-                        context.asset_key, partition=prompt_id, metadata=metadata
-                    )
+from asset_pipeline.assets.telling import log_materializations
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.clock import SystemClock
+from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.generation.previews import PreviewShelf
+from asset_pipeline.generation.rendering import Renderer
+from asset_pipeline.ledger.renditions import RenditionBook
+from asset_pipeline.prompts.renditions import DEFAULTS, Renditions
+from asset_pipeline.resources.ledger import LedgerResource
+from asset_pipeline.resources.library import PromptLibraryResource
+from asset_pipeline.resources.store import StoreResource
+from asset_pipeline.settings import load_settings
+from asset_pipeline.stores.protocol import StoreUnavailableError
+
+# Told of together, in one write. A prompt takes a third of a second, so they turn green within
+# some seconds.
+_PROMPTS_A_CHUNK = 32
+_NAMED = 20
+
+# A store that is away for a moment; everything else would only fail again.
+_RETRIES = dg.RetryPolicy(
+    max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
+)
+
+# An edited prompt has no new clip yet, so there is nothing to render.
+_WHEN_A_CLIP_LANDED = cast(
+    "dg.AutomationCondition[Any]",
+    dg.AutomationCondition.eager().ignore(
+        dg.AssetSelection.groups("prompts", include_sources=True)
+    ),
+)
+
+_DESCRIPTIONS = {
+    Kind.IMAGE: "Pictures derived from each image clip in the sizes and formats of its collection: "
+    "thumbnail, web and print, unless `renditions:` says otherwise.",
+    Kind.AUDIO: "Sounds derived from each audio clip, at a target loudness under a true peak "
+    "bound: mp3 for the web and a flac master, unless `renditions:` says otherwise.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    prompt_id: str
+    error: AssetPipelineError
+
+
+def build_rendition_asset(kind: Kind) -> dg.AssetsDefinition:
+    """Return the asset of one kind's renditions."""
+
+    @dg.asset(
+        name=f"{kind}_rendition",
+        partitions_def=PARTITIONS[kind],
+        # The prompt too: Dagster's staleness looks one step up, and an edited prompt's rendition
+        # is as stale as its clip.
+        deps=[dg.AssetKey(kind.value), prompt_key(kind)],
+        group_name="renditions",
+        kinds={"python", kind.value},
+        code_version=CODE_VERSION,
+        dagster_type=dg.Nothing,  # pyright: ignore[reportArgumentType] -- mistyped in dagster
+        output_required=False,
+        retry_policy=_RETRIES,
+        # Another policy than the clips': the daemon then starts this for exactly what landed.
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        automation_condition=_WHEN_A_CLIP_LANDED,
+        description=f"{_DESCRIPTIONS[kind]} An unchanged clip under an unchanged setting makes "
+        "nothing again.",
+    )
+    def renditions(
+        context: dg.AssetExecutionContext,
+        ledger: LedgerResource,
+        store: StoreResource,
+        prompt_library: PromptLibraryResource,
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        prompts = prompt_library.load().library.of_kind(kind)
+        prompt_ids = unfinished(context, context.partition_keys)
+        # A prompt that left the files keeps its clip, and the clip its usual renditions.
+        settings = {
+            prompt_id: prompts[prompt_id].renditions if prompt_id in prompts else DEFAULTS[kind]
+            for prompt_id in prompt_ids
+        }
+        with ledger.open() as book:
+            renderer = Renderer(
+                book,
+                RenditionBook(book.engine, SystemClock()),
+                store.open(),
+                PreviewShelf(load_settings().previews_dir),
+                context.run.run_id,
+            )
+            step = _RenditionStep(context, kind, renderer, settings)
+            for rendered, descent in step.run(prompt_ids):
+                yield dg.MaterializeResult(
+                    metadata=metadata_of(rendered),
+                    data_version=dg.DataVersion(data_version(rendered)),
+                    tags=tags_of(rendered, descent),
                 )
-    if missing:
-        raise dg.Failure(
-            f"No clip to render for {', '.join(missing[:20])}.",
-            metadata={"missing": MetadataValue.int(len(missing))},
-            allow_retries=False,
-        )
+        if step.failed:
+            raise _failure_of(step.failed)
+
+    return renditions
 
 
-def _render(ledger: Ledger, store: Store, clip: Clip, folder: Path) -> Iterator[str]:
-    original = folder / "original"
-    store.get(clip.object_key, original)
-    for name, side in SIZES.items():
-        target = folder / f"{name}.webp"
-        info = render_rendition(original, target, max_side=side, format=RenditionFormat.WEBP)
-        key = f"rendition/{info.sha256[:2]}/{info.sha256}.{info.extension}"
-        stored = store.put(key, target, sha256=info.sha256, content_type=info.mime)
-        parent = Parent("clip", clip.object_uri, clip.sha256, name)
-        ledger.add_lineage(stored.uri, info.sha256, [parent], run_id=clip.run_id)
-        yield stored.uri
+class _RenditionStep:
+    """One step of one run: as many clips at once as the setting allows, each told of by itself."""
+
+    def __init__(
+        self,
+        context: dg.AssetExecutionContext,
+        kind: Kind,
+        renderer: Renderer,
+        settings: dict[str, Renditions],
+    ) -> None:
+        self._context = context
+        self._kind = kind
+        self._renderer = renderer
+        self._settings = settings
+        self.failed: list[_Failed] = []
+
+    def run(self, prompt_ids: Sequence[str]) -> Iterator[tuple[Rendered, Descent]]:
+        """Render the prompts; yield what the step itself has to yield: a run's only partition."""
+        done = made = 0
+        executor = ThreadPoolExecutor(load_settings().max_images_decoded, "render")
+        try:
+            for start in range(0, len(prompt_ids), _PROMPTS_A_CHUNK):
+                chunk = prompt_ids[start : start + _PROMPTS_A_CHUNK]
+                # Read before the clips are: a clip that lands in between leaves its rendition
+                # stale, and the other way round it would pass for made from it.
+                descents = descents_of(self._context.instance, self._kind, chunk)
+                results = list(executor.map(self._render, chunk))
+                self.failed.extend(each for each in results if isinstance(each, _Failed))
+                rendered = [each for each in results if isinstance(each, Rendered)]
+                if self._context.has_partition_key:
+                    yield from ((each, descents[each.prompt_id]) for each in rendered)
+                else:
+                    tell = partial(materialization_of, self._context.asset_key)
+                    log_materializations(
+                        self._context, [tell(each, descents[each.prompt_id]) for each in rendered]
+                    )
+                done += len(rendered)
+                made += sum(each.made for each in rendered)
+                self._context.log.info(
+                    "%d of %d prompts rendered, %d failed, %d files made",
+                    done,
+                    len(prompt_ids),
+                    len(self.failed),
+                    made,
+                )
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+    def _render(self, prompt_id: str) -> Rendered | _Failed:
+        started = SystemClock().monotonic()
+        try:
+            clips = self._renderer.render(self._kind, prompt_id, self._settings[prompt_id])
+        except AssetPipelineError as error:
+            return _Failed(prompt_id, error)
+        return Rendered(prompt_id, clips, SystemClock().monotonic() - started)
+
+
+def _failure_of(failed: Sequence[_Failed]) -> dg.Failure:
+    named = "; ".join(f"{each.prompt_id} ({each.error.message})" for each in failed[:_NAMED])
+    more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+    table = ["| prompt | what happened | what to do |", "|---|---|---|"]
+    table += [f"| {each.prompt_id} | {each.error.message} | {each.error.hint} |" for each in failed]
+    return dg.Failure(
+        f"{len(failed)} prompt{'s' if len(failed) != 1 else ''} could not be rendered: "
+        f"{named}{more}",
+        metadata={
+            "failed": MetadataValue.int(len(failed)),
+            "failed_prompts": MetadataValue.md("\n".join(table[:500])),
+        },
+        allow_retries=any(isinstance(each.error, StoreUnavailableError) for each in failed),
+    )
