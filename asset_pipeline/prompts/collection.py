@@ -19,7 +19,7 @@ from asset_pipeline.catalog.source import (
 )
 from asset_pipeline.catalog.wording import complaint
 from asset_pipeline.prompts.renditions import read_renditions
-from asset_pipeline.prompts.resolving import Collection, Finding, Resolver
+from asset_pipeline.prompts.resolving import Collection, Finding, Resolver, check_generic
 from asset_pipeline.prompts.spec import (
     CollectionDefaults,
     CollectionFile,
@@ -152,8 +152,10 @@ class _Reading:
         """Return what the prompts share, or None when that is wrong for all of them."""
         name = slug(Path(self._name).stem) if file.collection is None else file.collection
         renditions, wrong = read_renditions(self._kind, file.renditions)
-        collection = Collection(self._kind, name, self._name, file.defaults, renditions)
+        generic = tuple(map(clean, file.generic_prompts))
+        collection = Collection(self._kind, name, self._name, file.defaults, renditions, generic)
         findings = self._resolver.check_defaults(collection)
+        findings.extend(check_generic(generic, self._kind))
         findings.extend(
             Finding(("renditions", *where), message, hint) for where, message, hint in wrong
         )

@@ -8,7 +8,7 @@ shows, because the defaults are checked against their own model first.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -45,6 +45,7 @@ class Collection:
     path: str
     defaults: CollectionDefaults
     renditions: Renditions = field(default_factory=dict[str, Rendition])
+    generic_prompts: tuple[str, ...] = ()
 
 
 class Resolver:
@@ -126,8 +127,9 @@ class Resolver:
             reference_sha256=digest,
             path=collection.path,
             renditions=collection.renditions,
+            generic_prompts=collection.generic_prompts,
         )
-        findings.extend(_length_findings(prompt, model))
+        findings.extend(length_findings(prompt, model))
         return findings or prompt
 
     def _usable_model(self, name: str, kind: Kind) -> Model:
@@ -209,6 +211,18 @@ class Resolver:
             ) from error
 
 
+def check_generic(texts: Sequence[str], kind: Kind) -> Iterable[Finding]:
+    """Yield what is wrong with a collection's generic prompts, already cleaned."""
+    for index, text in enumerate(texts):
+        wrong = objection(text)
+        if wrong is None and len(text) > MAX_CHARACTERS[kind]:
+            wrong = (
+                f"it has {len(text):,} characters; at most {MAX_CHARACTERS[kind]:,} are allowed."
+            )
+        if wrong is not None:
+            yield Finding(("generic_prompts", index), wrong, "Write it as you would a prompt.")
+
+
 def _name_and_text_findings(entry: PromptEntry, text: str) -> Iterable[Finding]:
     if not is_id(entry.id):
         yield Finding(("id",), f"{entry.id!r} is not an id.", f"An id is {ID_RULE}.")
@@ -230,7 +244,8 @@ def _style_findings(style: str, kind: Kind) -> Iterable[Finding]:
         yield Finding(("style",), wrong, "Write the style in plain text.")
 
 
-def _length_findings(prompt: Prompt, model: Model) -> Iterable[Finding]:
+def length_findings(prompt: Prompt, model: Model) -> Iterable[Finding]:
+    """Yield what is wrong with the length of a prompt's text for a model."""
     allowed = MAX_CHARACTERS[prompt.kind]
     own = model.inputs[model.prompt_input].max_length
     if own is not None:

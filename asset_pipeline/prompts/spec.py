@@ -37,11 +37,14 @@ class CollectionFile(_Written):
     Attributes:
         auto: New and edited prompts are generated without anybody's asking, within the budgets.
         prune: A prompt that leaves the file loses its partition.
+        generic_prompts: Texts, any of which may be made in place of a prompt that the provider
+            refuses for its content, where the retry rules say so.
     """
 
     collection: str | None = None
     auto: bool = False
     prune: bool = False
+    generic_prompts: list[str] = Field(default_factory=list)
     defaults: CollectionDefaults = Field(default_factory=CollectionDefaults)
     renditions: dict[str, JsonValue] | None = None
     prompts: list[JsonValue]
@@ -71,6 +74,8 @@ class Prompt:
         path: The file it is written in, relative to the prompts folder.
         renditions: Those of its collection, by name. They decide no clip, so they are no part of
             the hash.
+        generic_prompts: Those of its collection. They are for when this one is refused, so they
+            are no part of the hash.
     """
 
     kind: Kind
@@ -86,6 +91,7 @@ class Prompt:
     reference_sha256: str | None
     path: str
     renditions: Renditions = field(default_factory=dict[str, Rendition])
+    generic_prompts: tuple[str, ...] = ()
     _hash: str | None = field(default=None, init=False, repr=False, compare=False)
 
     @property

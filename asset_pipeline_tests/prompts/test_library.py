@@ -180,7 +180,7 @@ def test_all_that_is_wrong_with_a_prompt_is_said_at_once(load: Load) -> None:
         ("", 1, "empty"),
         ("- a\n- b\n", 1, "not a mapping"),
         ("defaults: {}\n", 1, "missing"),
-        ("promts: []\nprompts: []\n", 1, "Did you mean prompts?"),
+        ("promts: []\nprompts: []\n", 1, "Did you mean prompts"),
         ("prompts: {}\n", 1, "must be a list"),
         ("defaults:\n  modle: x\nprompts: []\n", 2, "Did you mean model?"),
         ("defaults: {model: flux}\nprompts: []\n", 1, "black-forest-labs"),
