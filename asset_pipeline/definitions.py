@@ -13,11 +13,12 @@ from asset_pipeline.assets.renditions import build_rendition_asset
 from asset_pipeline.assets.warehouse import warehouse
 from asset_pipeline.automation.checks import build_stored_file_check
 from asset_pipeline.automation.jobs import CLIP_JOBS, PUBLISH_JOB, audit_job, reconcile_job
+from asset_pipeline.automation.prompt_checks import build_prompt_check
+from asset_pipeline.automation.prompt_sensor import prompt_files_sensor
 from asset_pipeline.automation.schedules import AUDIT_SCHEDULE, RECONCILE_SCHEDULE
 from asset_pipeline.automation.sensors import (
     FOLLOW_UP_SENSOR,
     dead_runs_sensor,
-    prompt_files_sensor,
     stale_intents_sensor,
 )
 from asset_pipeline.catalog.kind import Kind
@@ -62,7 +63,10 @@ def build_defs(
             warehouse,
             gallery,
         ],
-        asset_checks=[build_stored_file_check(kind) for kind in Kind],
+        asset_checks=[
+            *(build_stored_file_check(kind) for kind in Kind),
+            *(build_prompt_check(kind) for kind in Kind),
+        ],
         jobs=[*CLIP_JOBS.values(), PUBLISH_JOB, reconcile_job, audit_job],
         schedules=[RECONCILE_SCHEDULE, AUDIT_SCHEDULE],
         sensors=[prompt_files_sensor, FOLLOW_UP_SENSOR, stale_intents_sensor, dead_runs_sensor],

@@ -1,0 +1,37 @@
+"""The tags by which runs are found and limited: kind, collection, budget."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.ledger.caps import BudgetCaps
+
+KIND_TAG = "asset_pipeline/kind"
+COLLECTION_TAG = "asset_pipeline/collection"
+BUDGET_TAG = "asset_pipeline/budget"
+
+SEVERAL = "several"
+"""Where a tag has one value and a run has many."""
+
+SHARED = "shared"
+"""A run under nothing but the budgets that everything falls under."""
+
+
+def run_tags(kind: Kind, collections: Collection[str], caps: BudgetCaps) -> Mapping[str, str]:
+    """Return the tags of a run over prompts of these collections.
+
+    The budget is the collection's own where it has one; a run over several collections with
+    budgets of their own is under several.
+    """
+    names = set(collections)
+    own = names.intersection(caps.collections_usd)
+    return {
+        KIND_TAG: kind.value,
+        COLLECTION_TAG: _one_of(names),
+        BUDGET_TAG: _one_of({f"collection:{name}" for name in own} or {SHARED}),
+    }
+
+
+def _one_of(names: Collection[str]) -> str:
+    return next(iter(names)) if len(names) == 1 else SEVERAL
