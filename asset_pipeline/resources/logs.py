@@ -12,11 +12,16 @@ from asset_pipeline.logs.starting import start_logging, warnings_told_to
 from asset_pipeline.settings import Settings
 
 
-def start_logs(settings: Settings) -> None:
-    """Switch the logs on, unless they are; all secrets of the environment are kept out of them."""
+def secrets_of(settings: Settings) -> list[str]:
+    """Return what must not be told to anybody, by a log or otherwise."""
     chosen = (settings.replicate_api_token, settings.ledger_url, settings.alert_webhook_url)
     secrets = [secret.get_secret_value() for secret in chosen if secret is not None]
-    start_logging(settings.log_path, [*secrets, *secrets_in(os.environ)])
+    return [*secrets, *secrets_in(os.environ)]
+
+
+def start_logs(settings: Settings) -> None:
+    """Switch the logs on, unless they are; all secrets of the environment are kept out of them."""
+    start_logging(settings.log_path, secrets_of(settings))
 
 
 @contextlib.contextmanager
