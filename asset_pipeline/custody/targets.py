@@ -90,9 +90,9 @@ class FolderTarget:
         try:
             with atomic_path(target) as temporary:
                 shutil.copyfile(source, temporary)
-        except (FileExistsError, NotADirectoryError):
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
             raise ExportError(
-                f"A file stands where the folder {target.parent} should be.",
+                f"{target} can't be made: a folder has its name, or a file that of its folder.",
                 hint="Move it away, or choose another target or template.",
             ) from None
 
