@@ -11,6 +11,8 @@ from asset_pipeline.assets.gallery import gallery
 from asset_pipeline.assets.prompts import build_prompt_asset
 from asset_pipeline.assets.renditions import build_rendition_asset
 from asset_pipeline.assets.warehouse import warehouse
+from asset_pipeline.automation.alert_sending import AlertOutbox
+from asset_pipeline.automation.alerts import build_alert_sensor
 from asset_pipeline.automation.checks import build_stored_file_check
 from asset_pipeline.automation.jobs import CLIP_JOBS, PUBLISH_JOB, audit_job, reconcile_job
 from asset_pipeline.automation.prompt_checks import build_prompt_check
@@ -69,7 +71,13 @@ def build_defs(
         ],
         jobs=[*CLIP_JOBS.values(), PUBLISH_JOB, reconcile_job, audit_job],
         schedules=[RECONCILE_SCHEDULE, AUDIT_SCHEDULE],
-        sensors=[prompt_files_sensor, FOLLOW_UP_SENSOR, stale_intents_sensor, dead_runs_sensor],
+        sensors=[
+            prompt_files_sensor,
+            FOLLOW_UP_SENSOR,
+            stale_intents_sensor,
+            dead_runs_sensor,
+            build_alert_sensor(AlertOutbox()),
+        ],
         resources={**default_resources(), **(resources or {})},
         # A run is one step that does its own concurrency; a process more would only cost start-up.
         executor=dg.in_process_executor,
