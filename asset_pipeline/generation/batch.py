@@ -13,7 +13,7 @@ from typing import Any
 
 from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.errors import AssetPipelineError
-from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
+from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, HeldBackFailure
 from asset_pipeline.generation.paid_call import Landed, PaidCall
 from asset_pipeline.generation.request import GenerationRequest, resolve
 from asset_pipeline.ledger.engine import LedgerError
@@ -167,11 +167,14 @@ class Batch:
         """Land a clip; after a first breach only what costs nothing more is still done."""
         if self._breach is not None and not await self._paid_call.is_begun(request):
             raise self._breach
-        try:
-            return await self._paid_call.land(request)
-        except BudgetExceededError as breach:
-            self._breach = breach
-            raise
+        while True:
+            try:
+                return await self._paid_call.land(request)
+            except HeldBackFailure as held_back:
+                await self._paid_call.wait(held_back.retry_after or 0)
+            except BudgetExceededError as breach:
+                self._breach = breach
+                raise
 
 
 def _fail(outcome: PromptOutcome, failure: GenerationFailure) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 from asset_pipeline.clock import Clock
+from asset_pipeline.generation.breaker import Breakers
 from asset_pipeline.generation.delivery import Deliverer
 from asset_pipeline.generation.rate_limit import RateLimiter
 from asset_pipeline.generation.timing import Timing
@@ -34,6 +35,7 @@ class Collaborators:
     provider: Provider
     deliverer: Deliverer
     limiter: RateLimiter
+    breakers: Breakers
     watch: Watch
     clock: Clock
     timing: Timing

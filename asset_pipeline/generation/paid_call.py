@@ -6,20 +6,17 @@ on from where its state says: ``_continue`` is the whole protocol in one place.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-
-from pydantic import JsonValue
+from datetime import datetime
 
 from asset_pipeline.generation.billing import charge_for
-from asset_pipeline.generation.classifying import from_prediction, from_refusal
+from asset_pipeline.generation.classifying import from_prediction
 from asset_pipeline.generation.collaborators import Collaborators
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, StoreFailure
-from asset_pipeline.generation.finishing import to_the_end
 from asset_pipeline.generation.reconcile import ProvedAbsentError, Reconciler
-from asset_pipeline.generation.request import BadReferenceError, GenerationRequest
+from asset_pipeline.generation.request import GenerationRequest
+from asset_pipeline.generation.sending import Sender
+from asset_pipeline.generation.trial import Trial
 from asset_pipeline.generation.waiting import wait_for_end
 from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.ledger import Payer
@@ -29,11 +26,6 @@ from asset_pipeline.ledger.schema import IntentState
 from asset_pipeline.logs.fields import bind, bound
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.providers.prediction import Prediction, PredictionStatus
-from asset_pipeline.providers.protocol import (
-    CreateRequest,
-    RefusedError,
-    UnclearError,
-)
 
 # A create that was throttled or proved absent is certainly unpaid and is planned again, this often
 # before Dagster's retry has its turn.
@@ -41,10 +33,6 @@ _ROUNDS = 10
 _DEFAULT_THROTTLE_SECONDS = 5.0
 # A step that sleeps longer than this looks dead; what it was told is left to Dagster's retry.
 _LONGEST_THROTTLE = 120.0
-
-# A process that stood still between its mark and its send (a laptop that slept) may have been taken
-# for dead, after thirty seconds of silence, and its intent paid for elsewhere. It sends nothing.
-_STALE = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +67,7 @@ class PaidCall:
         self._with = with_
         self._payer = payer
         self._pay_again_before = pay_again_before
+        self._sender = Sender(with_)
         self._reconciler = Reconciler(with_)
         self._driven: set[str] = set()
 
@@ -91,11 +80,8 @@ class PaidCall:
         """
         obstacle = GenerationFailure(ErrorClass.UNKNOWN, "never tried")
         for _ in range(_ROUNDS):
-            found = await self._find(request)
             try:
-                if isinstance(found, Clip):
-                    return await self._reuse(request, found)
-                return await self._drive(request, found)
+                return await self._land(request)
             except ObjectRemovedError as error:
                 obstacle = StoreFailure(error.message)  # deleted since it was found
             except ProvedAbsentError as error:
@@ -108,19 +94,34 @@ class PaidCall:
                 await self._with.limiter.throttled(wait)
         raise obstacle
 
+    async def _land(self, request: GenerationRequest) -> Landed:
+        async with Trial(self._with.breakers, request.prompt.model) as trial:
+            found = await self._find(request, trial)
+            if isinstance(found, Clip):
+                return await self._reuse(request, found)
+            return await self._drive(request, found, trial)
+
     async def is_begun(self, request: GenerationRequest) -> bool:
         """Tell whether a clip is stored or an intent open, so that landing it reserves nothing."""
         return await self._look_up(request) is not None
+
+    async def wait(self, seconds: float) -> None:
+        """Wait, by the clock that everything here goes by."""
+        await self._with.clock.sleep(seconds)
 
     async def _look_up(self, request: GenerationRequest) -> Clip | Intent | None:
         find = self._with.ledger.find
         return await self._with.write(find, request.generation_hash, self._pay_again_before)
 
-    async def _find(self, request: GenerationRequest) -> Clip | Intent:
-        """Return the stored clip, or an open intent that is this task's to drive."""
+    async def _find(self, request: GenerationRequest, trial: Trial) -> Clip | Intent:
+        """Return the stored clip, or an open intent that is this task's to drive.
+
+        Money is set aside only when the model's breaker lets something through.
+        """
         while True:
             found = await self._look_up(request)
             if found is None:
+                await trial.admit()
                 found = await self._reserve(request)
             if isinstance(found, Clip):
                 return found
@@ -165,7 +166,8 @@ class PaidCall:
             await self._with.write(refuse, intent, ErrorClass.CANCELLED, "its process died unsent")
             return None
         try:
-            return await self._drive(request, intent)
+            nothing_new = Trial(self._with.breakers, request.prompt.model)
+            return await self._drive(request, intent, nothing_new)
         except ProvedAbsentError:
             return None
 
@@ -178,84 +180,36 @@ class PaidCall:
         self._with.checkpoint("reserved")
         return found
 
-    async def _drive(self, request: GenerationRequest, intent: Intent) -> Landed:
+    async def _drive(self, request: GenerationRequest, intent: Intent, trial: Trial) -> Landed:
         self._driven.add(intent.intent_id)
         try:
             with bound(intent_id=intent.intent_id):
-                return await self._continue(request, intent)
+                return await self._continue(request, intent, trial)
         except IntentMovedError as error:
             # Only a person or another machine that took us for dead can have moved it.
             raise GenerationFailure(ErrorClass.UNKNOWN, str(error)) from error
         finally:
             self._driven.discard(intent.intent_id)
 
-    async def _continue(self, request: GenerationRequest, intent: Intent) -> Landed:
+    async def _continue(self, request: GenerationRequest, intent: Intent, trial: Trial) -> Landed:
         """Take an open intent from its state to a delivered clip."""
         if intent.state is IntentState.QUESTION:
             raise GenerationFailure(ErrorClass.UNKNOWN, intent.error or "a person must decide")
         if intent.state is IntentState.RESERVED:
-            intent = await self._submit(request, intent)
+            intent = await self._sender.send(request, intent, trial)
         if intent.state is IntentState.UNKNOWN:
             intent = await self._reconciler.resolve(intent, request.model)
         bind(prediction_id=intent.prediction_id)
-        prediction = await wait_for_end(self._with, request.model, intent)
+        try:
+            prediction = await wait_for_end(self._with, request.model, intent)
+        except GenerationFailure as silence:
+            await trial.ended(silence)
+            raise
         if intent.state is IntentState.SUBMITTED:
             intent = await self._charge(request, intent, prediction)
+        succeeded = prediction.status is PredictionStatus.SUCCEEDED
+        await trial.ended(None if succeeded else from_prediction(prediction))
         return await self._deliver(request, intent, prediction)
-
-    async def _submit(self, request: GenerationRequest, intent: Intent) -> Intent:
-        try:
-            await self._with.limiter.acquire()
-        except asyncio.CancelledError:
-            # Certainly nothing was sent: the money goes back at once.
-            refuse = self._with.ledger.refuse
-            await to_the_end(self._with.write(refuse, intent, ErrorClass.CANCELLED, "not sent"))
-            raise
-        try:
-            inputs = request.sent_inputs(intent.inputs)
-        except BadReferenceError as error:
-            found = ErrorClass.INVALID_INPUT
-            await self._with.write(self._with.ledger.refuse, intent, found, error.message)
-            raise GenerationFailure(found, error.message) from error
-        intent = await self._with.write(self._with.ledger.start_submitting, intent)
-        self._with.checkpoint("submitting")
-        held_up = self._with.clock.now() - (intent.submitted_at or intent.updated_at)
-        if held_up > _STALE:
-            message = f"held up for {held_up.total_seconds():.0f} s before it was sent"
-            await self._with.write(self._with.ledger.refuse, intent, ErrorClass.NETWORK, message)
-            raise GenerationFailure(ErrorClass.NETWORK, message)
-        return await to_the_end(self._post(request, intent, inputs))
-
-    async def _post(
-        self, request: GenerationRequest, intent: Intent, inputs: Mapping[str, JsonValue]
-    ) -> Intent:
-        """Send the one POST of an intent and store what came of it."""
-        ledger = self._with.ledger
-        create = CreateRequest(
-            model=intent.model,
-            version=intent.version,
-            inputs=inputs,
-            cancel_after_seconds=request.model.max_predict_seconds,
-        )
-        try:
-            prediction = await self._with.provider.create(create)
-        except RefusedError as refusal:
-            failure = from_refusal(refusal)
-            self._with.checkpoint("refused")
-            await self._with.write(ledger.refuse, intent, failure.error_class, failure.message)
-            self._with.checkpoint("released")
-            await self._with.limiter.heed(self._with.provider.allowance())
-            raise failure from refusal
-        except UnclearError as error:
-            self._with.checkpoint("lost")
-            intent = await self._with.write(ledger.lose_reply, intent, error.message)
-            self._with.checkpoint("unknown")
-            return intent
-        self._with.checkpoint("accepted")
-        intent = await self._with.write(ledger.accept, intent, prediction.prediction_id)
-        self._with.checkpoint("submitted")
-        await self._with.limiter.heed(self._with.provider.allowance())
-        return intent
 
     async def _charge(
         self, request: GenerationRequest, intent: Intent, prediction: Prediction

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from asset_pipeline.clock import Clock
+from asset_pipeline.generation.breaker import Breakers
 from asset_pipeline.generation.collaborators import Collaborators
 from asset_pipeline.generation.delivery import Deliverer
 from asset_pipeline.generation.paid_call import PaidCall
@@ -18,6 +19,8 @@ from asset_pipeline.generation.previews import PreviewShelf
 from asset_pipeline.generation.rate_limit import RateLimiter
 from asset_pipeline.generation.timing import Timing
 from asset_pipeline.generation.watching import Watch
+from asset_pipeline.ledger.breaker_machine import BreakerRules
+from asset_pipeline.ledger.breakers import BreakerBook
 from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.ledger.ledger import Ledger, Payer
 from asset_pipeline.ledger.rates import RateBook
@@ -44,6 +47,7 @@ class SessionPlan:
         max_images_decoded: Files decoded at once, which bounds memory.
         run_cap: A cap of this run's own.
         pay_again_before: Pay again for clips that were stored before this time.
+        breaker_rules: Returns the thresholds in force.
     """
 
     run_id: str
@@ -54,6 +58,7 @@ class SessionPlan:
     timing: Timing
     run_cap: MicroUsd | None = None
     pay_again_before: datetime | None = None
+    breaker_rules: Callable[[], BreakerRules] = BreakerRules
     checkpoint: Callable[[str], None] = _no_checkpoint
 
 
@@ -82,6 +87,8 @@ async def open_session(
             clock=clock,
             timing=plan.timing,
         )
+        loop = asyncio.get_running_loop()
+        worker_id = await loop.run_in_executor(writing, ledger.start_worker, plan.run_id)
         collaborators = Collaborators(
             ledger=ledger,
             provider=provider,
@@ -89,13 +96,15 @@ async def open_session(
             limiter=RateLimiter(
                 plan.rate_limit_per_minute, clock, RateBook(ledger.engine, clock), writing
             ),
+            breakers=Breakers(
+                BreakerBook(ledger.engine, clock), plan.breaker_rules, clock, writing, worker_id
+            ),
             watch=Watch(provider, clock, plan.timing),
             clock=clock,
             timing=plan.timing,
             writing=writing,
             checkpoint=plan.checkpoint,
         )
-        worker_id = await collaborators.write(ledger.start_worker, plan.run_id)
         payer = Payer(plan.run_id, worker_id, plan.run_cap)
         beating = asyncio.ensure_future(_beat(collaborators, worker_id))
         try:

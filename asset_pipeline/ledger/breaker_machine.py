@@ -35,19 +35,23 @@ class BreakerRules(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     failure_threshold: int = Field(
-        5, ge=1, description="Failures in a row, of creates or of predictions, that open it."
+        default=5,
+        ge=1,
+        description="Failures in a row, of creates or of predictions, that open it.",
     )
-    open_seconds: float = Field(10, gt=0, description="How long it stays open the first time.")
+    open_seconds: float = Field(
+        default=10, gt=0, description="How long it stays open the first time."
+    )
     max_open_seconds: float = Field(
-        60, gt=0, description="Each failed probe doubles the time, up to this."
+        default=60, gt=0, description="Each failed probe doubles the time, up to this."
     )
     probe_seconds: float = Field(
-        30,
+        default=30,
         ge=1,
         description="How long a prober that is not heard of any more keeps others from probing.",
     )
     give_up_seconds: float = Field(
-        600,
+        default=600,
         ge=0,
         description="After so long without a success, what waits for the model fails for now.",
     )

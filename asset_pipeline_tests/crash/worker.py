@@ -26,6 +26,7 @@ from asset_pipeline.errors import ExitCode
 from asset_pipeline.generation.batch import Batch, PromptOutcome
 from asset_pipeline.generation.session import SessionPlan, open_session
 from asset_pipeline.generation.timing import Timing
+from asset_pipeline.ledger.breaker_machine import BreakerRules
 from asset_pipeline.ledger.caps import BudgetCaps
 from asset_pipeline.ledger.engine import open_engine
 from asset_pipeline.ledger.ledger import Ledger
@@ -126,6 +127,8 @@ async def drive(job: Job, checkpoint: Checkpoint = no_checkpoint) -> Summary:
         rate_limit_per_minute=0,
         max_images_decoded=2,
         timing=job.timing,
+        # Faults come thick here, and an open breaker would only make everybody wait.
+        breaker_rules=lambda: BreakerRules(failure_threshold=1000),
         checkpoint=checkpoint,
     )
     provider = ReplicateProvider(SecretStr("r8_sandbox"), job.server)

@@ -1,0 +1,108 @@
+"""Sending: the one POST of an intent, when rate and breaker allow, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+
+from pydantic import JsonValue
+
+from asset_pipeline.generation.classifying import class_of_loss, from_refusal
+from asset_pipeline.generation.collaborators import Collaborators
+from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
+from asset_pipeline.generation.finishing import to_the_end
+from asset_pipeline.generation.request import BadReferenceError, GenerationRequest
+from asset_pipeline.generation.trial import Trial
+from asset_pipeline.ledger.records import Intent
+from asset_pipeline.providers.protocol import CreateRequest, RefusedError, UnclearError
+
+# A process that stood still between its mark and its send (a laptop that slept) may have been taken
+# for dead, after thirty seconds of silence, and its intent paid for elsewhere. It sends nothing.
+_STALE = timedelta(seconds=20)
+
+
+class Sender:
+    """Takes an intent from reserved to submitted, or to unknown.
+
+    Args:
+        with_: The collaborators.
+    """
+
+    def __init__(self, with_: Collaborators) -> None:
+        self._with = with_
+
+    async def send(self, request: GenerationRequest, intent: Intent, trial: Trial) -> Intent:
+        """Send a reserved intent's create, when it is its turn.
+
+        Raises:
+            GenerationFailure: It was refused, or not sent; its money is back.
+        """
+        await self._wait_for_turn(intent, trial)
+        try:
+            inputs = request.sent_inputs(intent.inputs)
+        except BadReferenceError as error:
+            found = ErrorClass.INVALID_INPUT
+            await self._with.write(self._with.ledger.refuse, intent, found, error.message)
+            raise GenerationFailure(found, error.message) from error
+        intent = await self._with.write(self._with.ledger.start_submitting, intent)
+        self._with.checkpoint("submitting")
+        held_up = self._with.clock.now() - (intent.submitted_at or intent.updated_at)
+        if held_up > _STALE:
+            message = f"held up for {held_up.total_seconds():.0f} s before it was sent"
+            await self._with.write(self._with.ledger.refuse, intent, ErrorClass.NETWORK, message)
+            raise GenerationFailure(ErrorClass.NETWORK, message)
+        return await to_the_end(self._post(request, intent, inputs, trial))
+
+    async def _wait_for_turn(self, intent: Intent, trial: Trial) -> None:
+        """Wait for the rate limit, and look at the breaker once more after that."""
+        refuse = self._with.ledger.refuse
+        try:
+            await self._with.limiter.acquire()
+            await trial.confirm()
+        except asyncio.CancelledError:
+            # Certainly nothing was sent: the money goes back at once.
+            await to_the_end(self._with.write(refuse, intent, ErrorClass.CANCELLED, "not sent"))
+            raise
+        except GenerationFailure as held_back:
+            # Its money must not lie idle, and another model may be asked for the clip.
+            await self._with.write(refuse, intent, ErrorClass.CANCELLED, held_back.message)
+            raise
+
+    async def _post(
+        self,
+        request: GenerationRequest,
+        intent: Intent,
+        inputs: Mapping[str, JsonValue],
+        trial: Trial,
+    ) -> Intent:
+        """Send the one POST of an intent and store what came of it."""
+        ledger = self._with.ledger
+        create = CreateRequest(
+            model=intent.model,
+            version=intent.version,
+            inputs=inputs,
+            cancel_after_seconds=request.model.max_predict_seconds,
+        )
+        try:
+            prediction = await self._with.provider.create(create)
+        except RefusedError as refusal:
+            failure = from_refusal(refusal)
+            self._with.checkpoint("refused")
+            await self._with.write(ledger.refuse, intent, failure.error_class, failure.message)
+            self._with.checkpoint("released")
+            await trial.refused(failure)
+            await self._with.limiter.heed(self._with.provider.allowance())
+            raise failure from refusal
+        except UnclearError as error:
+            self._with.checkpoint("lost")
+            intent = await self._with.write(ledger.lose_reply, intent, error.message)
+            self._with.checkpoint("unknown")
+            await trial.lost(class_of_loss(error.message), error.message)
+            return intent
+        self._with.checkpoint("accepted")
+        intent = await self._with.write(ledger.accept, intent, prediction.prediction_id)
+        self._with.checkpoint("submitted")
+        await trial.accepted()
+        await self._with.limiter.heed(self._with.provider.allowance())
+        return intent
