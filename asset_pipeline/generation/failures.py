@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from asset_pipeline.errors import AssetPipelineError, ExitCode
+from asset_pipeline.ledger.schema import IntentState
 
 MAX_MESSAGE_LENGTH = 500
 
@@ -59,6 +60,11 @@ class GenerationFailure(AssetPipelineError):  # noqa: N818 -- the design's word 
         retry_after: Seconds the provider asks to wait.
         prediction_id: The prediction concerned, if there is one.
         hint: What to do, where the class's own advice does not fit.
+
+    Attributes:
+        left: The state of the intent that stays open; None when it has ended and another way to
+            the clip is free. Whoever ends an attempt looks it up.
+        again_after: Seconds after which the retry rules want another attempt; None for none.
     """
 
     exit_code = ExitCode.SOME_FAILED
@@ -78,6 +84,8 @@ class GenerationFailure(AssetPipelineError):  # noqa: N818 -- the design's word 
         self.cause = cause
         self.retry_after = retry_after
         self.prediction_id = prediction_id
+        self.left: IntentState | None = None
+        self.again_after: float | None = None
 
 
 class HeldBackFailure(GenerationFailure):

@@ -7,7 +7,7 @@ import hashlib
 import json
 import mimetypes
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from asset_pipeline.catalog.pricing import price_on, worst_case
 from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.catalog.spec import Model
 from asset_pipeline.errors import AssetPipelineError
-from asset_pipeline.ledger.records import AttemptInputs, NewIntent, Parent
+from asset_pipeline.generation.rules import Strategy
+from asset_pipeline.ledger.records import AttemptInputs, Intent, NewIntent, Parent
 from asset_pipeline.prompts.spec import Prompt
 
 _SEED_BITS = 31
@@ -28,15 +29,37 @@ class BadReferenceError(AssetPipelineError):
 
 
 @dataclass(frozen=True, slots=True)
+class StandIn:
+    """What a request stands in for: another prompt's text, or another model, than was wanted.
+
+    Attributes:
+        wanted_hash: The generation that was wanted.
+        strategies: How this one came to stand in, in order.
+        model: The model that was wanted, where it is known.
+    """
+
+    wanted_hash: str
+    strategies: tuple[Strategy, ...]
+    model: Model | None
+
+    @property
+    def has_other_text(self) -> bool:
+        """Whether it is not the prompt's own text that is sent."""
+        return bool({Strategy.SIMPLIFIED_PROMPT, Strategy.GENERIC_FALLBACK} & {*self.strategies})
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One clip wanted: a model, its resolved inputs and the number of the variant.
 
     Attributes:
+        prompt: Its text, model and inputs are what is sent; the rest says whose clip it is.
         inputs: Everything but the derived seed. A reference file stands as ``sha256:<hex>``.
         reference: The reference file itself, whose content replaces that mark when it is sent.
         prompt_hash: The prompt's data version; None when the prompt that paid has left the files.
         generation_hash: SHA-256 over model, inputs and variant, and nothing else: renaming or
             moving a prompt costs nothing.
+        stands_in: For what it stands in; None when it is what was wanted itself.
     """
 
     prompt: Prompt
@@ -46,6 +69,17 @@ class GenerationRequest:
     reference: Path | None
     generation_hash: str
     prompt_hash: str | None
+    stands_in: StandIn | None = None
+
+    @property
+    def wanted_hash(self) -> str:
+        """The generation that was wanted: its own, unless it stands in for another."""
+        return self.generation_hash if self.stands_in is None else self.stands_in.wanted_hash
+
+    @property
+    def strategy(self) -> str | None:
+        """How it came to stand in, as the ledger writes it."""
+        return None if self.stands_in is None else "+".join(self.stands_in.strategies)
 
     def new_intent(self, day: date) -> NewIntent:
         """Return the payment to reserve, at the price of ``day``.
@@ -66,15 +100,28 @@ class GenerationRequest:
             worst_case=worst_case(self.model, self.inputs, on=day),
             price_source=f"${rule.usd}/{rule.unit.value}: {rule.source}",
             inputs_for_attempt=self._inputs_for_attempt,
+            wanted_hash=None if self.stands_in is None else self.stands_in.wanted_hash,
+            strategy=self.strategy,
         )
 
     def parents(self) -> list[Parent]:
-        """Return what the clip is made from, for its lineage."""
-        prompt = self.prompt
-        parents = [
-            Parent("prompt", f"{prompt.kind}/{prompt.prompt_id}", self.prompt_hash, "text"),
-            Parent("model", self.model.name, self.model.version, "generated_by"),
-        ]
+        """Return what the clip is made from, for its lineage.
+
+        Of a stand-in, ``text`` and ``generated_by`` are what really made it; what was ``wanted``
+        stands beside them.
+        """
+        prompt, instead = self.prompt, self.stands_in
+        wanted = f"{prompt.kind}/{prompt.prompt_id}"
+        parents = [Parent("model", self.model.name, self.model.version, "generated_by")]
+        if instead is not None and instead.has_other_text:
+            digest = hashlib.sha256(prompt.full_text.encode()).hexdigest()
+            parents.append(Parent("text", prompt.full_text, digest, "text"))
+            parents.append(Parent("prompt", wanted, self.prompt_hash, "wanted"))
+        else:
+            parents.append(Parent("prompt", wanted, self.prompt_hash, "text"))
+        other = None if instead is None else instead.model
+        if other is not None and other.name != self.model.name:
+            parents.append(Parent("model", other.name, other.version, "wanted"))
         if prompt.reference is not None:
             parents.append(
                 Parent("reference", prompt.reference, prompt.reference_sha256, "reference")
@@ -124,6 +171,58 @@ def resolve(prompt: Prompt, variant: int, catalog: Catalog, prompts_dir: Path) -
         reference=reference,
         generation_hash=generation_hash(model.name, inputs, variant),
         prompt_hash=prompt.prompt_hash,
+    )
+
+
+def from_ledger(
+    intent: Intent, catalog: Catalog, wanted: GenerationRequest | None
+) -> GenerationRequest:
+    """Return the request that an intent was made for, built from what the ledger holds of it.
+
+    Args:
+        intent: The intent.
+        catalog: For its model.
+        wanted: The clip that it is for, where the prompts still ask for it: whose inputs the
+            reference file and the prompt's hash are then known.
+
+    Raises:
+        UnknownModelError: The model has left the catalog.
+    """
+    model = catalog.get(intent.model)
+    own = Prompt(
+        kind=intent.kind,
+        prompt_id=intent.prompt_id,
+        collection=intent.collection,
+        text=intent.prompt_text,
+        style="",
+        model=intent.model,
+        variants=1,
+        inputs={},
+        tags=(),
+        reference=None,
+        reference_sha256=None,
+        path="",
+    )
+    if wanted is not None:
+        sent = {"text": intent.prompt_text, "style": "", "model": intent.model}
+        own = replace(wanted.prompt, **sent)
+    inputs = intent.inputs
+    seed = model.seed_input
+    if seed is not None and intent.seed == derived_seed(intent.generation_hash, intent.attempt):
+        inputs.pop(seed, None)  # the next attempt has a seed of its own
+    stands_in = None
+    if intent.wanted_hash is not None:
+        strategies = tuple(map(Strategy, (intent.strategy or "").split("+")))
+        stands_in = StandIn(intent.wanted_hash, strategies, wanted.model if wanted else None)
+    return GenerationRequest(
+        prompt=own,
+        model=model,
+        variant=intent.variant,
+        inputs=inputs,
+        reference=wanted.reference if wanted and model.reference_input in inputs else None,
+        generation_hash=intent.generation_hash,
+        prompt_hash=wanted.prompt_hash if wanted else None,
+        stands_in=stands_in,
     )
 
 

@@ -16,13 +16,12 @@ from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.generation.failures import GenerationFailure
 from asset_pipeline.generation.paid_call import PaidCall
-from asset_pipeline.generation.request import GenerationRequest, resolve
+from asset_pipeline.generation.request import GenerationRequest, from_ledger, resolve
 from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.ledger.schema import OPEN_STATES, IntentState
 from asset_pipeline.prompts.library import Library
-from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.providers.protocol import Provider, UnavailableError
 
 _AT_A_TIME = 16
@@ -71,28 +70,9 @@ def request_of(
         request = resolve(prompt, intent.variant, catalog, prompts_dir)
         if request.generation_hash == intent.generation_hash:
             return request
-    return GenerationRequest(
-        prompt=Prompt(
-            kind=intent.kind,
-            prompt_id=intent.prompt_id,
-            collection=intent.collection,
-            text=intent.prompt_text,
-            style="",
-            model=intent.model,
-            variants=1,
-            inputs=intent.inputs,
-            tags=(),
-            reference=None,
-            reference_sha256=None,
-            path="",
-        ),
-        model=catalog.get(intent.model),
-        variant=intent.variant,
-        inputs=intent.inputs,
-        reference=None,
-        generation_hash=intent.generation_hash,
-        prompt_hash=None,
-    )
+        if request.generation_hash == intent.wanted_hash:
+            return from_ledger(intent, catalog, request)
+    return from_ledger(intent, catalog, None)
 
 
 async def resume_all(

@@ -10,6 +10,7 @@ from functools import cached_property
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from asset_pipeline.generation.failures import ErrorClass
+from asset_pipeline.ledger.breaker_machine import BreakerRules
 
 # A provider that asks for longer is asked again by the next run: a step that waits holds its run.
 LONGEST_RETRY_AFTER = 900.0
@@ -145,6 +146,7 @@ class RetryRules(_Written):
     )
     classes: dict[ErrorClass, ClassRule]
     simplify: Simplification = Simplification()
+    breaker: BreakerRules = BreakerRules()
 
     @model_validator(mode="after")
     def _check_classes(self) -> RetryRules:

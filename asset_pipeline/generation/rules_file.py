@@ -19,6 +19,7 @@ from asset_pipeline.catalog.wording import complaint
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.generation.failures import ErrorClass
 from asset_pipeline.generation.rules import ClassRule, RetryRules, Simplification, Strategy
+from asset_pipeline.ledger.breaker_machine import BreakerRules
 
 RULES_FILE = "retry_rules.yaml"
 
@@ -134,5 +135,7 @@ def _fields_beside(location: tuple[int | str, ...]) -> Iterable[str]:
             return ClassRule.model_fields
         case ("simplify", _):
             return Simplification.model_fields
+        case ("breaker", _):
+            return BreakerRules.model_fields
         case _:
             return RetryRules.model_fields

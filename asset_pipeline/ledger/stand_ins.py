@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, func, or_, select
 
@@ -141,7 +142,7 @@ def stake_of(connection: Connection, kind: Kind, prompt_id: str, run_id: str) ->
 
 def _pairs(
     connection: Connection,
-    query: Select[tuple[str, str]],
+    query: Select[Any, Any],
     column: ColumnElement[str],
     hashes: Iterable[str],
 ) -> set[tuple[str, str]]:
