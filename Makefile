@@ -5,11 +5,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export DAGSTER_HOME := $(CURDIR)/dagster_home
 
-.PHONY: install demo dev test check format bench lock clean
+.PHONY: install demo demo-faults dev test check format bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +21,10 @@ install: $(STAMP) ## Create .venv from the hashed lock file
 
 demo: $(STAMP) ## The main job on the embedded sandbox: pictures, speech, costs, gallery
 	ASSET_PIPELINE_PROVIDER=sandbox $(BIN)/asset-pipeline demo
+
+# Some prompts are meant to fail, and the command says so with 1; anything worse fails here too.
+demo-faults: $(STAMP) ## The demo while failures are rehearsed: what is retried, lost, paid
+	$(BIN)/asset-pipeline demo --faults docs/examples/faults.yaml || test $$? -eq 1
 
 dev: $(STAMP) ## The Dagster UI with its daemon
 	$(BIN)/dagster dev

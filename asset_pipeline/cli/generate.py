@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -108,8 +109,17 @@ def generate(
     raise typer.Exit(carry_out(orders))
 
 
-def demo() -> None:
+def demo(
+    faults: Annotated[
+        Path | None,
+        typer.Option("--faults", help="Rehearse a plan's failures, in data/demo-faults."),
+    ] = None,
+) -> None:
     """Make everything in the prompts folder on the embedded sandbox, where nothing costs money."""
+    if faults is not None:
+        from asset_pipeline.cli.rehearsing import rehearse  # noqa: PLC0415 -- as above
+
+        raise typer.Exit(rehearse(faults))
     from asset_pipeline.cli.demonstrating import demonstrate  # noqa: PLC0415 -- as above
 
     raise typer.Exit(demonstrate())

@@ -124,7 +124,7 @@ class _Call:
 
     def failed(self, error: ProviderError, level: int, remark: str = "") -> None:
         """Write down how it failed."""
-        said = f"{error.message} {remark}".rstrip()
+        said = f"{error.message.rstrip('.')}. {remark}" if remark else error.message
         extra = self._extra(outcome=type(error).__name__, retry_after=error.retry_after)
         if error.status is not None:
             extra["status"] = error.status
