@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     config_dir: Path = Field(Path("config"), alias="ASSET_PIPELINE_CONFIG_DIR")
     chosen_ledger_url: SecretStr | None = Field(None, alias="ASSET_PIPELINE_LEDGER_URL")
     chosen_store_url: str | None = Field(None, alias="ASSET_PIPELINE_STORE_URL")
+    chosen_publish_url: str | None = Field(None, alias="ASSET_PIPELINE_PUBLISH_URL")
     max_in_flight: int = Field(64, ge=1, le=1000, alias="ASSET_PIPELINE_MAX_IN_FLIGHT")
     rate_limit_per_minute: int = Field(600, ge=0, alias="ASSET_PIPELINE_RATE_LIMIT_PER_MINUTE")
     budget_total_usd: Decimal | None = Field(None, ge=0, alias="ASSET_PIPELINE_BUDGET_TOTAL_USD")
@@ -71,6 +72,11 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """Where clips live: a path, ``s3://`` or ``gs://``; the data folder if not chosen."""
         return self.chosen_store_url or str(self.data_dir / "clips")
+
+    @cached_property
+    def publish_url(self) -> str:
+        """Where the `published` assets go: as the store's; a folder of the data if not chosen."""
+        return self.chosen_publish_url or str(self.data_dir / "published")
 
     @cached_property
     def warehouse_path(self) -> Path:

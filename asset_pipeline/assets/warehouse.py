@@ -1,4 +1,4 @@
-"""The published picture of the ledger: seven DuckDB tables in one file, and the gallery."""
+"""The published picture of the ledger: eleven DuckDB tables in one file, and the gallery."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +21,10 @@ TABLES = {
     "lineage": "Child and parent: which prompt, reference, clip and model made a file.",
     "budgets": "Every budget: cap, charged, reserved, headroom.",
     "prompts": "The prompts as they stand in the files.",
+    "custody": "Every approval, loss and deletion of a stored clip: who, when, why, how much.",
+    "exports": "Every exported file: where it is, and which clip it shows.",
+    "fsck_passes": "Every check of the store: how much was read, and when.",
+    "fsck_report": "Every difference that a check found between ledger and store.",
 }
 
 _CLIPS = [dg.AssetKey(kind.value) for kind in Kind]

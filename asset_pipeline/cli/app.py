@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from asset_pipeline.cli import (
     audit,
     generate,
+    keeping,
     ledger,
     plan,
     prompts,
@@ -84,6 +85,12 @@ def _build() -> typer.Typer:
     built.command("sql")(warehouse.sql)
     built.command("reconcile")(reconcile.reconcile)
     built.command("audit")(audit.audit)
+    built.command("link")(keeping.link)
+    built.command("export")(keeping.export)
+    built.command("fsck")(keeping.fsck)
+    built.command("retention")(keeping.retention)
+    built.command("approve")(keeping.approve)
+    built.command("unapprove")(keeping.unapprove)
     built.add_typer(ledger.app, name="ledger")
     built.add_typer(sandbox.app, name="sandbox")
     built.command("demo")(generate.demo)

@@ -78,10 +78,9 @@ class Choice:
         return self.missing or self.failed or self.stale
 
     def _wants(self, prompt: Prompt, states: PromptStates) -> bool:
-        state = states.of(prompt)
         takes_missing = self.missing or not self._any_state
         return (
-            (takes_missing and state is PromptState.MISSING)
-            or (self.failed and state is PromptState.FAILED)
+            (takes_missing and states.is_missing(prompt))
+            or (self.failed and states.of(prompt) is PromptState.FAILED)
             or (self.stale and states.is_stale(prompt))
         )

@@ -13,6 +13,7 @@ from asset_pipeline.cli.books import open_ledger, read_caps
 from asset_pipeline.cli.choosing import Choice
 from asset_pipeline.cli.console import say, show_error, stderr
 from asset_pipeline.cli.instance import open_instance
+from asset_pipeline.cli.losses import with_losses
 from asset_pipeline.cli.opening import Workshop, open_workshop, show_problems
 from asset_pipeline.cli.plan_view import plan_of
 from asset_pipeline.cli.progress import showing
@@ -106,7 +107,8 @@ def _choose(orders: Orders, workshop: Workshop, instance: DagsterInstance) -> li
     """Bring Dagster up to date and return the prompts that are to be made."""
     cancel_dead_runs(instance)
     sync_library(instance, workshop.library)
-    states = read_states(instance, workshop.library.prompts.values())
+    library = workshop.library.prompts.values()
+    states = with_losses(read_states(instance, library), library)
     prompts = orders.choice.take(workshop.library, lambda: states)
     if orders.rollout is not None:
         prompts = prompts[: orders.rollout.ends[-1]]

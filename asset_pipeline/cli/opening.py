@@ -43,9 +43,11 @@ def states_of(prompts: Iterable[Prompt]) -> PromptStates:
     # Dagster takes a second and a half to import, and only states are asked of it.
     from asset_pipeline.assets.states import read_states  # noqa: PLC0415
     from asset_pipeline.cli.instance import open_instance  # noqa: PLC0415 -- as above
+    from asset_pipeline.cli.losses import with_losses  # noqa: PLC0415 -- SQLAlchemy, as above
 
+    wanted = list(prompts)
     with open_instance() as instance:
-        return read_states(instance, prompts)
+        return with_losses(read_states(instance, wanted), wanted)
 
 
 def show_problems(library: Library) -> None:

@@ -33,11 +33,13 @@ class PromptStates:
         stale: Those whose landed clips are not what the prompt would give now, whatever their
             status.
         edited: Those that failed and were edited since.
+        lost: Those that lack a clip because its file is gone, whatever their status.
     """
 
     known: Mapping[PromptKey, PromptState] = field(default_factory=dict[PromptKey, PromptState])
     stale: frozenset[PromptKey] = frozenset()
     edited: frozenset[PromptKey] = frozenset()
+    lost: frozenset[PromptKey] = frozenset()
 
     def of(self, prompt: Prompt) -> PromptState:
         """Return a prompt's status."""
@@ -46,6 +48,13 @@ class PromptStates:
     def is_stale(self, prompt: Prompt) -> bool:
         """Tell whether a prompt's landed clips are not what it would give now."""
         return (prompt.kind, prompt.prompt_id) in self.stale
+
+    def is_missing(self, prompt: Prompt) -> bool:
+        """Tell whether a prompt never landed, or has lost what did."""
+        is_lost = (prompt.kind, prompt.prompt_id) in self.lost
+        return self.of(prompt) is PromptState.MISSING or (
+            is_lost and self.of(prompt) is not PromptState.RUNNING
+        )
 
     def is_due(self, prompt: Prompt) -> bool:
         """Tell whether a prompt waits for its first run, or for one since it was edited.

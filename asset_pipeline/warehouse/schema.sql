@@ -58,7 +58,10 @@ CREATE TABLE clips (
     cost_usd          DECIMAL(18,6) NOT NULL, -- 0 when it reuses a clip that was paid before
     created_at        TIMESTAMPTZ   NOT NULL,
     collection        VARCHAR       NOT NULL,
-    superseded_at     TIMESTAMPTZ            -- NULL for the current clip of its variant
+    superseded_at     TIMESTAMPTZ,           -- NULL for the current clip of its variant
+    approved_at       TIMESTAMPTZ,           -- NULL unless a person wants it kept for good
+    used_at           TIMESTAMPTZ,           -- last exported or linked to
+    removed_at        TIMESTAMPTZ            -- NULL as long as its file is stored; see custody
 );
 
 -- One row a file derived from a clip, under the name that its collection gives it.
@@ -91,7 +94,7 @@ CREATE TABLE renditions (
 CREATE TABLE lineage (
     child_uri      VARCHAR     NOT NULL,
     child_sha256   VARCHAR     NOT NULL,
-    parent_type    VARCHAR     NOT NULL,     -- prompt, reference, clip, model
+    parent_type    VARCHAR     NOT NULL,     -- prompt, reference, clip, model; deletion
     parent_id      VARCHAR     NOT NULL,
     parent_sha256  VARCHAR,
     relation       VARCHAR     NOT NULL,
@@ -120,4 +123,53 @@ CREATE TABLE prompts (
     variants     INTEGER   NOT NULL,
     tags         VARCHAR[] NOT NULL,
     prompt_hash  VARCHAR   NOT NULL
+);
+
+-- One row a thing done about a stored file: approved, lost, restored, decided to delete, deleted.
+CREATE TABLE custody (
+    entry_id    BIGINT      NOT NULL,
+    action      VARCHAR     NOT NULL,        -- approve, unapprove, lose, restore, delete, deleted
+    clip_id     VARCHAR     NOT NULL,        -- the newest of the clips that share the file
+    object_uri  VARCHAR     NOT NULL,
+    sha256      VARCHAR     NOT NULL,
+    bytes       BIGINT      NOT NULL,
+    actor       VARCHAR     NOT NULL,        -- user@host, or a Dagster run
+    reason      VARCHAR     NOT NULL,
+    created_at  TIMESTAMPTZ NOT NULL
+);
+
+-- One row a file that was exported, as it was when last written there.
+CREATE TABLE exports (
+    target       VARCHAR     NOT NULL,
+    path         VARCHAR     NOT NULL,
+    clip_id      VARCHAR     NOT NULL,
+    sha256       VARCHAR     NOT NULL,
+    bytes        BIGINT      NOT NULL,
+    exported_at  TIMESTAMPTZ NOT NULL
+);
+
+-- One row a check of the store; an unfinished one is continued by the next.
+CREATE TABLE fsck_passes (
+    pass_id      VARCHAR     NOT NULL,
+    store        VARCHAR     NOT NULL,
+    phase        VARCHAR     NOT NULL,       -- clips, extras, done
+    objects      BIGINT      NOT NULL,       -- read and hashed
+    bytes        BIGINT      NOT NULL,
+    started_at   TIMESTAMPTZ NOT NULL,
+    finished_at  TIMESTAMPTZ
+);
+
+-- One row an object on which a check found ledger and store to disagree.
+CREATE TABLE fsck_report (
+    pass_id     VARCHAR     NOT NULL,
+    object_uri  VARCHAR     NOT NULL,
+    clip_id     VARCHAR,                     -- NULL for a file that the ledger knows nothing of
+    kind        VARCHAR,
+    prompt_id   VARCHAR,
+    variant     INTEGER,
+    problem     VARCHAR     NOT NULL,        -- missing, size, sha256, unreadable, elsewhere, extra
+    expected    VARCHAR,
+    found       VARCHAR,
+    outcome     VARCHAR     NOT NULL,        -- reported, repaired, lost, restored
+    found_at    TIMESTAMPTZ NOT NULL
 );

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Executable, case, select
 
+from asset_pipeline.ledger.custody_schema import custody, exports, fsck_findings, fsck_passes
 from asset_pipeline.ledger.rendition_schema import renditions
 from asset_pipeline.ledger.schema import budgets, clips, entries, intents, lineage
 from asset_pipeline.prompts.spec import Prompt
@@ -77,6 +78,9 @@ LEDGER_TABLES: Mapping[str, Executable] = {
         clips.c.created_at,
         clips.c.collection,
         clips.c.superseded_at,
+        clips.c.approved_at,
+        clips.c.used_at,
+        clips.c.removed_at,
     ),
     "renditions": select(
         renditions.c.rendition_id,
@@ -120,6 +124,47 @@ LEDGER_TABLES: Mapping[str, Executable] = {
         budgets.c.charged_microusd.label("charged_usd"),
         budgets.c.reserved_microusd.label("reserved_usd"),
         case((_HEADROOM > 0, _HEADROOM), else_=0).label("headroom_usd"),
+    ),
+    "custody": select(
+        custody.c.entry_id,
+        custody.c.action,
+        custody.c.clip_id,
+        custody.c.object_uri,
+        custody.c.sha256,
+        custody.c.bytes,
+        custody.c.actor,
+        custody.c.reason,
+        custody.c.created_at,
+    ),
+    "exports": select(
+        exports.c.target,
+        exports.c.path,
+        exports.c.clip_id,
+        exports.c.sha256,
+        exports.c.bytes,
+        exports.c.exported_at,
+    ),
+    "fsck_passes": select(
+        fsck_passes.c.pass_id,
+        fsck_passes.c.store,
+        fsck_passes.c.phase,
+        fsck_passes.c.objects,
+        fsck_passes.c.bytes,
+        fsck_passes.c.started_at,
+        fsck_passes.c.finished_at,
+    ),
+    "fsck_report": select(
+        fsck_findings.c.pass_id,
+        fsck_findings.c.object_uri,
+        fsck_findings.c.clip_id,
+        fsck_findings.c.kind,
+        fsck_findings.c.prompt_id,
+        fsck_findings.c.variant,
+        fsck_findings.c.problem,
+        fsck_findings.c.expected,
+        fsck_findings.c.found,
+        fsck_findings.c.outcome,
+        fsck_findings.c.created_at.label("found_at"),
     ),
 }
 

@@ -84,7 +84,7 @@ class Keep:
         """What counts as stored, by clip id."""
         return {clip.clip_id: clip for clip in self.custody.held()}
 
-    def keys(self) -> list[str]:
+    def object_keys(self) -> list[str]:
         """What is in the store."""
         return [each.key for each in self.store.list("")]
 

@@ -14,6 +14,6 @@ SELECT
     clips.created_at
 FROM clips
 LEFT JOIN predictions USING (kind, prompt_id, variant, generation_hash)
-WHERE clips.superseded_at IS NULL
+WHERE clips.superseded_at IS NULL AND clips.removed_at IS NULL
 GROUP BY ALL
 ORDER BY clips.kind, clips.collection, clips.prompt_id, clips.variant

@@ -1,0 +1,170 @@
+"""Keeping what is stored, as a Dagster resource: checks, retention, exports."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Generator
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.catalog.reader import load_catalog
+from asset_pipeline.clock import SystemClock
+from asset_pipeline.custody.checking import Report
+from asset_pipeline.custody.choosing import Choice, choose, is_protected
+from asset_pipeline.custody.deleting import Deleted, Deleter
+from asset_pipeline.custody.exporting import Exporter
+from asset_pipeline.custody.fsck import Fsck, FsckReport
+from asset_pipeline.custody.repairing import Repairs
+from asset_pipeline.custody.rules import load_rules
+from asset_pipeline.custody.targets import Target
+from asset_pipeline.generation.timing import Timing
+from asset_pipeline.ledger.custody import CustodyBook, HeldClip
+from asset_pipeline.ledger.exporting import ExportBook
+from asset_pipeline.resources.ledger import LedgerResource
+from asset_pipeline.resources.library import PromptLibraryResource
+from asset_pipeline.resources.replicate import ReplicateResource
+from asset_pipeline.resources.store import StoreResource
+from asset_pipeline.settings import load_settings
+from asset_pipeline.warehouse.publish import publish
+
+
+def _unheard(_: Deleted) -> None:
+    """Nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retained:
+    """What retention came to.
+
+    Attributes:
+        choice: What the rules let go.
+        deleted: What was deleted; nothing in a dry run.
+        unread: How many prompts could not be read. As long as there are any, every current clip
+            counts as that of a live prompt.
+    """
+
+    choice: Choice
+    deleted: Deleted = field(default_factory=Deleted)
+    unread: int = 0
+
+
+class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
+    """Holds the store against the ledger, deletes by the rules and copies to where people want it.
+
+    Nothing here submits a prediction.
+    """
+
+    ledger: LedgerResource
+    store: StoreResource
+    replicate: ReplicateResource
+    prompt_library: PromptLibraryResource
+
+    async def check(
+        self, *, run_id: str, actor: str, repair: bool, report: Report, accept_loss: bool = False
+    ) -> FsckReport:
+        """Hold the store against the ledger; see :meth:`Fsck.run`.
+
+        Raises:
+            AssetPipelineError: The store can't be read, or so much is missing that it is rather
+                another store.
+        """
+        settings = load_settings()
+        repairs = Repairs(
+            self.store.open(),
+            load_catalog(settings.config_dir),
+            settings.previews_dir,
+            settings.scratch_dir,
+            SystemClock(),
+            Timing(),
+        )
+        with self.ledger.open() as ledger:
+            fsck = Fsck(
+                ledger,
+                repairs,
+                SystemClock(),
+                run_id=run_id,
+                actor=actor,
+                report=report,
+                open_provider=self.replicate.open_provider,
+                accept_loss=accept_loss,
+            )
+            return await fsck.run(repair=repair)
+
+    def publish(self) -> None:
+        """Publish the warehouse, so that its tables tell what was found and done.
+
+        Raises:
+            AssetPipelineError: It can't be written.
+        """
+        prompts = self.prompt_library.load().library.prompts.values()
+        target = load_settings().warehouse_path
+        with self.ledger.open() as ledger:
+            publish(ledger.engine, prompts, target, clock=SystemClock())
+
+    def lost_prompts(self) -> dict[Kind, list[str]]:
+        """Return the live prompts that lack a clip because its file was lost or deleted."""
+        library = self.prompt_library.load().library
+        with self.ledger.open() as ledger:
+            vacant = CustodyBook(ledger.engine, SystemClock()).vacant()
+        lost: dict[Kind, list[str]] = {kind: [] for kind in Kind}
+        for (kind, prompt_id), prompt in library.prompts.items():
+            if any((kind, prompt_id, n) in vacant for n in range(1, prompt.variants + 1)):
+                lost[kind].append(prompt_id)
+        return lost
+
+    def retain(
+        self, *, actor: str, delete: bool, report: Callable[[Deleted], None] = _unheard
+    ) -> Retained:
+        """Apply ``retention.yaml``.
+
+        Args:
+            actor: Who deletes, for the ledger.
+            delete: Do it; otherwise it is only worked out.
+            report: Told of the totals while objects are deleted.
+
+        Raises:
+            AssetPipelineError: The rules are wrong, or prompts, ledger or store can't be read.
+        """
+        rules = load_rules(load_settings().config_dir)
+        library = self.prompt_library.load().library
+        live: Collection[tuple[Kind, str]] = library.prompts.keys()
+        unread = len(library.problems)
+
+        def is_live(clip: HeldClip) -> bool:
+            # A prompt in a file that can't be read looks as if it had left the files.
+            return unread > 0 or (clip.kind, clip.prompt_id) in live
+
+        with self.ledger.open() as ledger:
+            book = CustodyBook(ledger.engine, SystemClock())
+            now = SystemClock().now()
+            if not delete:
+                choice = choose(book.held(), rules, is_live=is_live, now=now)
+                return Retained(choice, unread=unread)
+            deleter = Deleter(self.store.open(), book, actor)
+            finished = deleter.finish()
+            choice = choose(book.held(), rules, is_live=is_live, now=now)
+            done = deleter.delete(choice.doomed, lambda clip: is_protected(clip, is_live), report)
+            return Retained(choice, finished.plus(done), unread)
+
+    @contextlib.contextmanager
+    def exporting(self, target: Target, *, run_id: str) -> Generator[Exporter]:
+        """Yield what exports to a target.
+
+        Raises:
+            AssetPipelineError: Catalog, ledger or store can't be opened.
+        """
+        settings = load_settings()
+        clock = SystemClock()
+        with self.ledger.open() as ledger:
+            yield Exporter(
+                self.store.open(),
+                target,
+                ExportBook(ledger.engine, clock),
+                CustodyBook(ledger.engine, clock),
+                load_catalog(settings.config_dir),
+                settings.scratch_dir,
+                clock,
+                run_id,
+            )
