@@ -9,12 +9,14 @@ import dagster as dg
 from asset_pipeline.assets.clips import RETRIES, build_clip_asset
 from asset_pipeline.assets.gallery import gallery
 from asset_pipeline.assets.prompts import build_prompt_asset
+from asset_pipeline.assets.published import build_published_asset
 from asset_pipeline.assets.renditions import build_rendition_asset
 from asset_pipeline.assets.warehouse import warehouse
 from asset_pipeline.automation.alert_sending import AlertOutbox
 from asset_pipeline.automation.alerts import build_alert_sensor
 from asset_pipeline.automation.checks import build_stored_file_check
 from asset_pipeline.automation.jobs import CLIP_JOBS, PUBLISH_JOB, audit_job, reconcile_job
+from asset_pipeline.automation.keeping import fsck_job, retention_job
 from asset_pipeline.automation.prompt_checks import build_prompt_check
 from asset_pipeline.automation.prompt_sensor import prompt_files_sensor
 from asset_pipeline.automation.schedules import AUDIT_SCHEDULE, RECONCILE_SCHEDULE
@@ -24,6 +26,7 @@ from asset_pipeline.automation.sensors import (
     stale_intents_sensor,
 )
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.resources.custody import CustodyResource
 from asset_pipeline.resources.generation import GenerationResource
 from asset_pipeline.resources.ledger import LedgerResource
 from asset_pipeline.resources.library import PromptLibraryResource
@@ -43,6 +46,9 @@ def default_resources() -> dict[str, dg.ConfigurableResource[object]]:
         "store": store,
         "prompt_library": prompt_library,
         "generation": generation,
+        "custody": CustodyResource(
+            ledger=ledger, store=store, replicate=replicate, prompt_library=prompt_library
+        ),
         "maintenance": MaintenanceResource(generation=generation, prompt_library=prompt_library),
     }
 
@@ -62,6 +68,7 @@ def build_defs(
             *(build_prompt_asset(kind) for kind in Kind),
             *(build_clip_asset(kind, retries) for kind in Kind),
             *(build_rendition_asset(kind) for kind in Kind),
+            *(build_published_asset(kind) for kind in Kind),
             warehouse,
             gallery,
         ],
@@ -69,7 +76,7 @@ def build_defs(
             *(build_stored_file_check(kind) for kind in Kind),
             *(build_prompt_check(kind) for kind in Kind),
         ],
-        jobs=[*CLIP_JOBS.values(), PUBLISH_JOB, reconcile_job, audit_job],
+        jobs=[*CLIP_JOBS.values(), PUBLISH_JOB, reconcile_job, audit_job, fsck_job, retention_job],
         schedules=[RECONCILE_SCHEDULE, AUDIT_SCHEDULE],
         sensors=[
             prompt_files_sensor,
