@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
 
 from asset_pipeline.assets.failing import failure_of
 from asset_pipeline.assets.landing import (
@@ -23,13 +22,14 @@ from asset_pipeline.assets.prompts import (
     observe,
     prompt_key,
 )
+from asset_pipeline.assets.run_config import ClipsConfig, Orders, check_config
 from asset_pipeline.assets.stopping import stopped_by_signals
 from asset_pipeline.assets.telling import Teller, log_materializations
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import SystemClock
+from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
-from asset_pipeline.money import micro_usd
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.resources.generation import GenerationResource, RunLimits
 from asset_pipeline.resources.library import PromptLibraryResource, Prompts
@@ -42,27 +42,6 @@ PARTITIONS_A_RUN = 1000
 RETRIES = dg.RetryPolicy(
     max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
 )
-
-
-class ClipsConfig(dg.Config):
-    """What one run may be told in the launchpad."""
-
-    prompt_ids: list[str] = Field(
-        default_factory=list,
-        description="Exactly these prompts, wherever they stand, instead of the run's partition.",
-    )
-    max_usd: str | None = Field(
-        default=None,
-        pattern=r"^\d+(\.\d{1,6})?$",
-        description="This run's own cap in US dollars, such as '2.50'; other budgets still hold.",
-    )
-    max_in_flight: int | None = Field(
-        default=None, ge=1, le=1000, description="Clips at a time; the setting's, if not given."
-    )
-    force: bool = Field(
-        default=False,
-        description="Pay again for clips that are stored already. The old ones are superseded.",
-    )
 
 
 def build_clip_asset(kind: Kind, retries: dg.RetryPolicy = RETRIES) -> dg.AssetsDefinition:
@@ -88,8 +67,10 @@ def build_clip_asset(kind: Kind, retries: dg.RetryPolicy = RETRIES) -> dg.Assets
         generation: GenerationResource,
         prompt_library: PromptLibraryResource,
     ) -> AsyncIterator[dg.MaterializeResult[Any]]:
-        wanted = config.prompt_ids or list(context.partition_keys)
-        step = _ClipStep(context, config, generation, prompt_library.load(), kind)
+        prompts = prompt_library.load()
+        orders = check_config(config, kind, prompts)
+        step = _ClipStep(context, orders, generation, prompts, kind)
+        wanted = orders.prompt_ids or context.partition_keys
         alone = await step.run(unfinished(context, wanted))
         if alone is not None:
             # The tags replace Dagster's own, which looks for materializations of the upstream
@@ -113,17 +94,17 @@ class _ClipStep:
     def __init__(
         self,
         context: dg.AssetExecutionContext,
-        config: ClipsConfig,
+        orders: Orders,
         generation: GenerationResource,
         prompts: Prompts,
         kind: Kind,
     ) -> None:
         self._context = context
-        self._config = config
+        self._orders = orders
         self._generation = generation
         self._prompts = prompts
         self._kind = kind
-        self._is_alone = context.has_partition_key and not config.prompt_ids
+        self._is_alone = context.has_partition_key and not orders.prompt_ids
         self.failed: list[PromptOutcome] = []
         self._observations: Mapping[str, int] = {}
 
@@ -138,6 +119,7 @@ class _ClipStep:
         instance = self._context.instance
         observe(instance, changed_prompts(instance, self._kind, chosen))
         self._observations = observation_ids(instance, self._kind, ids)
+        chosen = self._override(chosen)
         teller = Teller(self._tell)
         alone: PromptOutcome | None = None
         async with (
@@ -169,12 +151,11 @@ class _ClipStep:
         )
 
     def _limits(self) -> RunLimits:
-        cap = self._config.max_usd
         return RunLimits(
             run_id=self._context.run.run_id,
-            run_cap=None if cap is None else micro_usd(cap),
-            max_in_flight=self._config.max_in_flight,
-            pay_again_before=family_started(self._context) if self._config.force else None,
+            run_cap=self._orders.run_cap,
+            max_in_flight=self._orders.max_in_flight,
+            pay_again_before=family_started(self._context) if self._orders.force else None,
             report=ProgressLines(self._context.log.info, SystemClock()),
             warn=self._context.log.warning,
         )
@@ -193,6 +174,35 @@ class _ClipStep:
             )
             self.failed.extend(self._absent(prompt_id) for prompt_id in missing)
         return [known[prompt_id] for prompt_id in prompt_ids if prompt_id in known]
+
+    def _override(self, chosen: Sequence[Prompt]) -> Sequence[Prompt]:
+        """Return the prompts as this run wants them; one that can't be made so fails by name.
+
+        Their clips are not what the files ask for, and have to show as stale. Dagster compares an
+        upstream's events since the one that was used. So the prompt is observed as this run wants
+        it, for the clip to point to, and then again as its file has it.
+        """
+        if not self._orders.override:
+            return chosen
+        changed: dict[str, Prompt] = {}
+        kept: list[Prompt] = []
+        for prompt in chosen:
+            try:
+                wanted = self._orders.override.apply(prompt, self._prompts.catalog)
+            except AssetPipelineError as error:
+                cause = GenerationFailure(ErrorClass.INVALID_INPUT, error.message)
+                self.failed.append(PromptOutcome(prompt, failures=[cause]))
+                continue
+            kept.append(wanted)
+            if wanted.prompt_hash != prompt.prompt_hash:
+                changed[prompt.prompt_id] = prompt
+        if changed:
+            instance = self._context.instance
+            observe(instance, [prompt for prompt in kept if prompt.prompt_id in changed])
+            used = observation_ids(instance, self._kind, changed)
+            observe(instance, changed.values())
+            self._observations = {**self._observations, **used}
+        return kept
 
     def _absent(self, prompt_id: str) -> PromptOutcome:
         prompt = Prompt(

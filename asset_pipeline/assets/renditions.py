@@ -49,7 +49,7 @@ _RETRIES = dg.RetryPolicy(
 _WHEN_A_CLIP_LANDED = cast(
     "dg.AutomationCondition[Any]",
     dg.AutomationCondition.eager().ignore(
-        dg.AssetSelection.groups("prompts", include_sources=True)
+        dg.AssetSelection.assets(*(prompt_key(kind) for kind in Kind))
     ),
 )
 
