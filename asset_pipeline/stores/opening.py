@@ -38,6 +38,12 @@ def open_store(url: str) -> Store:
 
         address = parse_address("s3", rest)
         return RetryingStore(S3Store(address, open_s3(address)))
+    if scheme == "gs":
+        from asset_pipeline.stores.gcs import GcsStore  # noqa: PLC0415 -- loads half of Google
+        from asset_pipeline.stores.gcs_access import open_gcs  # noqa: PLC0415
+
+        address = parse_address("gs", rest)
+        return RetryingStore(GcsStore(address, open_gcs(address)))
     parts = urlsplit(url)
     if scheme == "file" and parts.netloc in {"", "localhost"} and parts.path:
         return LocalStore(Path(unquote(parts.path)))

@@ -40,12 +40,14 @@ class Proxy:
         upstream: The origin of the server behind.
         url: The proxy's own origin.
         check: Returns the status to refuse a request with, or None to let it pass.
+        host: Returns the host to name to the server for a path; None leaves it as it came.
         seen: All requests so far, in order.
     """
 
     upstream: str
     url: str = ""
     check: Callable[[Request], int | None] = lambda _: None
+    host: Callable[[str], str | None] = lambda _: None
     seen: list[Request] = field(default_factory=list)
     _rules: list[_Rule] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -56,6 +58,12 @@ class Proxy:
         """Let something happen to the next requests of a method whose path contains a text."""
         with self._lock:
             self._rules.append(_Rule(mishap, method, containing, times))
+
+    def forget(self) -> None:
+        """Let nothing happen any more, and forget what was seen."""
+        with self._lock:
+            self._rules.clear()
+            self.seen.clear()
 
     def mishap_of(self, request: Request) -> Mishap | None:
         with self._lock:
@@ -125,8 +133,9 @@ class _Handler(BaseHTTPRequestHandler):
             connection.putrequest(
                 self.command, self.path, skip_host=True, skip_accept_encoding=True
             )
+            host = self.owner.host(self.path)
             for name, value in self.headers.items():
-                connection.putheader(name, value)
+                connection.putheader(name, host if host and name.lower() == "host" else value)
             connection.endheaders(body)
             reply = connection.getresponse()
             return reply.status, reply.getheaders(), reply.read()

@@ -1,0 +1,118 @@
+"""What keeps a bucket private and tidy: rules that are set, and checked, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+# Links are opened from pages that were saved to a disk or put on any host; reading needs a
+# signature all the same.
+CORS_METHODS: Final = ("GET", "HEAD")
+CORS_SECONDS: Final = 3600
+
+# What a killed process left half-way in is of no use after a day.
+LEFTOVER_DAYS: Final = 1
+
+# Below the prefix; no key can begin so, so that no clip can expire by it.
+TEMPORARY: Final = ".incoming/"
+
+
+class Verdict(StrEnum):
+    """How a rule stands."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+    UNSUPPORTED = "unsupported"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How one rule stands.
+
+    Attributes:
+        rule: Its name, such as ``public access``.
+        detail: What was found, as a sentence.
+        advice: What to do; empty when nothing is.
+        changed: It was set just now.
+    """
+
+    rule: str
+    verdict: Verdict
+    detail: str
+    advice: str = ""
+    changed: bool = False
+
+
+class UnsupportedError(Exception):
+    """The server lacks the call; its answer is the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of a bucket.
+
+    Attributes:
+        name: For people.
+        holds: Asks the server.
+        set: Makes it hold.
+        wanted: What holds when it does, as a sentence.
+        missing: What is so when it does not, as a sentence.
+        verdict: How bad that is.
+    """
+
+    name: str
+    holds: Callable[[], bool]
+    set: Callable[[], None]
+    wanted: str
+    missing: str
+    verdict: Verdict = Verdict.FAIL
+
+
+def check(rule: Rule) -> Finding:
+    """Tell how a rule stands; nothing is changed.
+
+    Raises:
+        StoreError: The server did not answer, or refused.
+    """
+    try:
+        if rule.holds():
+            return Finding(rule.name, Verdict.OK, rule.wanted)
+    except UnsupportedError as error:
+        return _unsupported(rule, error)
+    return Finding(rule.name, rule.verdict, rule.missing, "Run `asset-pipeline store harden`.")
+
+
+def harden(rule: Rule) -> Finding:
+    """Make a rule hold, unless it does, and ask the server again.
+
+    Raises:
+        StoreError: The server did not answer, or refused.
+    """
+    found = check(rule)
+    if found.verdict in {Verdict.OK, Verdict.UNSUPPORTED}:
+        return found
+    try:
+        rule.set()
+        if rule.holds():
+            return Finding(rule.name, Verdict.OK, rule.wanted, changed=True)
+    except UnsupportedError as error:
+        return _unsupported(rule, error)
+    # It answered "done" and did nothing, as emulators do.
+    return Finding(
+        rule.name,
+        rule.verdict,
+        f"{rule.missing} The server took the setting and did not keep it.",
+        "Set it by the server's own means.",
+    )
+
+
+def _unsupported(rule: Rule, error: UnsupportedError) -> Finding:
+    return Finding(
+        rule.name,
+        Verdict.UNSUPPORTED,
+        f"This server has no such setting ({error}).",
+        "Make sure by the server's own means that nobody may read without a signature.",
+    )
