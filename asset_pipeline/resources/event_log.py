@@ -17,7 +17,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
-from typing import Any
+from typing import Any, NamedTuple
 
 import dagster as dg
 from dagster import EventLogEntry
@@ -27,7 +27,7 @@ from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEvent
 from dagster._core.storage.sql import create_engine
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.pool import QueuePool
 
 # Each run has a file of its own. A daemon that reads hundreds of runs keeps a few of them open.
@@ -47,6 +47,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._partitions: dict[str, _Keys] = {}
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -87,6 +88,40 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
             for event in last.values():
                 self._store_asset_event(connection, event, of_event[id(event)])
 
+    def get_dynamic_partitions(self, partitions_def_name: str) -> Sequence[str]:
+        """Return a set's keys, from memory while they stand as they did.
+
+        One evaluation of automation conditions asks for them four hundred times, and reading
+        100,000 takes half a second.
+        """
+        with self.index_connection() as connection:
+            version: int = connection.execute(_VERSION).scalar_one()
+            known = self._partitions.get(partitions_def_name)
+            if known is not None and known.version == version:
+                return list(known.keys)
+            row = connection.execute(_STANDING, {"name": partitions_def_name}).one()
+        standing = _Standing(*row)
+        if known is None or known.standing != standing:
+            keys = super().get_dynamic_partitions(partitions_def_name)
+        else:
+            keys = known.keys
+        self._partitions[partitions_def_name] = _Keys(version, standing, keys)
+        return list(keys)
+
+    def add_dynamic_partitions(
+        self, partitions_def_name: str, partition_keys: Sequence[str]
+    ) -> None:
+        """Add keys; what is written here does not show in the file's version as seen from here."""
+        self._partitions.clear()
+        super().add_dynamic_partitions(partitions_def_name, partition_keys)
+        self._partitions.clear()
+
+    def delete_dynamic_partition(self, partitions_def_name: str, partition_key: str) -> None:
+        """Delete a key."""
+        self._partitions.clear()
+        super().delete_dynamic_partition(partitions_def_name, partition_key)
+        self._partitions.clear()
+
     def dispose(self) -> None:
         """Close all connections."""
         while self._engines:
@@ -117,6 +152,33 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         if len(self._engines) > _ENGINES_KEPT:
             self._engines.popitem(last=False)[1].dispose()
         return engine
+
+
+class _Standing(NamedTuple):
+    """What tells one state of a partition set from another, without reading it.
+
+    Keys get ascending numbers, so a set could only look the same when its last keys were taken
+    away and as many others put in their place that end with the same one.
+    """
+
+    count: int
+    highest: int | None
+    last: str | None
+
+
+class _Keys(NamedTuple):
+    version: int
+    standing: _Standing
+    keys: Sequence[str]
+
+
+# Changes whenever another connection has written anything into the file.
+_VERSION = text("PRAGMA data_version")
+_STANDING = text(
+    "SELECT count, highest, (SELECT partition FROM dynamic_partitions WHERE id = highest) FROM"
+    " (SELECT count(*) AS count, max(id) AS highest FROM dynamic_partitions"
+    " WHERE partitions_def_name = :name)"
+)
 
 
 def _is_mirrored(event: EventLogEntry) -> bool:

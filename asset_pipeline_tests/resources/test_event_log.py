@@ -128,3 +128,21 @@ def test_batches_of_two_instances_do_not_mix() -> None:
         tags = storages[1].get_latest_tags_by_partition(KEY, observed, ["dagster/data_version"])
         assert len(ids) == len(set(ids.values())) == 240
         assert all(tags[key] == {"dagster/data_version": f"v-{key}"} for key in ids)
+
+
+@pytest.mark.usefixtures("home")
+def test_partitions_are_remembered_only_while_they_stand() -> None:
+    """Whoever adds or deletes keys, in this process or another, everybody sees it at once."""
+    with dg.DagsterInstance.get() as first, dg.DagsterInstance.get() as second:
+        for instance, other in ((first, second), (second, first)):
+            instance.add_dynamic_partitions("trees", ["ash", "birch"])
+            assert other.get_dynamic_partitions("trees") == ["ash", "birch"]
+            other.delete_dynamic_partition("trees", "birch")
+            other.add_dynamic_partitions("trees", ["cedar"])
+            for each in (first, second):
+                assert each.get_dynamic_partitions("trees") == ["ash", "cedar"]
+                assert each.get_dynamic_partitions("shrubs") == []
+            _observe(other, "ash")
+            assert instance.get_dynamic_partitions("trees") == ["ash", "cedar"]
+            for key in ("ash", "cedar"):
+                instance.delete_dynamic_partition("trees", key)
