@@ -11,7 +11,7 @@ from dagster import MetadataValue
 
 from asset_pipeline.assets.prompts import prompt_key
 from asset_pipeline.generation.batch import PromptOutcome
-from asset_pipeline.generation.paid_call import Landed
+from asset_pipeline.generation.recording import Landed
 from asset_pipeline.media.preview import data_uri, thumbnail_webp
 from asset_pipeline.money import format_usd, to_decimal
 
@@ -46,6 +46,8 @@ def metadata_of(outcome: PromptOutcome) -> dict[str, Any]:
         "seconds": MetadataValue.float(round(outcome.seconds, 3)),
         "cache_hits": MetadataValue.int(sum(landed.cached for landed in clips)),
         "clips": MetadataValue.md(_table(clips)),
+        # The command, never a link: an event is kept for good, and read by many.
+        "link": MetadataValue.text(f"asset-pipeline link {prompt.kind}/{prompt.prompt_id}"),
     }
     pages = [landed.web_url for landed in clips if landed.web_url]
     if pages:

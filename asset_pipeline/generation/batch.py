@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.reader import Catalog
-from asset_pipeline.errors import AssetPipelineError
-from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, HeldBackFailure
-from asset_pipeline.generation.paid_call import Landed, PaidCall
-from asset_pipeline.generation.request import GenerationRequest, resolve
-from asset_pipeline.ledger.engine import LedgerError
+from asset_pipeline.generation.attempts import Attempts, WantedClip
+from asset_pipeline.generation.failures import GenerationFailure
+from asset_pipeline.generation.paid_call import PaidCall
+from asset_pipeline.generation.recording import Landed
+from asset_pipeline.generation.rules import RetryRules
+from asset_pipeline.generation.turns import Turns
 from asset_pipeline.ledger.movements import BudgetExceededError
+from asset_pipeline.ledger.stand_ins import Stake
 from asset_pipeline.logs.fields import bound
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.prompts.spec import Prompt
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -30,12 +30,16 @@ class PromptOutcome:
     """What became of one prompt: done when all its variants landed.
 
     Landed variants of a failed prompt are kept and never paid again.
+
+    Attributes:
+        stake: Of a prompt that failed: what it has cost, and what it still holds.
     """
 
     prompt: Prompt
     landed: list[Landed] = field(default_factory=list[Landed])
     failures: list[GenerationFailure] = field(default_factory=list[GenerationFailure])
     budget: BudgetExceededError | None = None
+    stake: Stake | None = None
     seconds: float = 0.0
 
     @property
@@ -76,6 +80,8 @@ class Batch:
         prompts_dir: Where reference files are.
         max_in_flight: Clips at a time.
         report: Told after each step, for progress bars; it must return at once.
+        rules: Returns what is done about failures; asked at each one.
+        earlier_tries: How often Dagster has retried the step before.
     """
 
     def __init__(
@@ -86,13 +92,13 @@ class Batch:
         *,
         max_in_flight: int,
         report: Callable[[BatchProgress], None],
+        rules: Callable[[], RetryRules],
+        earlier_tries: int = 0,
     ) -> None:
         self._paid_call = paid_call
-        self._catalog = catalog
-        self._prompts_dir = prompts_dir
         self._max_in_flight = max_in_flight
         self._report = report
-        self._breach: BudgetExceededError | None = None
+        self._attempts = Attempts(paid_call, catalog, prompts_dir, rules, earlier_tries)
 
     async def run(self, prompts: Iterable[Prompt], total: int) -> AsyncIterator[PromptOutcome]:
         """Yield each prompt's outcome as soon as its last variant has landed or failed.
@@ -101,26 +107,42 @@ class Batch:
         their number.
         """
         progress = BatchProgress(total)
-        work = self._variants(prompts)
+        turns = Turns(self._wanted(prompts), self._paid_call.clock)
         finished: deque[PromptOutcome] = deque()
         wake = asyncio.Event()
         loop = asyncio.get_running_loop()
 
         async def worker() -> None:
-            for outcome, variant in work:
+            while (clip := await turns.next()) is not None:
                 progress.in_flight += 1
                 started = loop.time()
-                prompt = outcome.prompt
-                with bound(kind=prompt.kind, partition=prompt.prompt_id, variant=variant):
-                    await self._land(outcome, variant)
-                progress.in_flight -= 1
-                outcome.seconds = max(outcome.seconds, loop.time() - started)
-                if outcome.complete:
-                    finished.append(outcome)
-                    wake.set()
+                prompt = clip.prompt
+                with bound(kind=prompt.kind, partition=prompt.prompt_id, variant=clip.variant):
+                    pause = await self._attempts.attempt(clip)
+                    progress.in_flight -= 1
+                    clip.seconds += loop.time() - started
+                    if pause is not None:
+                        turns.again(clip, pause.seconds, here=pause.here)
+                        continue
+                    await end(clip)
+                turns.done()
 
+        async def end(clip: WantedClip) -> None:
+            outcome = await self._end(outcomes, clip)
+            if outcome is not None:
+                finished.append(outcome)
+                wake.set()
+
+        async def everybody() -> None:
+            await asyncio.gather(*tasks)
+            # Nothing is left but clips that wait: their next attempt is Dagster's retry.
+            for clip, seconds in turns.left():
+                clip.give_up(again_after=seconds)
+                await end(clip)
+
+        outcomes: dict[tuple[Kind, str], PromptOutcome] = {}
         tasks = [asyncio.ensure_future(worker()) for _ in range(self._max_in_flight)]
-        everyone = asyncio.gather(*tasks)
+        everyone = asyncio.ensure_future(everybody())
         everyone.add_done_callback(lambda _: wake.set())
         try:
             while not everyone.done() or finished:
@@ -135,51 +157,28 @@ class Batch:
         finally:
             await _stop([*tasks, everyone])
 
-    def _variants(self, prompts: Iterable[Prompt]) -> Iterator[tuple[PromptOutcome, int]]:
+    def _wanted(self, prompts: Iterable[Prompt]) -> Iterator[WantedClip]:
         for prompt in prompts:
-            outcome = PromptOutcome(prompt)
             for variant in range(1, prompt.variants + 1):
-                yield outcome, variant
+                yield WantedClip(prompt, variant)
 
-    async def _land(self, outcome: PromptOutcome, variant: int) -> None:
-        try:
-            request = resolve(outcome.prompt, variant, self._catalog, self._prompts_dir)
-            landed = await self._land_within_budget(request)
-            outcome.landed.append(landed)
-            _log.info("landed", extra={"paid_microusd": landed.paid, "cached": landed.cached})
-        except BudgetExceededError as breach:
-            outcome.budget = breach
-            _fail(outcome, GenerationFailure(ErrorClass.BUDGET, breach.message))
-        except GenerationFailure as failure:
-            _fail(outcome, failure)
-        except LedgerError:
-            # Without the ledger nothing may be sent and nothing can be recorded: the batch ends.
-            raise
-        except AssetPipelineError as error:
-            _fail(outcome, GenerationFailure(ErrorClass.INVALID_INPUT, error.message))
-        except Exception as error:  # noqa: BLE001 -- one clip's surprise stays one clip's
-            # A mistake of ours in one clip must not stop the others; it must not be hidden either.
-            _log.exception("%s, variant %s", outcome.prompt.prompt_id, variant)
-            what = f"{type(error).__name__}: {error}"
-            _fail(outcome, GenerationFailure(ErrorClass.UNKNOWN, what))
-
-    async def _land_within_budget(self, request: GenerationRequest) -> Landed:
-        """Land a clip; after a first breach only what costs nothing more is still done."""
-        if self._breach is not None and not await self._paid_call.is_begun(request):
-            raise self._breach
-        while True:
-            try:
-                return await self._paid_call.land(request)
-            except HeldBackFailure as held_back:
-                await self._paid_call.wait(held_back.retry_after or 0)
-            except BudgetExceededError as breach:
-                self._breach = breach
-                raise
-
-
-def _fail(outcome: PromptOutcome, failure: GenerationFailure) -> None:
-    outcome.failures.append(failure)
-    _log.info("failed: %s", failure.message, extra={"error_class": failure.error_class})
+    async def _end(
+        self, outcomes: dict[tuple[Kind, str], PromptOutcome], clip: WantedClip
+    ) -> PromptOutcome | None:
+        """Enter a clip that ended; return its prompt's outcome when it is complete."""
+        key = (clip.prompt.kind, clip.prompt.prompt_id)
+        outcome = outcomes.setdefault(key, PromptOutcome(clip.prompt))
+        outcome.seconds = max(outcome.seconds, clip.seconds)
+        if clip.landed is not None:
+            outcome.landed.append(clip.landed)
+        elif clip.failure is not None:
+            outcome.failures.append(clip.failure)
+            outcome.budget = outcome.budget or clip.breach
+        if not outcome.complete:
+            return None
+        if not outcome.done:
+            outcome.stake = await self._paid_call.stake_of(clip.prompt)
+        return outcomes.pop(key)
 
 
 def _count(progress: BatchProgress, outcome: PromptOutcome) -> None:

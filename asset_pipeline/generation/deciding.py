@@ -12,7 +12,6 @@ from asset_pipeline.generation.rules import LONGEST_RETRY_AFTER, RetryRules, Str
 from asset_pipeline.generation.ways import Ways
 from asset_pipeline.ledger.schema import IntentState
 
-
 # Being throttled is pace, not failure; what was stopped before it was sent was no attempt.
 _UNCOUNTED = frozenset({ErrorClass.RATE_LIMIT, ErrorClass.CANCELLED})
 

@@ -6,14 +6,15 @@ on from where its state says: ``_continue`` is the whole protocol in one place.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 
-from asset_pipeline.generation.billing import charge_for
+from asset_pipeline.clock import Clock
 from asset_pipeline.generation.classifying import from_prediction
 from asset_pipeline.generation.collaborators import Collaborators
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, StoreFailure
 from asset_pipeline.generation.reconcile import ProvedAbsentError, Reconciler
+from asset_pipeline.generation.recording import Landed, Recorder
 from asset_pipeline.generation.request import GenerationRequest
 from asset_pipeline.generation.sending import Sender
 from asset_pipeline.generation.trial import Trial
@@ -23,33 +24,25 @@ from asset_pipeline.ledger.ledger import Payer
 from asset_pipeline.ledger.records import Clip, Intent
 from asset_pipeline.ledger.removing import ObjectRemovedError
 from asset_pipeline.ledger.schema import IntentState
+from asset_pipeline.ledger.stand_ins import Stake
 from asset_pipeline.logs.fields import bind, bound
-from asset_pipeline.money import MicroUsd
-from asset_pipeline.providers.prediction import Prediction, PredictionStatus
+from asset_pipeline.prompts.spec import Prompt
+from asset_pipeline.providers.prediction import PredictionStatus
 
-# A create that was throttled or proved absent is certainly unpaid and is planned again, this often
-# before Dagster's retry has its turn.
+# A create that was throttled is certainly unpaid and is planned again, this often before the retry
+# rules have their turn: a 429 is about pace, which all clips share.
 _ROUNDS = 10
 _DEFAULT_THROTTLE_SECONDS = 5.0
 # A step that sleeps longer than this looks dead; what it was told is left to Dagster's retry.
 _LONGEST_THROTTLE = 120.0
 
 
-@dataclass(frozen=True, slots=True)
-class Landed:
-    """One clip that is stored and recorded.
+class OtherWayError(Exception):
+    """The clip is on its way already, as another request than this one: go on with that."""
 
-    Attributes:
-        paid: What this call paid; nothing for a cache hit.
-        cached: Whether the clip was there already.
-        web_url: The provider's page of the prediction, when this call saw it.
-    """
-
-    clip: Clip
-    preview: bytes
-    paid: MicroUsd
-    cached: bool
-    web_url: str = ""
+    def __init__(self, intent: Intent) -> None:
+        super().__init__()
+        self.intent = intent
 
 
 class PaidCall:
@@ -69,15 +62,26 @@ class PaidCall:
         self._pay_again_before = pay_again_before
         self._sender = Sender(with_)
         self._reconciler = Reconciler(with_)
+        self._recorder = Recorder(with_, payer)
         self._driven: set[str] = set()
 
     async def land(self, request: GenerationRequest) -> Landed:
         """Return the clip of a request, paying at most once for it whatever happens.
 
         Raises:
-            GenerationFailure: It did not land, and why.
+            GenerationFailure: It did not land, and why; ``left`` says whether its intent is open.
             BudgetExceededError: A budget has no headroom; nothing was sent.
+            OtherWayError: Another request is under way for the same wanted clip.
         """
+        try:
+            return await self._land_in_rounds(request)
+        except GenerationFailure as failure:
+            find = self._with.ledger.open_intent
+            still_open = await self._with.write(find, request.generation_hash)
+            failure.left = None if still_open is None else still_open.state
+            raise
+
+    async def _land_in_rounds(self, request: GenerationRequest) -> Landed:
         obstacle = GenerationFailure(ErrorClass.UNKNOWN, "never tried")
         for _ in range(_ROUNDS):
             try:
@@ -85,7 +89,8 @@ class PaidCall:
             except ObjectRemovedError as error:
                 obstacle = StoreFailure(error.message)  # deleted since it was found
             except ProvedAbsentError as error:
-                obstacle = GenerationFailure(ErrorClass.NETWORK, str(error))
+                cause = "never accepted"
+                raise GenerationFailure(error.error_class, str(error), cause=cause) from error
             except GenerationFailure as failure:
                 wait = failure.retry_after or _DEFAULT_THROTTLE_SECONDS
                 if failure.error_class is not ErrorClass.RATE_LIMIT or wait > _LONGEST_THROTTLE:
@@ -98,25 +103,60 @@ class PaidCall:
         async with Trial(self._with.breakers, request.prompt.model) as trial:
             found = await self._find(request, trial)
             if isinstance(found, Clip):
-                return await self._reuse(request, found)
-            return await self._drive(request, found, trial)
+                return await self._recorder.reuse(request, found)
+            landed = await self._drive(request, found, trial)
+        prompt, made = request.prompt, landed.clip
+        if (made.kind, made.prompt_id) == (prompt.kind, prompt.prompt_id):
+            return landed
+        # It was begun for another prompt that asks for the same, by a process that died.
+        own = await self._recorder.reuse(request, made)
+        return replace(own, paid=landed.paid, cached=False, web_url=landed.web_url)
+
+    def is_open(self, model: str) -> bool:
+        """Tell whether a model's breaker lets nothing through now."""
+        return self._with.breakers.is_open(model)
+
+    async def failed_attempts(self, request: GenerationRequest) -> list[tuple[str, str]]:
+        """Return generation and error class of each attempt at this clip that failed in the run."""
+        prompt, ledger = request.prompt, self._with.ledger
+        return await self._with.write(
+            ledger.failed_attempts,
+            prompt.kind,
+            prompt.prompt_id,
+            request.variant,
+            self._payer.run_id,
+        )
+
+    async def stake_of(self, prompt: Prompt) -> Stake:
+        """Return what a prompt has cost in this run without a clip, and what it still holds."""
+        find = self._with.ledger.stake_of
+        return await self._with.write(find, prompt.kind, prompt.prompt_id, self._payer.run_id)
 
     async def is_begun(self, request: GenerationRequest) -> bool:
         """Tell whether a clip is stored or an intent open, so that landing it reserves nothing."""
         return await self._look_up(request) is not None
 
-    async def wait(self, seconds: float) -> None:
-        """Wait, by the clock that everything here goes by."""
-        await self._with.clock.sleep(seconds)
+    @property
+    def clock(self) -> Clock:
+        """The clock that everything here goes by."""
+        return self._with.clock
 
     async def _look_up(self, request: GenerationRequest) -> Clip | Intent | None:
-        find = self._with.ledger.find
-        return await self._with.write(find, request.generation_hash, self._pay_again_before)
+        return await self._with.write(
+            self._with.ledger.find_wanted,
+            request.generation_hash,
+            wanted_hash=request.wanted_hash,
+            collection=request.prompt.collection,
+            pay_again_before=self._pay_again_before,
+        )
 
     async def _find(self, request: GenerationRequest, trial: Trial) -> Clip | Intent:
         """Return the stored clip, or an open intent that is this task's to drive.
 
         Money is set aside only when the model's breaker lets something through.
+
+        Raises:
+            OtherWayError: The open intent is for another way to the clip.
         """
         while True:
             found = await self._look_up(request)
@@ -125,6 +165,8 @@ class PaidCall:
                 found = await self._reserve(request)
             if isinstance(found, Clip):
                 return found
+            if found.generation_hash != request.generation_hash:
+                raise OtherWayError(found)
             taken = await self.take_up(found)
             if taken is not None:
                 return taken
@@ -206,61 +248,7 @@ class PaidCall:
             await trial.ended(silence)
             raise
         if intent.state is IntentState.SUBMITTED:
-            intent = await self._charge(request, intent, prediction)
+            intent = await self._recorder.charge(request, intent, prediction)
         succeeded = prediction.status is PredictionStatus.SUCCEEDED
         await trial.ended(None if succeeded else from_prediction(prediction))
-        return await self._deliver(request, intent, prediction)
-
-    async def _charge(
-        self, request: GenerationRequest, intent: Intent, prediction: Prediction
-    ) -> Intent:
-        charge = charge_for(request.model, intent.inputs, prediction, on=intent.created_at.date())
-        self._with.checkpoint("ended")
-        intent = await self._with.write(
-            self._with.ledger.charge,
-            intent,
-            charge.amount,
-            billed=charge.billed,
-            predict_seconds=prediction.metrics.get("predict_time"),
-        )
-        self._with.checkpoint("charged")
-        return intent
-
-    async def _deliver(
-        self, request: GenerationRequest, intent: Intent, prediction: Prediction
-    ) -> Landed:
-        ledger = self._with.ledger
-        try:
-            if prediction.status is not PredictionStatus.SUCCEEDED:
-                raise from_prediction(prediction)
-            delivery = await self._with.deliverer.fetch(intent, request.model, prediction)
-        except GenerationFailure as failure:
-            # A store that fails leaves the intent open: the clip is fetched again, not paid again.
-            if not isinstance(failure, StoreFailure):
-                await self._with.write(ledger.fail, intent, failure.error_class, failure.message)
-                self._with.checkpoint("failed")
-            raise
-        self._with.checkpoint("stored")
-        try:
-            clip = await self._with.write(
-                ledger.deliver, intent, delivery.stored, request.parents()
-            )
-        except ObjectRemovedError as error:
-            raise StoreFailure(error.message, prediction_id=intent.prediction_id) from error
-        self._with.checkpoint("delivered")
-        paid, url = intent.charged_microusd, prediction.web_url
-        return Landed(clip, delivery.preview, paid=paid, cached=False, web_url=url)
-
-    async def _reuse(self, request: GenerationRequest, clip: Clip) -> Landed:
-        prompt = request.prompt
-        used = await self._with.write(
-            self._with.ledger.reuse,
-            clip,
-            kind=prompt.kind,
-            prompt_id=prompt.prompt_id,
-            collection=prompt.collection,
-            variant=request.variant,
-            run_id=self._payer.run_id,
-        )
-        preview = await self._with.deliverer.preview_of(clip.kind, clip.object_key, clip.sha256)
-        return Landed(used, preview, paid=MicroUsd(0), cached=True)
+        return await self._recorder.deliver(request, intent, prediction)

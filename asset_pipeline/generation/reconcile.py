@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from asset_pipeline.catalog.spec import Model
 from asset_pipeline.clock import Clock
+from asset_pipeline.generation.classifying import class_of_loss
 from asset_pipeline.generation.collaborators import Collaborators
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
 from asset_pipeline.generation.matching import (
@@ -21,6 +22,7 @@ from asset_pipeline.generation.matching import (
     judge,
     window_start,
 )
+from asset_pipeline.generation.timing import Timing
 from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.ledger.schema import IntentState
@@ -32,7 +34,15 @@ _ABSENT_LISTINGS = 2
 
 
 class ProvedAbsentError(Exception):
-    """The provider certainly never accepted the intent; its money is back."""
+    """The provider certainly never accepted the intent; its money is back.
+
+    Attributes:
+        error_class: Of what lost the reply.
+    """
+
+    def __init__(self, message: str, error_class: ErrorClass) -> None:
+        super().__init__(message)
+        self.error_class = error_class
 
 
 class Lister:
@@ -43,21 +53,57 @@ class Lister:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._latest: Listing | None = None
+        self._failed_at = float("-inf")
+        self._failure = UnavailableError("")
 
     async def since(self, since: datetime) -> Listing:
         """Return a complete listing that began after this call and reaches back to ``since``.
 
         Raises:
-            UnavailableError: The provider could not list everything.
+            UnavailableError: The provider could not list everything; one failure, too, is shared by
+                all who waited for it.
         """
         needed = self._clock.monotonic()
         async with self._lock:
+            if self._failed_at >= needed:
+                raise UnavailableError(self._failure.message, status=self._failure.status)
             latest = self._latest
             if latest is None or latest.started < needed or latest.since > since:
                 started, asked_at = self._clock.monotonic(), self._clock.now()
-                rows = [prediction async for prediction in self._provider.list_since(since)]
+                try:
+                    rows = [prediction async for prediction in self._provider.list_since(since)]
+                except UnavailableError as error:
+                    self._failed_at, self._failure = self._clock.monotonic(), error
+                    raise
                 latest = self._latest = Listing(since, started, asked_at, tuple(rows))
             return latest
+
+
+class _Silence:
+    """A provider that can't be asked now: it is asked again, less and less often, up to a limit."""
+
+    def __init__(self, clock: Clock, timing: Timing) -> None:
+        self._clock = clock
+        self._timing = timing
+        self.end()
+
+    def end(self) -> None:
+        """Say that there was an answer."""
+        self._until = self._clock.monotonic() + self._timing.outage
+        self._pause = self._timing.first_poll
+
+    async def bear(self, error: UnavailableError) -> None:
+        """Wait before the next question.
+
+        Raises:
+            GenerationFailure: Class network: it has been silent for too long.
+        """
+        if self._clock.monotonic() >= self._until:
+            raise GenerationFailure(
+                ErrorClass.NETWORK, f"can't tell yet whether it was accepted: {error.message}"
+            ) from error
+        self._pause = min(self._pause * 2, self._timing.slowest_poll)
+        await self._clock.sleep(self._pause)
 
 
 class Reconciler:
@@ -75,10 +121,16 @@ class Reconciler:
             GenerationFailure: It can't be told, now (class network) or any more (unknown); the
                 money stays reserved.
         """
+        silence = _Silence(self._with.clock, self._with.timing)
         while True:
             # Before the look: a listing that began too early settles nothing by ending late.
             settled = self._unsettled_for(intent) <= 0
-            finding = await self._look(intent, model)
+            try:
+                finding = await self._look(intent, model)
+            except UnavailableError as error:
+                await silence.bear(error)
+                continue
+            silence.end()
             match finding.verdict:
                 case Verdict.FOUND:
                     try:
@@ -98,23 +150,19 @@ class Reconciler:
                     intent = await self._with.write(self._with.ledger.note_absence, intent)
                     self._with.checkpoint("absent")
                     if settled and intent.absent_listings >= _ABSENT_LISTINGS:
+                        found = class_of_loss(intent.error or "")
                         message = "never accepted: absent from the provider's listings"
-                        await self._with.write(
-                            self._with.ledger.refuse, intent, ErrorClass.NETWORK, message
-                        )
+                        if intent.error:
+                            message = f"{message}, after {intent.error}"
+                        await self._with.write(self._with.ledger.refuse, intent, found, message)
                         self._with.checkpoint("released")
-                        raise ProvedAbsentError(message)
+                        raise ProvedAbsentError(message, found)
             pause = max(self._unsettled_for(intent), self._with.timing.first_poll)
             await self._with.clock.sleep(pause)
 
     async def _look(self, intent: Intent, model: Model) -> Finding:
         timing = self._with.timing
-        try:
-            listing = await self._lister.since(window_start(intent, timing.clock_skew))
-        except UnavailableError as error:
-            raise GenerationFailure(
-                ErrorClass.NETWORK, f"can't tell yet whether it was accepted: {error.message}"
-            ) from error
+        listing = await self._lister.since(window_start(intent, timing.clock_skew))
         ids = [prediction.prediction_id for prediction in listing.predictions]
         rivals, owned = await self._with.write(self._with.ledger.reconciliation_view, ids)
         self._with.checkpoint("listed")

@@ -31,19 +31,22 @@ class Turns(Generic[T]):
         self._new = new
         self._clock = clock
         self._under_way = 0
+        self._kept = 0
         self._order = itertools.count()
-        self._waiting: list[tuple[float, int, T]] = []
+        self._waiting: list[tuple[float, int, T, bool]] = []
         self._news = asyncio.Event()
 
     async def next(self) -> T | None:
         """Return a piece of work; None when there is none but what only waits."""
         while True:
             if self._waiting and self._waiting[0][0] <= self._clock.monotonic():
-                return self._begin(heapq.heappop(self._waiting)[2])
+                _, _, piece, here = heapq.heappop(self._waiting)
+                self._kept -= here
+                return self._begin(piece)
             piece = next(self._new, None)
             if piece is not None:
                 return self._begin(piece)
-            if not self._waiting or not self._under_way:
+            if not self._waiting or not (self._under_way or self._kept):
                 return None
             await self._wait(self._waiting[0][0] - self._clock.monotonic())
 
@@ -52,17 +55,24 @@ class Turns(Generic[T]):
         self._under_way -= 1
         self._tell()
 
-    def again(self, piece: T, seconds: float) -> None:
-        """Say that a piece has to wait before it goes on."""
+    def again(self, piece: T, seconds: float, *, here: bool) -> None:
+        """Say that a piece has to wait before it goes on.
+
+        Args:
+            piece: What was taken.
+            seconds: For how long.
+            here: Whether it is waited for even when nothing else is under way.
+        """
         self._under_way -= 1
+        self._kept += here
         due = self._clock.monotonic() + seconds
-        heapq.heappush(self._waiting, (due, next(self._order), piece))
+        heapq.heappush(self._waiting, (due, next(self._order), piece, here))
         self._tell()
 
     def left(self) -> list[tuple[T, float]]:
         """Return what still waits, each with its seconds; for when no worker is left."""
         now = self._clock.monotonic()
-        return [(piece, max(0.0, due - now)) for due, _, piece in sorted(self._waiting)]
+        return [(piece, max(0.0, due - now)) for due, _, piece, _ in sorted(self._waiting)]
 
     def _begin(self, piece: T) -> T:
         self._under_way += 1

@@ -14,6 +14,7 @@ from pydantic import Field
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.generation.batch import Batch, BatchProgress
 from asset_pipeline.generation.paid_call import PaidCall
+from asset_pipeline.generation.rules_file import RulesSource
 from asset_pipeline.generation.session import SessionPlan, open_session
 from asset_pipeline.generation.sweeping import sweep, swept_folders
 from asset_pipeline.generation.timing import Timing
@@ -39,6 +40,7 @@ class RunLimits:
     """What one run asks for beyond the settings.
 
     Attributes:
+        earlier_tries: How often Dagster has retried the step before.
         report: Told of the totals whenever a prompt is done or has failed.
         warn: Told, in a sentence, of each budget that passed a threshold while the batch was open.
     """
@@ -47,6 +49,7 @@ class RunLimits:
     run_cap: MicroUsd | None = None
     max_in_flight: int | None = None
     pay_again_before: datetime | None = None
+    earlier_tries: int = 0
     report: Callable[[BatchProgress], None] = _ignore
     warn: Callable[[str], None] | None = None
 
@@ -58,6 +61,7 @@ class OpenPayment:
     paid_call: PaidCall
     ledger: Ledger
     provider: Provider
+    rules: RulesSource
 
 
 class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
@@ -82,12 +86,15 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
         """
         async with self.open_payment(limits) as opened:
             before = opened.ledger.balances()
+            settings = load_settings()
             yield Batch(
                 opened.paid_call,
                 prompts.catalog,
                 prompts.folder,
-                max_in_flight=limits.max_in_flight or load_settings().max_in_flight,
+                max_in_flight=limits.max_in_flight or settings.max_in_flight,
                 report=limits.report,
+                rules=opened.rules.current,
+                earlier_tries=limits.earlier_tries,
             )
             if limits.warn is not None:
                 ledger = opened.ledger
@@ -102,6 +109,7 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
             AssetPipelineError: Provider, ledger or store can't be opened.
         """
         settings = load_settings()
+        rules = RulesSource(settings.config_dir)
         plan = SessionPlan(
             run_id=limits.run_id,
             previews=settings.previews_dir,
@@ -111,6 +119,7 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
             timing=Timing(settle=self.settle_seconds),
             run_cap=limits.run_cap,
             pay_again_before=limits.pay_again_before,
+            breaker_rules=lambda: rules.current().breaker,
         )
         clock, store = SystemClock(), self.store.open()
         await asyncio.to_thread(sweep, swept_folders(settings, store), clock.now())
@@ -119,4 +128,4 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
             async with open_session(
                 plan, ledger=ledger, provider=provider, store=store, clock=clock
             ) as paid_call:
-                yield OpenPayment(paid_call, ledger, provider)
+                yield OpenPayment(paid_call, ledger, provider, rules)

@@ -33,6 +33,7 @@ from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.providers.replicate import ReplicateProvider
 from asset_pipeline.stores.local import LocalStore
+from asset_pipeline_tests.rules import rules_without_waits
 
 # Waits of a tenth: the sandbox answers from loopback. Two seconds to settle leave a busy machine
 # time to accept what a killed worker had sent.
@@ -132,7 +133,7 @@ async def drive(job: Job, checkpoint: Checkpoint = no_checkpoint) -> Summary:
         checkpoint=checkpoint,
     )
     provider = ReplicateProvider(SecretStr("r8_sandbox"), job.server)
-    summary = Summary()
+    summary, rules = Summary(), rules_without_waits()
     try:
         session = open_session(
             plan, ledger=ledger, provider=provider, store=job.store, clock=SystemClock()
@@ -144,6 +145,7 @@ async def drive(job: Job, checkpoint: Checkpoint = no_checkpoint) -> Summary:
                 job.folder,
                 max_in_flight=job.max_in_flight,
                 report=lambda _: None,
+                rules=lambda: rules,
             )
             async for outcome in batch.run(job.prompts, len(job.prompts)):
                 _add(summary, outcome)

@@ -11,9 +11,11 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import select
 
+from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.generation.batch import Batch, BatchProgress, PromptOutcome
 from asset_pipeline.generation.paid_call import PaidCall
+from asset_pipeline.generation.rules import RetryRules
 from asset_pipeline.generation.session import SessionPlan, open_session
 from asset_pipeline.generation.timing import Timing
 from asset_pipeline.ledger.breaker_machine import BreakerRules
@@ -27,6 +29,7 @@ from asset_pipeline.providers.replicate import ReplicateProvider
 from asset_pipeline.stores.local import LocalStore
 from asset_pipeline_tests.crash.site import Site
 from asset_pipeline_tests.generation.samples import CATALOG
+from asset_pipeline_tests.rules import rules_without_waits
 
 # Settling takes long enough for a busy machine's server to list what it has accepted.
 QUICK = Timing(
@@ -36,6 +39,7 @@ QUICK = Timing(
     settle=1.0,
     other_worker=0.05,
     retention=1.5,
+    outage=3.0,
 )
 
 
@@ -62,6 +66,9 @@ class Stage:
     plan: dict[str, Any] = field(default_factory=dict[str, Any])
     clock: SystemClock = field(default_factory=HastyClock)
     max_in_flight: int = 40
+    rules: RetryRules = field(default_factory=rules_without_waits)
+    earlier_tries: int = 0
+    catalog: Catalog = CATALOG
     progress: list[BatchProgress] = field(default_factory=list[BatchProgress])
 
     def ledger(self) -> Ledger:
@@ -102,10 +109,12 @@ class Stage:
         """Return a batch of a session."""
         return Batch(
             paid_call,
-            CATALOG,
+            self.catalog,
             self.site.folder,
             max_in_flight=self.max_in_flight,
             report=lambda progress: self.progress.append(replace(progress)),
+            rules=lambda: self.rules,
+            earlier_tries=self.earlier_tries,
         )
 
     async def generate(self, prompts: Iterable[Prompt]) -> dict[str, PromptOutcome]:

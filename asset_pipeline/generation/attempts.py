@@ -1,0 +1,189 @@
+"""One attempt at a wanted clip, and what the retry rules make of its end."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from asset_pipeline.catalog.reader import Catalog
+from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.generation.deciding import Again, Attempt, Instead, Past, decide
+from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, HeldBackFailure
+from asset_pipeline.generation.paid_call import OtherWayError, PaidCall
+from asset_pipeline.generation.recording import Landed
+from asset_pipeline.generation.request import GenerationRequest, from_ledger, resolve
+from asset_pipeline.generation.rules import RetryRules
+from asset_pipeline.generation.ways import Ways
+from asset_pipeline.ledger.engine import LedgerError
+from asset_pipeline.ledger.movements import BudgetExceededError
+from asset_pipeline.prompts.spec import Prompt
+
+# What an earlier try of the step met. A person's decision is no attempt, and being throttled is pace.
+_FOUND_IN_LEDGER = frozenset(each.value for each in ErrorClass) - {ErrorClass.RATE_LIMIT}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class WantedClip:
+    """One clip on its way, and what it has been through.
+
+    Attributes:
+        ways: The ways to it; None before its first attempt.
+        request: The one that is asked for now.
+        past: Its attempts that failed in this run.
+        landed: The clip, in the end.
+        failure: Why it has not landed.
+        breach: The budget that stood in the way.
+        seconds: Spent on it, waits excluded.
+    """
+
+    prompt: Prompt
+    variant: int
+    ways: Ways | None = None
+    request: GenerationRequest | None = None
+    past: list[Attempt] = field(default_factory=list[Attempt])
+    landed: Landed | None = None
+    failure: GenerationFailure | None = None
+    breach: BudgetExceededError | None = None
+    seconds: float = 0.0
+
+    def give_up(self, *, again_after: float) -> None:
+        """Leave the next attempt, after so many seconds, to a retry of the step."""
+        if self.failure is not None:
+            self.failure.again_after = again_after
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """How long a clip waits before its next attempt.
+
+    Attributes:
+        here: Whether the step waits for it even when it has nothing else to do.
+    """
+
+    seconds: float
+    here: bool = False
+
+
+class Attempts:
+    """Makes attempts at clips, one at a time for each.
+
+    Args:
+        paid_call: The way to a clip.
+        catalog: For the prompts' models.
+        prompts_dir: Where reference files are.
+        rules: Returns the rules in force.
+        earlier_tries: How often Dagster has retried the step before.
+    """
+
+    def __init__(
+        self,
+        paid_call: PaidCall,
+        catalog: Catalog,
+        prompts_dir: Path,
+        rules: Callable[[], RetryRules],
+        earlier_tries: int,
+    ) -> None:
+        self._paid_call = paid_call
+        self._catalog = catalog
+        self._prompts_dir = prompts_dir
+        self._rules = rules
+        self._earlier_tries = earlier_tries
+        self._breach: BudgetExceededError | None = None
+
+    async def attempt(self, clip: WantedClip) -> Pause | None:
+        """Make one attempt; return how long to wait for the next, or None when there is none.
+
+        Raises:
+            LedgerError: Without the ledger nothing may be sent and nothing can be recorded.
+        """
+        failure = await self._failure_of(clip)
+        if failure is None:
+            return None
+        clip.failure = failure
+        pause = None if failure.error_class is ErrorClass.BUDGET else self._next(clip, failure)
+        if pause is None:
+            _log.info("failed: %s", failure.message, extra={"error_class": failure.error_class})
+        return pause
+
+    async def _failure_of(self, clip: WantedClip) -> GenerationFailure | None:
+        """Make the attempt; return why it failed, or None when the clip landed."""
+        try:
+            request = clip.request or await self._first(clip)
+            clip.landed = await self._land_within_budget(request)
+        except OtherWayError as other:
+            wanted = None if clip.ways is None else clip.ways.wanted
+            clip.request = from_ledger(other.intent, self._catalog, wanted)
+            return await self._failure_of(clip)
+        except BudgetExceededError as breach:
+            clip.breach = breach
+            return GenerationFailure(ErrorClass.BUDGET, breach.message, cause=breach.budget)
+        except GenerationFailure as failure:
+            return failure
+        except LedgerError:
+            raise
+        except AssetPipelineError as error:
+            return GenerationFailure(ErrorClass.INVALID_INPUT, error.message, hint=error.hint)
+        except Exception as error:  # noqa: BLE001 -- one clip's surprise stays one clip's
+            # A mistake of ours in one clip must not stop the others; it must not be hidden either.
+            _log.exception("%s, variant %s", clip.prompt.prompt_id, clip.variant)
+            return GenerationFailure(
+                ErrorClass.UNKNOWN, f"{type(error).__name__}: {error}", cause=type(error).__name__
+            )
+        landed = clip.landed
+        _log.info("landed", extra={"paid_microusd": landed.paid, "cached": landed.cached})
+        return None
+
+    async def _first(self, clip: WantedClip) -> GenerationRequest:
+        """Return what is wanted, and look up what became of it in earlier tries of the step."""
+        wanted = resolve(clip.prompt, clip.variant, self._catalog, self._prompts_dir)
+        today = self._paid_call.clock.now().date()
+        clip.ways = Ways(wanted, self._catalog, self._prompts_dir, on=today)
+        clip.request = wanted
+        if self._earlier_tries:
+            clip.past = [
+                Attempt(generation_hash, ErrorClass(error_class))
+                for generation_hash, error_class in await self._paid_call.failed_attempts(wanted)
+                if error_class in _FOUND_IN_LEDGER
+            ]
+        return wanted
+
+    async def _land_within_budget(self, request: GenerationRequest) -> Landed:
+        """Land a clip; after a first breach only what costs nothing more is still done."""
+        if self._breach is not None and not await self._paid_call.is_begun(request):
+            raise self._breach
+        try:
+            return await self._paid_call.land(request)
+        except BudgetExceededError as breach:
+            self._breach = breach
+            raise
+
+    def _next(self, clip: WantedClip, failure: GenerationFailure) -> Pause | None:
+        if clip.ways is None or clip.request is None:
+            return None
+        held_back = isinstance(failure, HeldBackFailure)
+        if not held_back:
+            clip.past.append(Attempt(clip.request.generation_hash, failure.error_class))
+        decision = decide(
+            failure,
+            clip.request,
+            Past(clip.past, self._earlier_tries),
+            self._rules(),
+            clip.ways,
+            is_open=self._paid_call.is_open,
+            chance=random.random(),  # noqa: S311 -- jitter, no secret
+        )
+        match decision:
+            case Again(seconds):
+                _log.info("again in %.1f s: %s", seconds, failure.message)
+                return Pause(seconds, here=held_back)
+            case Instead(request):
+                clip.request = request
+                _log.info("%s: %s", request.strategy, failure.message)
+                return Pause(0.0)
+            case _:
+                return None

@@ -1,0 +1,127 @@
+"""From a prediction that ended to its charge and its clip on record, and what is stored reused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from asset_pipeline.generation.billing import charge_for
+from asset_pipeline.generation.classifying import from_prediction
+from asset_pipeline.generation.collaborators import Collaborators
+from asset_pipeline.generation.failures import GenerationFailure, StoreFailure
+from asset_pipeline.generation.request import GenerationRequest
+from asset_pipeline.ledger.ledger import Payer
+from asset_pipeline.ledger.records import Clip, Intent
+from asset_pipeline.ledger.removing import ObjectRemovedError
+from asset_pipeline.money import MicroUsd
+from asset_pipeline.providers.prediction import Prediction, PredictionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """One clip that is stored and recorded.
+
+    Attributes:
+        paid: What this call paid; nothing for a cache hit.
+        cached: Whether the clip was there already.
+        web_url: The provider's page of the prediction, when this call saw it.
+        text: What it was made from, where that is not the prompt's own text.
+    """
+
+    clip: Clip
+    preview: bytes
+    paid: MicroUsd
+    cached: bool
+    web_url: str = ""
+    text: str = ""
+
+
+class Recorder:
+    """Writes what came of an accepted prediction, and who uses a stored clip.
+
+    Args:
+        with_: The collaborators.
+        payer: The run that pays.
+    """
+
+    def __init__(self, with_: Collaborators, payer: Payer) -> None:
+        self._with = with_
+        self._payer = payer
+
+    async def charge(
+        self, request: GenerationRequest, intent: Intent, prediction: Prediction
+    ) -> Intent:
+        """Write what a prediction that ended cost."""
+        charge = charge_for(request.model, intent.inputs, prediction, on=intent.created_at.date())
+        self._with.checkpoint("ended")
+        intent = await self._with.write(
+            self._with.ledger.charge,
+            intent,
+            charge.amount,
+            billed=charge.billed,
+            predict_seconds=prediction.metrics.get("predict_time"),
+        )
+        self._with.checkpoint("charged")
+        return intent
+
+    async def deliver(
+        self, request: GenerationRequest, intent: Intent, prediction: Prediction
+    ) -> Landed:
+        """Fetch, verify and store a charged prediction's output, and record the clip.
+
+        Raises:
+            GenerationFailure: There is no clip to be had, which is recorded.
+            StoreFailure: The store failed; the intent stays open.
+        """
+        ledger = self._with.ledger
+        try:
+            if prediction.status is not PredictionStatus.SUCCEEDED:
+                raise from_prediction(prediction)
+            delivery = await self._with.deliverer.fetch(intent, request.model, prediction)
+        except GenerationFailure as failure:
+            # A store that fails leaves the intent open: the clip is fetched again, not paid again.
+            if not isinstance(failure, StoreFailure):
+                await self._with.write(ledger.fail, intent, failure.error_class, failure.message)
+                self._with.checkpoint("failed")
+            raise
+        self._with.checkpoint("stored")
+        try:
+            clip = await self._with.write(
+                ledger.deliver, intent, delivery.stored, request.parents()
+            )
+        except ObjectRemovedError as error:
+            raise StoreFailure(error.message, prediction_id=intent.prediction_id) from error
+        self._with.checkpoint("delivered")
+        return Landed(
+            clip,
+            delivery.preview,
+            paid=intent.charged_microusd,
+            cached=False,
+            web_url=prediction.web_url,
+            text=intent.prompt_text if clip.strategy else "",
+        )
+
+    async def reuse(self, request: GenerationRequest, clip: Clip) -> Landed:
+        """Make a stored clip the prompt's own; it may stand in for what was wanted.
+
+        Raises:
+            StoreFailure: The clip can't be read for its preview.
+        """
+        prompt, ledger = request.prompt, self._with.ledger
+        stands_in = clip.generation_hash != request.wanted_hash
+        asked_so = clip.generation_hash == request.generation_hash
+        used = await self._with.write(
+            ledger.reuse,
+            clip,
+            kind=prompt.kind,
+            prompt_id=prompt.prompt_id,
+            collection=prompt.collection,
+            variant=request.variant,
+            run_id=self._payer.run_id,
+            wanted_hash=request.wanted_hash if stands_in else None,
+            strategy=None if not stands_in else request.strategy if asked_so else clip.strategy,
+        )
+        preview = await self._with.deliverer.preview_of(clip.kind, clip.object_key, clip.sha256)
+        text = ""
+        if stands_in:
+            text = (await self._with.write(ledger.intent, clip.intent_id)).prompt_text
+        return Landed(used, preview, paid=MicroUsd(0), cached=True, text=text)

@@ -1,0 +1,24 @@
+"""The packaged retry rules without their waits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asset_pipeline.generation.failures import ErrorClass
+from asset_pipeline.generation.rules import RetryRules
+from asset_pipeline.generation.rules_file import load_rules
+
+
+def rules_without_waits(**classes: dict[str, Any]) -> RetryRules:
+    """Return the packaged rules with no delays, but for what is given of some classes."""
+    document = load_rules(None).model_dump(mode="json")
+    at_once = {"base_delay_seconds": 0, "max_delay_seconds": 0}
+    for name, rule in document["classes"].items():
+        rule.update(at_once | classes.get(name, {}))
+    return RetryRules.model_validate(document)
+
+
+def no_retries() -> RetryRules:
+    """Return rules by which every failure is final."""
+    final = {each.value: {"strategies": ["fail"]} for each in ErrorClass}
+    return rules_without_waits(**final)
