@@ -7,10 +7,13 @@ from dagster import MetadataValue
 
 from asset_pipeline.assets.warehouse import AFTER_A_BATCH
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.clock import SystemClock
+from asset_pipeline.custody.links import links_of
 from asset_pipeline.generation.previews import PreviewShelf
 from asset_pipeline.resources.ledger import LedgerResource
+from asset_pipeline.resources.store import StoreResource
 from asset_pipeline.settings import load_settings
-from asset_pipeline.warehouse.gallery import GalleryClip, render_gallery
+from asset_pipeline.warehouse.gallery import GalleryClip, GalleryLinks, render_gallery
 
 
 @dg.asset(
@@ -21,14 +24,22 @@ from asset_pipeline.warehouse.gallery import GalleryClip, render_gallery
     automation_condition=AFTER_A_BATCH,
     description="data/gallery/index.html: pictures and players by collection, with their costs.",
 )
-def gallery(ledger: LedgerResource) -> dg.MaterializeResult[Any]:
-    """Draw the page anew from the ledger."""
+def gallery(ledger: LedgerResource, store: StoreResource) -> dg.MaterializeResult[Any]:
+    """Draw the page anew from the ledger; its links to a remote store hold for seven days."""
     settings = load_settings()
     shelf = PreviewShelf(settings.previews_dir)
     with ledger.open() as book:
         clips = book.current_clips_with_texts()
-    shown = (GalleryClip(clip, text, shelf.get(clip.sha256)) for clip, text in clips)
-    count = render_gallery(shown, settings.gallery_path)
+    clip_store, now = store.open(), SystemClock().now()
+    links = links_of(clip_store, now)
+    shown = (
+        GalleryClip(
+            clip, text, shelf.get(clip.sha256), None if links is None else links.url_of(clip)
+        )
+        for clip, text in clips
+    )
+    common = None if links is None else GalleryLinks(links.sample, links.expire_at)
+    count = render_gallery(shown, settings.gallery_path, common)
     return dg.MaterializeResult(
         metadata={
             "clips": MetadataValue.int(count),

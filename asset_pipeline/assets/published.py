@@ -42,7 +42,7 @@ def build_published_asset(kind: Kind) -> dg.AssetsDefinition:
             by_prompt = {each: book.current_clips_of(kind, each) for each in wanted}
         clips = [clip for of_prompt in by_prompt.values() for clip in of_prompt]
         target = open_target(settings.publish_url)
-        with custody.exporting(target, run_id=context.run_id) as exporter:
+        with custody.exporting(target, run_id=context.run.run_id) as exporter:
             results = exporter.export(
                 named(clips, Template.parse(DEFAULT_TEMPLATE)), lambda _: None
             )

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from asset_pipeline.ledger.records import Clip
 from asset_pipeline.stores.local import LocalStore
 from asset_pipeline.stores.protocol import LONGEST_LINK, Store
-
-LinkFor = Callable[[str], "SignedLink | None"]
-"""Gives the link to an object by its key; None where the store has none to give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +38,32 @@ def link_to(store: Store, clip: Clip, now: datetime, ttl: timedelta = LONGEST_LI
     url = store.signed_url(clip.object_key, ttl=ttl, content_type=clip.mime)
     # Signatures count in whole seconds.
     return SignedLink(url, (now + ttl).replace(microsecond=0))
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLinks:
+    """Links to many clips of one store, which all expire together."""
+
+    store: Store
+    now: datetime
+
+    @property
+    def sample(self) -> str:
+        """A link like the others."""
+        return self.store.signed_url("sample")
+
+    @property
+    def expire_at(self) -> datetime:
+        """When they stop to hold."""
+        return (self.now + LONGEST_LINK).replace(microsecond=0)
+
+    def url_of(self, clip: Clip) -> str | None:
+        """Return the link to a clip; None for one that lies in another store."""
+        if clip.object_uri != self.store.uri(clip.object_key):
+            return None
+        return link_to(self.store, clip, self.now).url
+
+
+def links_of(store: Store, now: datetime) -> StoreLinks | None:
+    """Return what links to a store's clips; None for a store that signs none."""
+    return StoreLinks(store, now) if signs_links(store) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from html import escape
 from itertools import groupby
 from pathlib import Path
@@ -19,6 +20,8 @@ from asset_pipeline.money import format_usd
 
 _TEMPLATE = Path(__file__).with_name("gallery.html")
 _CLIPS_HERE = "<!-- clips -->\n"
+# Of the page's content policy: where pictures and sound may come from.
+_SOURCES = "'self' file:"
 _WAVEFORM_RATIO = 480 / 144
 
 
@@ -31,27 +34,48 @@ class GalleryClip:
         text: The prompt's text; any text whatever.
         preview: A small WebP that the page embeds, or None: a picture is then loaded from its
             file when it is scrolled to, and a sound has no waveform.
+        link: A link to the file in a remote store, good until it expires; None if there is none.
     """
 
     clip: Clip
     text: str
     preview: bytes | None
+    link: str | None = None
 
 
-def render_gallery(clips: Iterable[GalleryClip], target: Path) -> int:
+@dataclass(frozen=True, slots=True)
+class GalleryLinks:
+    """What the links of a page have in common.
+
+    Attributes:
+        sample: One of them, or one like them: the page loads from its server and no other.
+        expire_at: When they stop to hold.
+    """
+
+    sample: str
+    expire_at: datetime
+
+
+def render_gallery(
+    clips: Iterable[GalleryClip], target: Path, links: GalleryLinks | None = None
+) -> int:
     """Write the page, whole or not at all, clip by clip: thousands need no more memory than one.
 
     Clips in local files are linked by their path relative to the page, so that the data folder
-    can be moved or zipped. Clips elsewhere show their preview and their address.
+    can be moved or zipped. Clips elsewhere show their preview and their address, and are linked
+    by the links they come with.
 
     Args:
         clips: The clips, those of a collection and kind one after another.
         target: The HTML file.
+        links: What their links have in common; None if they have none.
 
     Returns:
         The number of clips on the page.
     """
     head, tail = _TEMPLATE.read_text(encoding="utf-8").split(_CLIPS_HERE)
+    if links is not None:
+        head = head.replace(_SOURCES, f"{_SOURCES} {_origin(links.sample)}") + _notice(links)
     count = 0
     # Text that is no valid Unicode becomes character references rather than an error.
     with (
@@ -78,7 +102,7 @@ def _group(member: GalleryClip) -> tuple[str, Kind]:
 
 def _write_card(page: TextIO, member: GalleryClip, folder: Path) -> None:
     clip = member.clip
-    link = _relative_link(clip.object_uri, folder)
+    link = _relative_link(clip.object_uri, folder) or _remote_link(member.link)
     ratio = _WAVEFORM_RATIO
     if clip.kind is Kind.IMAGE and clip.width and clip.height:
         ratio = clip.width / clip.height
@@ -87,7 +111,7 @@ def _write_card(page: TextIO, member: GalleryClip, folder: Path) -> None:
         f'data-cost="{clip.cost_microusd}">\n'
     )
     page.write(_picture(member, link) if clip.kind is Kind.IMAGE else _player(member, link))
-    page.write(f"<figcaption><p>{escape(member.text)}</p>\n{_facts(clip, link)}</figcaption>")
+    page.write(f"<figcaption><p>{escape(member.text)}</p>\n{_facts(clip)}</figcaption>")
     page.write("</figure>\n")
 
 
@@ -108,7 +132,7 @@ def _player(member: GalleryClip, link: str | None) -> str:
     return waveform + player
 
 
-def _facts(clip: Clip, link: str | None) -> str:
+def _facts(clip: Clip) -> str:
     day = clip.created_at.date().isoformat()
     facts = [
         f"<b>{format_usd(clip.cost_microusd)}</b>",
@@ -117,7 +141,7 @@ def _facts(clip: Clip, link: str | None) -> str:
         f"<span>{_size(clip)}</span>",
         f'<time datetime="{clip.created_at.isoformat()}">{day}</time>',
     ]
-    if link is None:
+    if not clip.object_uri.startswith("file:"):
         facts.append(f"<span>{escape(clip.object_uri)}</span>")
     return f'<span class="facts">{"".join(facts)}</span>'
 
@@ -126,6 +150,24 @@ def _size(clip: Clip) -> str:
     if clip.kind is Kind.IMAGE:
         return f"{clip.width} × {clip.height}"  # noqa: RUF001 -- the sign is meant
     return f"{clip.duration_seconds or 0:.1f} s"
+
+
+def _remote_link(link: str | None) -> str | None:
+    """Return a link as an attribute takes it; None for one that is no web address."""
+    if link is None or urlsplit(link).scheme not in {"http", "https"}:
+        return None
+    return escape(link)
+
+
+def _origin(link: str) -> str:
+    """Return the server of a link, as a content policy names it."""
+    parts = urlsplit(link)
+    return quote(f"{parts.scheme}://{parts.netloc}", safe=":/[].")
+
+
+def _notice(links: GalleryLinks) -> str:
+    until = f"{links.expire_at:%Y-%m-%d %H:%M} UTC"
+    return f'<p class="notice">Links expire on {until}; publish again to renew them.</p>\n'
 
 
 def _relative_link(uri: str, folder: Path) -> str | None:
