@@ -18,6 +18,8 @@ class Timing:
         clock_skew: How far the provider's clock may differ from ours.
         other_worker: Between two looks at an intent that another process drives.
         retention: How long the provider keeps an output after completion.
+        outage: A provider that answers no question is asked again for so long before a clip whose
+            reply was lost is left to a retry; its money stays reserved.
         store_patience: A store that is away is waited for so long with a clip that is paid for;
             then the clip is left to a retry, which fetches it again.
     """
@@ -29,4 +31,5 @@ class Timing:
     clock_skew: float = 60.0
     other_worker: float = 0.5
     retention: float = 3600.0
+    outage: float = 300.0
     store_patience: float = 900.0

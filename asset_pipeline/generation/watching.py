@@ -2,7 +2,8 @@
 
 Asking for each one by itself costs as many requests as there are clips, several times over: three
 quarters of a batch's requests, and at sixty-four in flight more than Replicate's 3,000 a minute.
-Whoever has ended is then served from its row of the listing, or asked for once, by itself.
+Whoever has ended is then served from its row of the listing, or asked for once, by itself. It is
+also the one listing that finds out when a provider that is down answers again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from asset_pipeline.providers.protocol import Provider, UnavailableError
 # not found there is asked for by itself.
 _ROWS_A_LOOK = 300
 
+# A listing that fails for so many times the slowest poll may be all that fails: each prediction is
+# then asked for by itself. Before that, sixty of them would knock at a provider that is down.
+_SILENT_POLLS = 6
+
 
 class Watch:
     """Looks at the provider's newest predictions while somebody waits for one of them."""
@@ -30,6 +35,7 @@ class Watch:
         self._timing = timing
         self._waiting: dict[str, tuple[datetime, asyncio.Future[Prediction]]] = {}
         self._looking: asyncio.Task[None] | None = None
+        self._is_silent = False
 
     async def until_ended(
         self, prediction_id: str, since: datetime, at_most: float
@@ -39,13 +45,14 @@ class Watch:
         Args:
             prediction_id: The prediction waited for.
             since: When it was sent, by our clock.
-            at_most: Seconds after which None is returned, and it has to be asked for by itself.
+            at_most: Seconds after which None is returned, and it has to be asked for by itself;
+                several times as many while the listing fails.
         """
         news: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
         self._waiting[prediction_id] = since, news
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
-        patience = asyncio.ensure_future(self._clock.sleep(at_most))
+        patience = asyncio.ensure_future(self._wait(at_most))
         try:
             await asyncio.wait({patience, news}, return_when=asyncio.FIRST_COMPLETED)
             return news.result() if news.done() else None
@@ -61,12 +68,24 @@ class Watch:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._looking
 
+    async def _wait(self, seconds: float) -> None:
+        for _ in range(_SILENT_POLLS):
+            await self._clock.sleep(seconds)
+            if not self._is_silent:
+                return
+
     async def _look(self) -> None:
+        pause = self._timing.first_poll
         while self._waiting:
-            await self._clock.sleep(self._timing.first_poll)
-            # A provider that can't list now is asked for each one by itself in the meantime.
-            with contextlib.suppress(UnavailableError):
+            await self._clock.sleep(pause)
+            try:
                 await self._tell()
+            except UnavailableError:
+                self._is_silent = True
+                pause = min(pause * 2, self._timing.slowest_poll)
+            else:
+                self._is_silent = False
+                pause = self._timing.first_poll
 
     async def _tell(self) -> None:
         if not self._waiting:
