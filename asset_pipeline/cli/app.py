@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from asset_pipeline.cli import (
     audit,
+    doctor,
     generate,
     keeping,
     ledger,
@@ -19,6 +20,7 @@ from asset_pipeline.cli import (
     reconcile,
     sandbox,
     status,
+    store,
     warehouse,
 )
 from asset_pipeline.cli.console import say, show_error, stderr
@@ -91,6 +93,8 @@ def _build() -> typer.Typer:
     built.command("retention")(keeping.retention)
     built.command("approve")(keeping.approve)
     built.command("unapprove")(keeping.unapprove)
+    built.command("doctor")(doctor.doctor)
+    built.add_typer(store.app, name="store")
     built.add_typer(ledger.app, name="ledger")
     built.add_typer(sandbox.app, name="sandbox")
     built.command("demo")(generate.demo)

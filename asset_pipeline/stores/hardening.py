@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from asset_pipeline.stores.protocol import StoreError
 
 # Links are opened from pages that were saved to a disk or put on any host; reading needs a
 # signature all the same.
@@ -107,6 +109,15 @@ def harden(rule: Rule) -> Finding:
         f"{rule.missing} The server took the setting and did not keep it.",
         "Set it by the server's own means.",
     )
+
+
+def each(rules: Iterable[Rule], act: Callable[[Rule], Finding]) -> Iterator[Finding]:
+    """Check or harden rules one by one; what the server refuses is a finding like any other."""
+    for rule in rules:
+        try:
+            yield act(rule)
+        except StoreError as error:
+            yield Finding(rule.name, Verdict.FAIL, error.message, error.hint)
 
 
 def _unsupported(rule: Rule, error: UnsupportedError) -> Finding:

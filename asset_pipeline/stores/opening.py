@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from asset_pipeline.errors import ConfigurationError
-from asset_pipeline.stores.address import parse_address
+from asset_pipeline.stores.address import BucketAddress, parse_address
 from asset_pipeline.stores.local import LocalStore
 from asset_pipeline.stores.protocol import Store
 from asset_pipeline.stores.retrying import RetryingStore
@@ -51,3 +51,13 @@ def open_store(url: str) -> Store:
         f"{scheme}:// is no store that clips can be kept in.",
         hint="Set ASSET_PIPELINE_STORE_URL to a folder, s3://bucket/prefix or gs://bucket/prefix.",
     )
+
+
+def bucket_of(url: str) -> BucketAddress | None:
+    """Return the bucket that a store's URL names; None when it names a folder.
+
+    Raises:
+        ConfigurationError: The bucket or the prefix is none.
+    """
+    scheme, _, rest = url.partition("://")
+    return parse_address(scheme.lower(), rest) if scheme.lower() in {"s3", "gs"} else None

@@ -77,8 +77,8 @@ def open_s3(address: BucketAddress) -> S3Access:
     try:
         settings = botocore.session.Session()
         settings.register_component("data_loader", _descriptions())
-        if settings.get_config_variable("region") is None and os.environ.get("AWS_REGION"):
-            # boto3 reads AWS_DEFAULT_REGION alone; all other tools of AWS read this one.
+        if os.environ.get("AWS_REGION"):
+            # boto3 reads AWS_DEFAULT_REGION alone; AWS's other tools read this one first.
             settings.set_config_variable("region", os.environ["AWS_REGION"])
         session = boto3.session.Session(botocore_session=settings)
         client, is_virtual = _client(settings, session, address.bucket)
