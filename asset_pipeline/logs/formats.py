@@ -6,8 +6,9 @@ import json
 import logging
 from datetime import UTC, datetime
 
-from asset_pipeline.logs.fields import log_fields
-from asset_pipeline.logs.redaction import STANDARD
+from asset_pipeline.logs.redaction import given_with
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, default=str)
 
 
 class JsonLines(logging.Formatter):
@@ -21,15 +22,14 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
             "pid": record.process,
-            **log_fields(),
         }
-        for name in record.__dict__.keys() - STANDARD:
+        for name in given_with(record):
             line.setdefault(name, record.__dict__[name])
         if record.exc_text:
             line["exception"] = record.exc_text
         if record.stack_info:
             line["stack"] = record.stack_info
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return _ENCODER.encode(line)
 
 
 class Sentences(logging.Formatter):
@@ -44,10 +44,8 @@ class Sentences(logging.Formatter):
 
 def sentence(record: logging.LogRecord) -> str:
     """Return a record's message with the partition it is about, if one."""
-    fields = log_fields()
-    partition = fields.get("partition")
-    message = record.getMessage()
-    return message if partition is None else f"{fields.get('kind')}/{partition}: {message}"
+    message, partition = record.getMessage(), getattr(record, "partition", None)
+    return message if partition is None else f"{getattr(record, 'kind', '')}/{partition}: {message}"
 
 
 def _time(created: float) -> str:

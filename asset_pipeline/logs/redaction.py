@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import re
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
+from asset_pipeline.logs.fields import log_fields
 from asset_pipeline.logs.secrets import KnownSecrets
 
 MASK = "[redacted]"
@@ -63,6 +64,11 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
 _SECRET_KEY = re.compile(rf"(?i)(?:{_NAME})(?:s|_value)?$")
 
 
+def given_with(record: logging.LogRecord) -> list[str]:
+    """Return the names of a record's own fields, in the order in which they were given."""
+    return [name for name in record.__dict__ if name not in STANDARD]
+
+
 class Redactor:
     """Masks secrets in text and in what is made of text.
 
@@ -77,8 +83,10 @@ class Redactor:
     def is_clean(self, text: str) -> bool:
         """Tell whether nothing in a text is secret or might be; a quick look."""
         lowered = text.lower()
-        suspicious = any(trigger in lowered for trigger in _TRIGGERS)
-        return not suspicious and not self._known.may_be_in(text)
+        for trigger in _TRIGGERS:  # any() takes half as long again, at each record
+            if trigger in lowered:
+                return False
+        return not self._known.may_be_in(text)
 
     def text(self, text: str) -> str:
         """Return text without secrets."""
@@ -112,7 +120,7 @@ class Redactor:
 
 
 class RedactingFilter(logging.Filter):
-    """Rewrites records in place, so that no handler after it sees a secret either."""
+    """Adds the bound fields to records and redacts them in place, for all handlers after it."""
 
     def __init__(self, redactor: Redactor) -> None:
         super().__init__()
@@ -123,24 +131,27 @@ class RedactingFilter(logging.Filter):
         if getattr(record, "redacted", False):
             return True
         message = _message(record)
-        extra = record.__dict__.keys() - STANDARD
+        # What is bound may come from outside too: an id is the provider's word.
+        record.__dict__.update(log_fields())
+        extra = given_with(record)
         record.msg, record.args = message, None
         if not self._is_plain(record, message, extra):
             self._redact(record, extra)
         record.redacted = True
         return True
 
-    def _is_plain(self, record: logging.LogRecord, message: str, extra: set[str]) -> bool:
+    def _is_plain(self, record: logging.LogRecord, message: str, extra: Sequence[str]) -> bool:
         """Tell at one look, a fifth of the work, that a record is as harmless as most are."""
         if record.exc_info or record.exc_text or record.stack_info:
             return False
         values = [record.__dict__[name] for name in extra]
         if not all(isinstance(value, str | int | float | None) for value in values):
             return False
-        return self._redactor.is_clean("\n".join([message, *extra, *map(str, values)]))
+        return self._redactor.is_clean("\n".join([record.name, message, *extra, *map(str, values)]))
 
-    def _redact(self, record: logging.LogRecord, extra: set[str]) -> None:
+    def _redact(self, record: logging.LogRecord, extra: Sequence[str]) -> None:
         record.msg = self._redactor.text(record.msg)
+        record.name = self._redactor.text(record.name)
         if record.exc_info:
             # The text of the whole chain; formatters print it in the place of the exception.
             lines = traceback.format_exception(
@@ -152,9 +163,8 @@ class RedactingFilter(logging.Filter):
             record.exc_text = self._redactor.text(record.exc_text)
         if record.stack_info:
             record.stack_info = self._redactor.text(record.stack_info)
-        for name in extra:
-            given = {name: record.__dict__[name]}
-            record.__dict__[name] = cast("dict[str, object]", self._redactor.value(given))[name]
+        given = {name: record.__dict__.pop(name) for name in extra}
+        record.__dict__.update(cast("dict[str, object]", self._redactor.value(given)))
 
 
 def _name(key: object) -> str:

@@ -52,7 +52,10 @@ class KnownSecrets:
 
     def may_be_in(self, text: str) -> bool:
         """Tell quickly whether looking closer is worth while."""
-        return any(block in text for block in self._blocks)
+        for block in self._blocks:  # noqa: SIM110 -- any() takes half as long again
+            if block in text:
+                return True
+        return False
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return where a secret, or a piece of one, begins and ends, in order."""

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
+from asset_pipeline.logs.fields import bound
 from asset_pipeline.logs.redaction import MASK, Redactor
 from asset_pipeline.logs.secrets import secrets_in
 from asset_pipeline_tests.logs.conftest import OTHER, TOKEN, Logged
@@ -81,6 +82,8 @@ ATTEMPTS: dict[str, Callable[[Log], None]] = {
     "in a traceback with locals": lambda log: log.error("%s", _with_locals()),
     "in broken arguments": lambda log: log.info("%d %s", TOKEN, OTHER),
     "as its own format": lambda log: log.info(TOKEN),
+    "as the logger's name": lambda log: log.getChild(TOKEN).info("x"),
+    "as a field's name": lambda log: log.info("x", extra={TOKEN: 1}),
     "in a stack": lambda log: log.info("here %s", TOKEN, stack_info=True),
 }
 
@@ -100,6 +103,14 @@ def test_no_known_secret_is_written(
         encoded = base64.b64encode(secret.encode()).decode()
         assert encoded[4:20] not in written
         assert secret.encode().hex()[4:40] not in written
+
+
+def test_bound_fields_are_no_way_around(logged: Logged) -> None:
+    """An id that is a secret, whoever said it, is masked too."""
+    with bound(prediction_id=TOKEN, partition={"a": [OTHER]}):
+        logged.logger.warning("x")
+    assert _leaks(logged.text(), TOKEN) == _leaks(logged.text(), OTHER) == []
+    assert logged.lines()[0]["prediction_id"] == MASK
 
 
 def test_an_environment_print_is_masked_by_name(
