@@ -60,7 +60,10 @@ class PromptOutcome:
 
 @dataclass(slots=True)
 class BatchProgress:
-    """A batch's running totals; ``clips`` count variants, the rest prompts."""
+    """A batch's running totals; ``clips`` count variants, the rest prompts.
+
+    ``in_flight`` counts predictions that the provider is at, or is about to be asked for.
+    """
 
     total: int
     done: int = 0
@@ -72,13 +75,13 @@ class BatchProgress:
 
 
 class Batch:
-    """Runs prompts through the paid call, at most ``max_in_flight`` clips at a time.
+    """Runs prompts through the paid call, at most ``max_clips`` at a time.
 
     Args:
         paid_call: The way to a clip.
         catalog: For the prompts' models.
         prompts_dir: Where reference files are.
-        max_in_flight: Clips at a time.
+        max_clips: Clips at a time, from the first look for them to their delivery.
         report: Told after each step, for progress bars; it must return at once.
         rules: Returns what is done about failures; asked at each one.
         earlier_tries: How often Dagster has retried the step before.
@@ -90,13 +93,13 @@ class Batch:
         catalog: Catalog,
         prompts_dir: Path,
         *,
-        max_in_flight: int,
+        max_clips: int,
         report: Callable[[BatchProgress], None],
         rules: Callable[[], RetryRules],
         earlier_tries: int = 0,
     ) -> None:
         self._paid_call = paid_call
-        self._max_in_flight = max_in_flight
+        self._max_clips = max_clips
         self._report = report
         self._attempts = Attempts(paid_call, catalog, prompts_dir, rules, earlier_tries)
 
@@ -114,12 +117,10 @@ class Batch:
 
         async def worker() -> None:
             while (clip := await turns.next()) is not None:
-                progress.in_flight += 1
                 started = loop.time()
                 prompt = clip.prompt
                 with bound(kind=prompt.kind, partition=prompt.prompt_id, variant=clip.variant):
                     pause = await self._attempts.attempt(clip)
-                    progress.in_flight -= 1
                     clip.seconds += loop.time() - started
                     if pause is not None:
                         turns.again(clip, pause.seconds, here=pause.here)
@@ -141,7 +142,7 @@ class Batch:
                 await end(clip)
 
         outcomes: dict[tuple[Kind, str], PromptOutcome] = {}
-        tasks = [asyncio.ensure_future(worker()) for _ in range(self._max_in_flight)]
+        tasks = [asyncio.ensure_future(worker()) for _ in range(self._max_clips)]
         everyone = asyncio.ensure_future(everybody())
         everyone.add_done_callback(lambda _: wake.set())
         try:
@@ -151,6 +152,7 @@ class Batch:
                 while finished:
                     outcome = finished.popleft()
                     _count(progress, outcome)
+                    progress.in_flight = self._paid_call.in_flight
                     self._report(progress)
                     yield outcome
             await everyone

@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 from asset_pipeline.clock import Clock
 from asset_pipeline.generation.breaker import Breakers
 from asset_pipeline.generation.delivery import Deliverer
+from asset_pipeline.generation.places import Places
 from asset_pipeline.generation.rate_limit import RateLimiter
 from asset_pipeline.generation.timing import Timing
 from asset_pipeline.generation.watching import Watch
@@ -36,6 +37,7 @@ class Collaborators:
     deliverer: Deliverer
     limiter: RateLimiter
     breakers: Breakers
+    places: Places
     watch: Watch
     clock: Clock
     timing: Timing

@@ -65,6 +65,11 @@ class PaidCall:
         self._recorder = Recorder(with_, payer)
         self._driven: set[str] = set()
 
+    @property
+    def in_flight(self) -> int:
+        """Predictions that the provider is at, or is about to be asked for."""
+        return self._with.places.taken
+
     async def land(self, request: GenerationRequest) -> Landed:
         """Return the clip of a request, paying at most once for it whatever happens.
 
@@ -237,16 +242,17 @@ class PaidCall:
         """Take an open intent from its state to a delivered clip."""
         if intent.state is IntentState.QUESTION:
             raise GenerationFailure(ErrorClass.UNKNOWN, intent.error or "a person must decide")
-        if intent.state is IntentState.RESERVED:
-            intent = await self._sender.send(request, intent, trial)
-        if intent.state is IntentState.UNKNOWN:
-            intent = await self._reconciler.resolve(intent, request.model)
-        bind(prediction_id=intent.prediction_id)
-        try:
-            prediction = await wait_for_end(self._with, request.model, intent)
-        except GenerationFailure as silence:
-            await trial.ended(silence)
-            raise
+        async with self._with.places:
+            if intent.state is IntentState.RESERVED:
+                intent = await self._sender.send(request, intent, trial)
+            if intent.state is IntentState.UNKNOWN:
+                intent = await self._reconciler.resolve(intent, request.model)
+            bind(prediction_id=intent.prediction_id)
+            try:
+                prediction = await wait_for_end(self._with, request.model, intent)
+            except GenerationFailure as silence:
+                await trial.ended(silence)
+                raise
         if intent.state is IntentState.SUBMITTED:
             intent = await self._recorder.charge(request, intent, prediction)
         succeeded = prediction.status is PredictionStatus.SUCCEEDED

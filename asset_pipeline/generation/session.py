@@ -15,6 +15,7 @@ from asset_pipeline.generation.breaker import Breakers
 from asset_pipeline.generation.collaborators import Collaborators
 from asset_pipeline.generation.delivery import Deliverer
 from asset_pipeline.generation.paid_call import PaidCall
+from asset_pipeline.generation.places import Places
 from asset_pipeline.generation.previews import PreviewShelf
 from asset_pipeline.generation.rate_limit import RateLimiter
 from asset_pipeline.generation.timing import Timing
@@ -44,6 +45,7 @@ class SessionPlan:
         previews: The folder of kept previews.
         scratch: The folder for downloads.
         rate_limit_per_minute: Creates a minute; 0 means no limit of our own.
+        max_in_flight: Predictions at the provider at once.
         max_images_decoded: Files decoded at once, which bounds memory.
         run_cap: A cap of this run's own.
         pay_again_before: Pay again for clips that were stored before this time.
@@ -54,6 +56,7 @@ class SessionPlan:
     previews: Path
     scratch: Path
     rate_limit_per_minute: int
+    max_in_flight: int
     max_images_decoded: int
     timing: Timing
     run_cap: MicroUsd | None = None
@@ -99,6 +102,7 @@ async def open_session(
             breakers=Breakers(
                 BreakerBook(ledger.engine, clock), plan.breaker_rules, clock, writing, worker_id
             ),
+            places=Places(plan.max_in_flight),
             watch=Watch(provider, clock, plan.timing),
             clock=clock,
             timing=plan.timing,

@@ -79,21 +79,23 @@ class Watch:
         while self._waiting:
             await self._clock.sleep(pause)
             try:
-                await self._tell()
+                told = await self._tell()
             except UnavailableError:
                 self._is_silent = True
                 pause = min(pause * 2, self._timing.slowest_poll)
-            else:
-                self._is_silent = False
-                pause = self._timing.first_poll
+                continue
+            self._is_silent = False
+            # In a batch some end all the time; a lone prediction of a minute is asked for rarely.
+            pause = self._timing.first_poll if told else min(pause * 1.5, self._timing.longest_poll)
 
-    async def _tell(self) -> None:
+    async def _tell(self) -> int:
+        """Look once, tell those whose prediction has ended, and return how many they are."""
         if not self._waiting:
-            return
+            return 0
         skew = timedelta(seconds=self._timing.clock_skew)
         earliest = min(since for since, _ in self._waiting.values()) - skew
         unseen = set(self._waiting)
-        rows = 0
+        rows = told = 0
         async with contextlib.aclosing(self._provider.list_since(earliest)) as predictions:
             async for prediction in predictions:
                 rows += 1
@@ -101,5 +103,7 @@ class Watch:
                 waiting = self._waiting.get(prediction.prediction_id)
                 if waiting is not None and prediction.status.is_terminal and not waiting[1].done():
                     waiting[1].set_result(prediction)
+                    told += 1
                 if not unseen or rows >= _ROWS_A_LOOK:
-                    return
+                    break
+        return told

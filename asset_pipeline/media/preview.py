@@ -20,7 +20,7 @@ PREVIEW_SIDE = 320
 _SMALLEST_SIDE = 16
 _QUALITIES = (80, 60, 40)
 _RENDITION_QUALITY = 82
-_THUMBNAIL_SIDE = 112
+_THUMBNAIL_SIDE = 80  # a quarter of a preview: shrinking is then an average of whole blocks
 _THUMBNAIL_QUALITIES = (20, 5)
 
 # WebP's effort from 0 to 6: 1 takes a third of the default's time for a file a fifth larger.

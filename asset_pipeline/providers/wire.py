@@ -29,7 +29,7 @@ MAX_REPLY_BYTES = 32 * 1024 * 1024
 
 # Sixty-four clips in flight need few connections, since most of them wait between two questions;
 # the pool looks at every connection at every request, which with one a clip took 40% of the run.
-_CONNECTIONS = 24
+_CONNECTIONS = 12
 LIMITS = httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS)
 
 

@@ -30,6 +30,9 @@ from asset_pipeline.resources.replicate import ReplicateResource
 from asset_pipeline.resources.store import StoreResource
 from asset_pipeline.settings import load_settings
 
+# While one clip is at the provider another is being delivered, and no more wait for their turn.
+_CLIPS_A_PLACE = 2
+
 
 def _ignore(_: BatchProgress) -> None:
     """Nobody watches."""
@@ -86,12 +89,11 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
         """
         async with self.open_payment(limits) as opened:
             before = opened.ledger.balances()
-            settings = load_settings()
             yield Batch(
                 opened.paid_call,
                 prompts.catalog,
                 prompts.folder,
-                max_in_flight=limits.max_in_flight or settings.max_in_flight,
+                max_clips=_CLIPS_A_PLACE * _max_in_flight(limits),
                 report=limits.report,
                 rules=opened.rules.current,
                 earlier_tries=limits.earlier_tries,
@@ -115,6 +117,7 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
             previews=settings.previews_dir,
             scratch=settings.scratch_dir,
             rate_limit_per_minute=settings.rate_limit_per_minute,
+            max_in_flight=_max_in_flight(limits),
             max_images_decoded=settings.max_images_decoded,
             timing=Timing(settle=self.settle_seconds),
             run_cap=limits.run_cap,
@@ -129,3 +132,7 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
                 plan, ledger=ledger, provider=provider, store=store, clock=clock
             ) as paid_call:
                 yield OpenPayment(paid_call, ledger, provider, rules)
+
+
+def _max_in_flight(limits: RunLimits) -> int:
+    return limits.max_in_flight or load_settings().max_in_flight

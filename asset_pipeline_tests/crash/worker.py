@@ -126,6 +126,7 @@ async def drive(job: Job, checkpoint: Checkpoint = no_checkpoint) -> Summary:
         previews=job.folder / "previews",
         scratch=job.folder / "scratch",
         rate_limit_per_minute=0,
+        max_in_flight=job.max_in_flight,
         max_images_decoded=2,
         timing=job.timing,
         # Faults come thick here, and an open breaker would only make everybody wait.
@@ -143,7 +144,7 @@ async def drive(job: Job, checkpoint: Checkpoint = no_checkpoint) -> Summary:
                 paid_call,
                 catalog,
                 job.folder,
-                max_in_flight=job.max_in_flight,
+                max_clips=job.max_in_flight,
                 report=lambda _: None,
                 rules=lambda: rules,
             )

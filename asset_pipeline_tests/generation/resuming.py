@@ -41,6 +41,7 @@ def resume(
             previews=site.folder / "previews",
             scratch=site.folder / "scratch",
             rate_limit_per_minute=0,
+            max_in_flight=8,
             max_images_decoded=2,
             timing=job.timing,
         )

@@ -85,6 +85,7 @@ class Stage:
             previews=folder / "previews",
             scratch=folder / "scratch",
             rate_limit_per_minute=0,
+            max_in_flight=self.max_in_flight,
             max_images_decoded=2,
             timing=QUICK,
             # Many of these batches are all failures; what opens a breaker has its own tests.
@@ -111,7 +112,7 @@ class Stage:
             paid_call,
             self.catalog,
             self.site.folder,
-            max_in_flight=self.max_in_flight,
+            max_clips=self.max_in_flight,
             report=lambda progress: self.progress.append(replace(progress)),
             rules=lambda: self.rules,
             earlier_tries=self.earlier_tries,
