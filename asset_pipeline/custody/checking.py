@@ -28,7 +28,7 @@ SET_ASIDE = "damaged/"
 """The prefix under which damaged objects are kept, once others have their keys."""
 
 _READERS = 8
-_OBJECTS_A_STEP = 64
+_OBJECTS_A_STEP = 256
 _LISTED_A_STEP = 1000
 
 # A delivery stores its file before it records it: what is this young may be recorded yet.

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -24,7 +25,12 @@ from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.ledger.custody import CustodyBook
 from asset_pipeline.ledger.exporting import ExportBook, Exported, ExportLine
 from asset_pipeline.media.probe import sha256_of
-from asset_pipeline.stores.protocol import LONGEST_LINK, Store, StoreUnavailableError
+from asset_pipeline.stores.protocol import (
+    LONGEST_LINK,
+    Store,
+    StoreError,
+    StoreUnavailableError,
+)
 
 _COPIERS = 8
 _A_STEP = 64
@@ -150,8 +156,16 @@ class Exporter:
         self.custody.touch(each.clip.clip_id for each in there)
 
     def _link_of(self, line: ExportLine) -> SignedLink | None:
-        """Link to the exported file where the target signs links, else to the stored one."""
-        now = self.clock.now()
+        """Link to the exported file where the target signs links, else to the stored one.
+
+        Without a key to sign with there is no link, and the export is as good as before.
+        """
+        try:
+            return self._signed(line, self.clock.now())
+        except StoreError:
+            return None
+
+    def _signed(self, line: ExportLine, now: datetime) -> SignedLink | None:
         if self.target.bucket is not None:
             url = self.target.bucket.signed_url(line.path, content_type=line.clip.mime)
             return SignedLink(url, (now + LONGEST_LINK).replace(microsecond=0))

@@ -65,5 +65,13 @@ class StoreLinks:
 
 
 def links_of(store: Store, now: datetime) -> StoreLinks | None:
-    """Return what links to a store's clips; None for a store that signs none."""
-    return StoreLinks(store, now) if signs_links(store) else None
+    """Return what links to a store's clips; None for a store that signs none.
+
+    Raises:
+        StoreError: It would sign, and has no key to do it with.
+    """
+    if not signs_links(store):
+        return None
+    links = StoreLinks(store, now)
+    _ = links.sample
+    return links
