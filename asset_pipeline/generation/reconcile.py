@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -27,6 +28,8 @@ from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.ledger.schema import IntentState
 from asset_pipeline.providers.protocol import Provider, UnavailableError
+
+_log = logging.getLogger(__name__)
 
 # Complete listings that must not hold a prediction before it counts as absent; the last of them
 # at least Timing.settle after the reply was lost.
@@ -140,9 +143,11 @@ class Reconciler:
                     except IntegrityError:
                         continue  # an intent with equal input was faster: look again
                     self._with.checkpoint("found")
+                    _log.info("accepted after all", extra={"prediction_id": finding.prediction_id})
                     return intent
                 case Verdict.UNSURE if settled:
                     await self._with.write(self._with.ledger.ask, intent, finding.reason)
+                    _log.warning("A person must decide on %s: %s", intent.intent_id, finding.reason)
                     raise GenerationFailure(ErrorClass.UNKNOWN, finding.reason)
                 case Verdict.UNSURE | Verdict.NOT_YET:
                     pass
@@ -156,6 +161,7 @@ class Reconciler:
                             message = f"{message}, after {intent.error}"
                         await self._with.write(self._with.ledger.refuse, intent, found, message)
                         self._with.checkpoint("released")
+                        _log.info("%s", message)
                         raise ProvedAbsentError(message, found)
             pause = max(self._unsettled_for(intent), self._with.timing.first_poll)
             await self._with.clock.sleep(pause)

@@ -20,6 +20,8 @@ from asset_pipeline.providers.protocol import (
 
 _log = logging.getLogger(__name__)
 
+_UNCLEAR = "Nobody knows yet whether it was accepted: it is looked up, not sent again."
+
 
 class LoggedProvider:
     """Passes every call on, and writes down its outcome and its response time.
@@ -45,7 +47,7 @@ class LoggedProvider:
             raise
         except ProviderError as error:
             # People look for the money first, and it stays reserved meanwhile.
-            call.failed(error, logging.WARNING, "Nobody knows yet whether it was accepted.")
+            call.failed(error, logging.WARNING, _UNCLEAR)
             raise
         call.answered(prediction_id=prediction.prediction_id)
         return prediction
