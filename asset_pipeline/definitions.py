@@ -14,7 +14,7 @@ from asset_pipeline.assets.renditions import build_rendition_asset
 from asset_pipeline.assets.warehouse import warehouse
 from asset_pipeline.automation.alert_sending import AlertOutbox
 from asset_pipeline.automation.alerts import build_alert_sensor
-from asset_pipeline.automation.checks import build_stored_file_check
+from asset_pipeline.automation.checks.clips import build_clip_checks
 from asset_pipeline.automation.jobs import CLIP_JOBS, PUBLISH_JOB, audit_job, reconcile_job
 from asset_pipeline.automation.keeping import fsck_job, retention_job
 from asset_pipeline.automation.prompt_checks import build_prompt_check
@@ -73,7 +73,7 @@ def build_defs(
             gallery,
         ],
         asset_checks=[
-            *(build_stored_file_check(kind) for kind in Kind),
+            *(build_clip_checks(kind) for kind in Kind),
             *(build_prompt_check(kind) for kind in Kind),
         ],
         jobs=[*CLIP_JOBS.values(), PUBLISH_JOB, reconcile_job, audit_job, fsck_job, retention_job],
