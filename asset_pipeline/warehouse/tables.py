@@ -7,7 +7,6 @@ selected as the ledger's integer micro-dollars.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Executable, case, select
@@ -20,7 +19,7 @@ from asset_pipeline.prompts.spec import Prompt
 CHUNK_ROWS = 5_000
 """Rows in memory at once while they move."""
 
-Columns = Mapping[str, list[Any]]
+Row = Mapping[str, Any]
 
 _HEADROOM = budgets.c.cap_microusd - budgets.c.charged_microusd - budgets.c.reserved_microusd
 
@@ -169,26 +168,25 @@ LEDGER_TABLES: Mapping[str, Executable] = {
 }
 
 
-def ledger_chunks(connection: Connection, query: Executable) -> Iterator[Columns]:
-    """Yield a query's rows as columns, :data:`CHUNK_ROWS` at a time."""
+def ledger_rows(connection: Connection, query: Executable) -> Iterator[Row]:
+    """Yield a query's rows; :data:`CHUNK_ROWS` of them are in memory at a time."""
     streaming = connection.execution_options(yield_per=CHUNK_ROWS)
     with streaming.execute(query) as result:
         names = list(result.keys())
-        for rows in result.partitions():
-            yield dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+        for row in result:
+            yield dict(zip(names, row, strict=True))
 
 
-def prompt_chunks(prompts: Iterable[Prompt]) -> Iterator[Columns]:
-    """Yield prompts as the columns of the ``prompts`` table."""
-    remaining = iter(prompts)
-    while chunk := list(islice(remaining, CHUNK_ROWS)):
+def prompt_rows(prompts: Iterable[Prompt]) -> Iterator[Row]:
+    """Yield prompts as rows of the ``prompts`` table."""
+    for prompt in prompts:
         yield {
-            "kind": [prompt.kind.value for prompt in chunk],
-            "prompt_id": [prompt.prompt_id for prompt in chunk],
-            "collection": [prompt.collection for prompt in chunk],
-            "text": [prompt.text for prompt in chunk],
-            "model": [prompt.model for prompt in chunk],
-            "variants": [prompt.variants for prompt in chunk],
-            "tags": [list(prompt.tags) for prompt in chunk],
-            "prompt_hash": [prompt.prompt_hash for prompt in chunk],
+            "kind": prompt.kind.value,
+            "prompt_id": prompt.prompt_id,
+            "collection": prompt.collection,
+            "text": prompt.text,
+            "model": prompt.model,
+            "variants": prompt.variants,
+            "tags": list(prompt.tags),
+            "prompt_hash": prompt.prompt_hash,
         }
