@@ -131,3 +131,20 @@ def test_commands_end_cleanly(tmp_path: Path) -> None:
         process.terminate()
         assert process.wait(10) == 0
     assert read_record(tmp_path / "one") is None
+
+
+def test_a_server_says_that_an_earlier_plan_is_in_force(tmp_path: Path) -> None:
+    """Rules outlive the server that they were given to; whoever starts the next one is told."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("faults:\n  - {fault: blank}\n  - {fault: slow}\n")
+    command = [sys.executable, "-m", "asset_pipeline.sandbox", "--state-dir", str(tmp_path / "s")]
+    for more in (["--faults", str(plan)], []):
+        process = subprocess.Popen(
+            [*command, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        url, told = process.stdout.readline().strip(), process.stderr.readline()
+        process.terminate()
+        process.communicate(timeout=30)
+        assert f"2 fault rules are in force; DELETE {url}/sandbox/faults" in told
