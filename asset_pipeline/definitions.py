@@ -15,13 +15,13 @@ from asset_pipeline.assets.warehouse import warehouse
 from asset_pipeline.automation.alert_sending import AlertOutbox
 from asset_pipeline.automation.alerts import build_alert_sensor
 from asset_pipeline.automation.checks.clips import build_clip_checks
+from asset_pipeline.automation.following import FOLLOW_UP_SENSOR
 from asset_pipeline.automation.jobs import CLIP_JOBS, PUBLISH_JOB, audit_job, reconcile_job
 from asset_pipeline.automation.keeping import fsck_job, retention_job
 from asset_pipeline.automation.prompt_checks import build_prompt_check
 from asset_pipeline.automation.prompt_sensor import prompt_files_sensor
 from asset_pipeline.automation.schedules import AUDIT_SCHEDULE, RECONCILE_SCHEDULE
 from asset_pipeline.automation.sensors import (
-    FOLLOW_UP_SENSOR,
     dead_runs_sensor,
     stale_intents_sensor,
 )

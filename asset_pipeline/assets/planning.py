@@ -14,33 +14,39 @@ from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
 import dagster as dg
-from dagster import DagsterEvent, DagsterInstance
-from dagster._core.events import (
-    AssetMaterializationPlannedData,
-    DagsterEventBatchMetadata,
-    generate_event_batch_id,
-)
+from dagster import DagsterEvent, DagsterInstance, EventLogEntry
+from dagster._core.events import AssetMaterializationPlannedData
+
+from asset_pipeline.clock import SystemClock
 
 
 def announce(context: dg.AssetExecutionContext, partitions: Collection[str]) -> None:
     """Log partitions beyond the run's own as planned by it, as Dagster does for its own.
 
-    A planned partition that did not land when its run fails is shown as failed. Only those that
-    failed are announced, and at the end: an event takes 7 to 20 ms, and a landed partition, or one
-    of a run that was killed, has no need of it.
+    A planned partition shows as in progress until it lands, and as failed when its run fails
+    without it. All are announced in one write: an event by itself takes 7 to 20 ms.
     """
-    batch_id = generate_event_batch_id()
-    for index, partition in enumerate(sorted(partitions)):
-        context.instance.report_dagster_event(
-            DagsterEvent.build_asset_materialization_planned_event(
-                context.job_name,
-                str(context.op_execution_context.op_handle),
-                AssetMaterializationPlannedData(context.asset_key, partition=partition),
-            ),
-            context.run.run_id,
-            logging.DEBUG,
-            batch_metadata=DagsterEventBatchMetadata(batch_id, index == len(partitions) - 1),
-        )
+    now = SystemClock().now().timestamp()
+    step = str(context.op_execution_context.op_handle)
+    context.instance.event_log_storage.store_event_batch(
+        [
+            EventLogEntry(
+                error_info=None,
+                user_message="",
+                level=logging.DEBUG,
+                run_id=context.run.run_id,
+                job_name=context.job_name,
+                step_key=step,
+                timestamp=now,
+                dagster_event=DagsterEvent.build_asset_materialization_planned_event(
+                    context.job_name,
+                    step,
+                    AssetMaterializationPlannedData(context.asset_key, partition=partition),
+                ),
+            )
+            for partition in sorted(partitions)
+        ]
+    )
 
 
 def unfinished(context: dg.AssetExecutionContext, partitions: Iterable[str]) -> list[str]:

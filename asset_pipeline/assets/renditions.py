@@ -8,10 +8,11 @@ from typing import Any, cast
 
 import dagster as dg
 from dagster import MetadataValue
+from pydantic import Field
 
 from asset_pipeline.assets.descent import Descent, descents_of
 from asset_pipeline.assets.partitions import PARTITIONS
-from asset_pipeline.assets.planning import unfinished
+from asset_pipeline.assets.planning import announce, unfinished
 from asset_pipeline.assets.prompts import prompt_key
 from asset_pipeline.assets.rendered import (
     CODE_VERSION,
@@ -61,6 +62,15 @@ _DESCRIPTIONS = {
 }
 
 
+class RenditionsConfig(dg.Config):
+    """What one run may be told."""
+
+    prompt_ids: list[str] = Field(
+        default_factory=list,
+        description="Exactly these prompts, wherever they stand, instead of the run's partition.",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Failed:
     prompt_id: str
@@ -90,12 +100,15 @@ def build_rendition_asset(kind: Kind) -> dg.AssetsDefinition:
     )
     def renditions(
         context: dg.AssetExecutionContext,
+        config: RenditionsConfig,
         ledger: LedgerResource,
         store: StoreResource,
         prompt_library: PromptLibraryResource,
     ) -> Iterator[dg.MaterializeResult[Any]]:
         prompts = prompt_library.load().library.of_kind(kind)
-        prompt_ids = unfinished(context, context.partition_keys)
+        if config.prompt_ids and context.retry_number == 0:
+            announce(context, set(config.prompt_ids).difference(context.partition_keys))
+        prompt_ids = unfinished(context, config.prompt_ids or context.partition_keys)
         # A prompt that left the files keeps its clip, and the clip its usual renditions.
         settings = {
             prompt_id: prompts[prompt_id].renditions if prompt_id in prompts else DEFAULTS[kind]
@@ -109,7 +122,8 @@ def build_rendition_asset(kind: Kind) -> dg.AssetsDefinition:
                 PreviewShelf(load_settings().previews_dir),
                 context.run.run_id,
             )
-            step = _RenditionStep(context, kind, renderer, settings)
+            is_alone = context.has_partition_key and not config.prompt_ids
+            step = _RenditionStep(context, kind, renderer, settings, is_alone=is_alone)
             for rendered, descent in step.run(prompt_ids):
                 yield dg.MaterializeResult(
                     metadata=metadata_of(rendered),
@@ -131,8 +145,11 @@ class _RenditionStep:
         kind: Kind,
         renderer: Renderer,
         settings: dict[str, Renditions],
+        *,
+        is_alone: bool,
     ) -> None:
         self._context = context
+        self._is_alone = is_alone
         self._kind = kind
         self._renderer = renderer
         self._settings = settings
@@ -151,7 +168,7 @@ class _RenditionStep:
                 results = list(executor.map(self._render, chunk))
                 self.failed.extend(each for each in results if isinstance(each, _Failed))
                 rendered = [each for each in results if isinstance(each, Rendered)]
-                if self._context.has_partition_key:
+                if self._is_alone:
                     yield from ((each, descents[each.prompt_id]) for each in rendered)
                 else:
                     tell = partial(materialization_of, self._context.asset_key)

@@ -1,4 +1,4 @@
-"""Sensors for what follows a clip, and for what dead processes leave behind."""
+"""Sensors for what dead processes leave behind."""
 
 from datetime import timedelta
 
@@ -16,14 +16,6 @@ _NAMED = 5
 
 # Longer than any model in the catalog predicts, and half the hour for which outputs are kept.
 STALE_AFTER = timedelta(minutes=30)
-
-
-FOLLOW_UP_SENSOR = dg.AutomationConditionSensorDefinition(
-    "follow_up",
-    target=dg.AssetSelection.all(),
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Renders and publishes what has landed. It never pays: clips have no condition.",
-)
 
 
 @dg.sensor(
