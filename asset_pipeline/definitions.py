@@ -1,4 +1,7 @@
-"""Everything put together, and nothing else. Loading it opens no file and no connection."""
+"""Everything put together, and nothing else.
+
+Loading it reads the retry rules, which a step's retry policy is made of, and opens no connection.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from asset_pipeline.assets.clips import RETRIES, build_clip_asset
+from asset_pipeline.assets.clips import build_clip_asset
+from asset_pipeline.assets.failing import retry_policy
 from asset_pipeline.assets.gallery import gallery
 from asset_pipeline.assets.prompts import build_prompt_asset
 from asset_pipeline.assets.published import build_published_asset
@@ -26,6 +30,7 @@ from asset_pipeline.automation.sensors import (
     stale_intents_sensor,
 )
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.generation.rules_file import load_rules
 from asset_pipeline.resources.custody import CustodyResource
 from asset_pipeline.resources.generation import GenerationResource
 from asset_pipeline.resources.ledger import LedgerResource
@@ -33,6 +38,7 @@ from asset_pipeline.resources.library import PromptLibraryResource
 from asset_pipeline.resources.maintenance import MaintenanceResource
 from asset_pipeline.resources.replicate import ReplicateResource
 from asset_pipeline.resources.store import StoreResource
+from asset_pipeline.settings import load_settings
 
 
 def default_resources() -> dict[str, dg.ConfigurableResource[object]]:
@@ -54,15 +60,19 @@ def default_resources() -> dict[str, dg.ConfigurableResource[object]]:
 
 
 def build_defs(
-    resources: Mapping[str, object] | None = None, *, retries: dg.RetryPolicy = RETRIES
+    resources: Mapping[str, object] | None = None, *, retries: dg.RetryPolicy | None = None
 ) -> dg.Definitions:
     """Return fresh definitions.
 
     Args:
         resources: Replace some of the default resources, by name: the seam for tests and for
             commands that watch a run.
-        retries: How a step whose failures may pass is retried.
+        retries: How a step is retried; as the retry rules in force say, if not given.
+
+    Raises:
+        ConfigurationError: The environment, or ``retry_rules.yaml``, is wrong.
     """
+    retries = retries or retry_policy(load_rules(load_settings().config_dir))
     return dg.Definitions(
         assets=[
             *(build_prompt_asset(kind) for kind in Kind),

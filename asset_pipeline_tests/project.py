@@ -25,6 +25,7 @@ from asset_pipeline.resources.ledger import LedgerResource
 from asset_pipeline.resources.library import PromptLibraryResource
 from asset_pipeline.resources.replicate import ReplicateResource
 from asset_pipeline.resources.store import StoreResource
+from asset_pipeline_tests.rules import rules_without_waits, write_rules
 
 SCHNELL = "black-forest-labs/flux-schnell"
 SPEECH = "minimax/speech-02-turbo"
@@ -83,6 +84,10 @@ class Project:
         if renditions is not None:
             document["renditions"] = renditions
         (folder / "collection.yaml").write_text(yaml.safe_dump(document))
+
+    def rules(self, **classes: dict[str, Any]) -> None:
+        """Change what is done about some classes of failure; none waits unless it says so."""
+        write_rules(self.root / "config", rules_without_waits(**classes))
 
     def sync(self) -> None:
         """Bring the instance's partitions up to date."""
@@ -166,13 +171,14 @@ def project_at(root: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Generat
     monkeypatch.delenv("REPLICATE_API_TOKEN", raising=False)
     (root / "prompts").mkdir()
     (root / "dagster").mkdir()
+    (root / "config").mkdir()
+    write_rules(root / "config", rules_without_waits())
     replicate, ledger, store = ReplicateResource(), LedgerResource(), StoreResource()
     generation = GenerationResource(
         replicate=replicate, ledger=ledger, store=store, settle_seconds=0.5
     )
     with dg.DagsterInstance.local_temp(str(root / "dagster")) as instance:
-        retries = dg.RetryPolicy(max_retries=2, delay=0)
-        defs = build_defs({"generation": generation}, retries=retries)
+        defs = build_defs({"generation": generation})
         earlier = frozenset(row["id"] for row in _all_charges(url))
         yield Project(root, url, instance, defs, earlier)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from asset_pipeline.generation.failures import ErrorClass
 from asset_pipeline.generation.rules import RetryRules
-from asset_pipeline.generation.rules_file import load_rules
+from asset_pipeline.generation.rules_file import RULES_FILE, load_rules
 
 
 def rules_without_waits(**classes: dict[str, Any]) -> RetryRules:
@@ -22,3 +25,9 @@ def no_retries() -> RetryRules:
     """Return rules by which every failure is final."""
     final = {each.value: {"strategies": ["fail"]} for each in ErrorClass}
     return rules_without_waits(**final)
+
+
+def write_rules(folder: Path, rules: RetryRules) -> None:
+    """Write rules as a user's own file."""
+    path = folder / RULES_FILE
+    path.write_text(yaml.safe_dump(rules.model_dump(mode="json")))

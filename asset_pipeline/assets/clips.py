@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from asset_pipeline.assets.failing import failure_of
+from asset_pipeline.assets.failing import failed_partition, failure_of, keep_run_from_retries
 from asset_pipeline.assets.landing import (
     CODE_VERSION,
     data_version,
@@ -24,7 +24,7 @@ from asset_pipeline.assets.prompts import (
 )
 from asset_pipeline.assets.run_config import ClipsConfig, Orders, check_config
 from asset_pipeline.assets.stopping import stopped_by_signals
-from asset_pipeline.assets.telling import Teller, log_materializations
+from asset_pipeline.assets.telling import Teller, log_materializations, log_observations
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.errors import AssetPipelineError
@@ -39,12 +39,8 @@ _NAMED = 20
 # A backfill of 100,000 partitions becomes a hundred runs, each with one step and one process.
 PARTITIONS_A_RUN = 1000
 
-RETRIES = dg.RetryPolicy(
-    max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
-)
 
-
-def build_clip_asset(kind: Kind, retries: dg.RetryPolicy = RETRIES) -> dg.AssetsDefinition:
+def build_clip_asset(kind: Kind, retries: dg.RetryPolicy) -> dg.AssetsDefinition:
     """Return the asset of one kind's clips, retried as ``retries`` says."""
 
     @dg.asset(
@@ -81,9 +77,7 @@ def build_clip_asset(kind: Kind, retries: dg.RetryPolicy = RETRIES) -> dg.Assets
                 tags=tags_of(alone, step.observed(alone.prompt)),
             )
         if step.failed:
-            failed = {outcome.prompt.prompt_id for outcome in step.failed}
-            announce(context, failed.difference(context.partition_keys))
-            raise failure_of(step.failed, retries_left=retries.max_retries - context.retry_number)
+            raise step.failure(max_retries=retries.max_retries)
 
     return clips
 
@@ -136,6 +130,20 @@ class _ClipStep:
                     teller.add(outcome)
         return alone
 
+    def failure(self, *, max_retries: int) -> dg.Failure | dg.RetryRequested:
+        """Return what to raise for those that failed; a final failure is told partition by one."""
+        context = self._context
+        failure = failure_of(
+            self.failed, retry_number=context.retry_number, max_retries=max_retries
+        )
+        if isinstance(failure, dg.Failure):
+            failed = {outcome.prompt.prompt_id for outcome in self.failed}
+            announce(context, failed.difference(context.partition_keys))
+            key = context.asset_key
+            log_observations(context, [failed_partition(outcome, key) for outcome in self.failed])
+            keep_run_from_retries(context)
+        return failure
+
     def observed(self, prompt: Prompt) -> int | None:
         """Return the id of the observation that says how a prompt stands."""
         return self._observations.get(prompt.prompt_id)
@@ -155,6 +163,7 @@ class _ClipStep:
             run_id=self._context.run.run_id,
             run_cap=self._orders.run_cap,
             max_in_flight=self._orders.max_in_flight,
+            earlier_tries=self._context.retry_number,
             pay_again_before=family_started(self._context) if self._orders.force else None,
             report=ProgressLines(self._context.log.info, SystemClock()),
             warn=self._context.log.warning,

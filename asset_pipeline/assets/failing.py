@@ -7,13 +7,12 @@ from typing import Any
 
 import dagster as dg
 from dagster import MetadataValue
+from dagster._core.storage.tags import RETRY_ON_ASSET_OR_OP_FAILURE_TAG
 
 from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
-
-_WORTH_A_RETRY = frozenset(
-    {ErrorClass.SERVER_ERROR, ErrorClass.RATE_LIMIT, ErrorClass.NETWORK, ErrorClass.TIMEOUT}
-)
+from asset_pipeline.generation.rules import RetryRules
+from asset_pipeline.money import format_usd
 
 # The failures again, for machines: an alert says from them what failed and what to do.
 FAILED_BY_CLASS = "failed_by_class"
@@ -21,35 +20,75 @@ FAILED_BY_CLASS = "failed_by_class"
 _NAMED = 20
 _TABLED = 500
 
-# Dagster waits in the worker's own process; a provider that asks for longer is asked again by the
-# next run.
-_LONGEST_WAIT_SECONDS = 300.0
+
+def retry_policy(rules: RetryRules) -> dg.RetryPolicy:
+    """Return how a step is retried that breaks without a word: the rules of a server that fails.
+
+    What failed by class never gets here: it carries its own wait, or forbids retries.
+    """
+    rule = rules.classes[ErrorClass.SERVER_ERROR]
+    return dg.RetryPolicy(
+        max_retries=rules.max_total_retries,
+        delay=rule.base_delay_seconds,
+        backoff=dg.Backoff.EXPONENTIAL,
+        jitter=dg.Jitter.PLUS_MINUS if rule.jitter else None,
+    )
 
 
 def failure_of(
-    failed: Sequence[PromptOutcome], *, retries_left: int
+    failed: Sequence[PromptOutcome], *, retry_number: int, max_retries: int
 ) -> dg.Failure | dg.RetryRequested:
     """Return what to raise for the prompts that did not land.
 
     Args:
         failed: At least one.
-        retries_left: How many retries the step's policy still allows.
+        retry_number: How often the step was retried before.
+        max_retries: How often it may be.
 
     Returns:
-        A failure that Dagster's retry policy may retry, when another attempt can help some of
-        them; a retry with its own wait, when the provider named one; else a final failure.
+        A retry after the longest wait of the clips that have one coming; else a final failure.
     """
-    causes = [cause for outcome in failed for cause in outcome.failures]
-    retryable = any(cause.error_class in _WORTH_A_RETRY for cause in causes)
     waits = [
-        cause.retry_after
-        for cause in causes
-        if cause.error_class in _WORTH_A_RETRY and cause.retry_after
+        cause.again_after
+        for outcome in failed
+        for cause in outcome.failures
+        if cause.again_after is not None
     ]
-    if waits and retries_left > 0:
-        return dg.RetryRequested(
-            max_retries=retries_left, seconds_to_wait=min(max(waits), _LONGEST_WAIT_SECONDS)
-        )
+    failure = _final(failed)
+    if not waits or retry_number >= max_retries:
+        return failure
+    retry = dg.RetryRequested(max_retries=max_retries, seconds_to_wait=max(waits))
+    # The event of the retry shows it: what failed so far, and why.
+    retry.__cause__ = failure
+    return retry
+
+
+def keep_run_from_retries(context: dg.AssetExecutionContext) -> None:
+    """Tag the run: a failed step has had its retries, and the whole run is not repeated for it.
+
+    Forbidding the step's retries does not do that. It holds whatever the instance is set to.
+    """
+    context.instance.add_run_tags(context.run.run_id, {RETRY_ON_ASSET_OR_OP_FAILURE_TAG: "false"})
+
+
+def failed_partition(outcome: PromptOutcome, asset_key: dg.AssetKey) -> dg.AssetObservation:
+    """Return the event that says on a partition's own page why it failed and what to do."""
+    cause = _first(outcome)
+    stake = outcome.stake
+    shown: dict[str, Any] = {
+        "failed": MetadataValue.text(cause.error_class.value),
+        "message": MetadataValue.text(cause.message),
+        "cause": MetadataValue.text(cause.cause),
+        "next_step": MetadataValue.text(cause.hint),
+        "attempts": MetadataValue.int(0 if stake is None else stake.attempts),
+        "money_at_stake": MetadataValue.text(_at_stake(outcome)),
+    }
+    if cause.prediction_id:
+        shown["prediction_id"] = MetadataValue.text(cause.prediction_id)
+    return dg.AssetObservation(asset_key, partition=outcome.prompt.prompt_id, metadata=shown)
+
+
+def _final(failed: Sequence[PromptOutcome]) -> dg.Failure:
     breach = next((outcome.budget for outcome in failed if outcome.budget), None)
     described = [_line(outcome) for outcome in failed[:_NAMED]]
     if len(failed) > _NAMED:
@@ -66,7 +105,7 @@ def failure_of(
     return dg.Failure(
         description=f"{heading}: {'; '.join(described)}",
         metadata=metadata,
-        allow_retries=retryable and breach is None,
+        allow_retries=False,
     )
 
 
@@ -76,12 +115,32 @@ def _line(outcome: PromptOutcome) -> str:
 
 
 def _table(failed: Sequence[PromptOutcome]) -> str:
-    rows = ["| prompt | class | what happened | what to do |", "|---|---|---|---|"]
+    rows = [
+        "| prompt | class | what happened | attempts | money at stake | next step |",
+        "|---|---|---|---|---|---|",
+    ]
     for outcome in failed[:_TABLED]:
         cause = _first(outcome)
-        what = cause.message[:500].replace("|", "\\|").replace("\n", " ")
-        rows.append(f"| {outcome.prompt.prompt_id} | {cause.error_class} | {what} | {cause.hint} |")
+        what = cause.message.replace("|", "\\|").replace("\n", " ")
+        attempts = 0 if outcome.stake is None else outcome.stake.attempts
+        rows.append(
+            f"| {outcome.prompt.prompt_id} | {cause.error_class} | {what} | {attempts} "
+            f"| {_at_stake(outcome)} | {cause.hint} |"
+        )
     return "\n".join(rows)
+
+
+def _at_stake(outcome: PromptOutcome) -> str:
+    """Return what a prompt cost without a clip and what it still holds, in a few words."""
+    stake = outcome.stake
+    if stake is None or not (stake.charged or stake.reserved):
+        return "nothing"
+    parts: list[str] = []
+    if stake.charged:
+        parts.append(f"{format_usd(stake.charged)} charged")
+    if stake.reserved:
+        parts.append(f"{format_usd(stake.reserved)} held")
+    return ", ".join(parts)
 
 
 def _by_class(failed: Sequence[PromptOutcome]) -> dict[str, Any]:

@@ -49,6 +49,8 @@ def metadata_of(outcome: PromptOutcome) -> dict[str, Any]:
         # The command, never a link: an event is kept for good, and read by many.
         "link": MetadataValue.text(f"asset-pipeline link {prompt.kind}/{prompt.prompt_id}"),
     }
+    if any(landed.clip.strategy for landed in clips):
+        shown["made_instead"] = MetadataValue.md(_stand_ins(clips))
     pages = [landed.web_url for landed in clips if landed.web_url]
     if pages:
         shown["prediction"] = MetadataValue.url(pages[0])
@@ -90,6 +92,17 @@ def _preview(clips: Sequence[Landed], prompt_id: str) -> str:
         f"![{prompt_id}, variant {landed.clip.variant}]({data_uri(landed.preview)})"
         for landed in clips
     )
+
+
+def _stand_ins(clips: Sequence[Landed]) -> str:
+    """Return what really made the clips that were not made as the prompt says."""
+    rows = ["| variant | how | model | text |", "|---|---|---|---|"]
+    for landed in clips:
+        if landed.clip.strategy:
+            text = landed.text.replace("|", "\\|").replace("\n", " ")
+            clip = landed.clip
+            rows.append(f"| {clip.variant} | {clip.strategy} | {clip.model} | {text} |")
+    return "\n".join(rows)
 
 
 def _table(clips: Sequence[Landed]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 import dagster as dg
 from dagster import DagsterEvent, EventLogEntry
-from dagster._core.events import StepMaterializationData
+from dagster._core.events import AssetObservationData, StepMaterializationData
 
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.generation.batch import PromptOutcome
@@ -72,6 +72,34 @@ def log_materializations(
     context: dg.AssetExecutionContext, materializations: Sequence[dg.AssetMaterialization]
 ) -> None:
     """Log materializations as `context.log_event` does, but in one write for all of them."""
+    kind = dg.DagsterEventType.ASSET_MATERIALIZATION
+    _log(
+        context,
+        kind,
+        [
+            (StepMaterializationData(each), f"Materialized {each.partition}.")
+            for each in materializations
+        ],
+    )
+
+
+def log_observations(
+    context: dg.AssetExecutionContext, observations: Sequence[dg.AssetObservation]
+) -> None:
+    """Log observations as `context.log_event` does, but in one write for all of them."""
+    kind = dg.DagsterEventType.ASSET_OBSERVATION
+    _log(
+        context,
+        kind,
+        [(AssetObservationData(each), f"Observed {each.partition}.") for each in observations],
+    )
+
+
+def _log(
+    context: dg.AssetExecutionContext,
+    kind: dg.DagsterEventType,
+    events: Sequence[tuple[StepMaterializationData | AssetObservationData, str]],
+) -> None:
     step = context.get_step_execution_context()
     now = SystemClock().now().timestamp()
     entries = [
@@ -84,17 +112,17 @@ def log_materializations(
             step_key=step.step.key,
             timestamp=now,
             dagster_event=DagsterEvent(
-                event_type_value=dg.DagsterEventType.ASSET_MATERIALIZATION.value,
+                event_type_value=kind.value,
                 job_name=step.job_name,
                 step_handle=step.step.handle,
                 node_handle=step.step.node_handle,
                 step_kind_value=step.step.kind.value,
                 logging_tags=step.event_tags,
-                event_specific_data=StepMaterializationData(materialization),
-                message=f"Materialized {materialization.partition}.",
+                event_specific_data=data,
+                message=message,
                 pid=os.getpid(),
             ),
         )
-        for materialization in materializations
+        for data, message in events
     ]
     context.instance.event_log_storage.store_event_batch(entries)

@@ -19,12 +19,13 @@ from asset_pipeline.generation.rules import RetryRules
 from asset_pipeline.generation.ways import Ways
 from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.ledger.movements import BudgetExceededError
+from asset_pipeline.ledger.records import Intent
+from asset_pipeline.ledger.schema import IntentState
 from asset_pipeline.prompts.spec import Prompt
 
-# What an earlier try of the step met. A person's decision is no attempt, and being throttled is pace.
-_FOUND_IN_LEDGER = frozenset(each.value for each in ErrorClass) - {ErrorClass.RATE_LIMIT}
-
 _log = logging.getLogger(__name__)
+
+_CLASSES = frozenset(each.value for each in ErrorClass)
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class WantedClip:
         ways: The ways to it; None before its first attempt.
         request: The one that is asked for now.
         past: Its attempts that failed in this run.
+        settled: Whether an earlier try of the step left nothing to be done.
         landed: The clip, in the end.
         failure: Why it has not landed.
         breach: The budget that stood in the way.
@@ -46,6 +48,7 @@ class WantedClip:
     ways: Ways | None = None
     request: GenerationRequest | None = None
     past: list[Attempt] = field(default_factory=list[Attempt])
+    settled: bool = False
     landed: Landed | None = None
     failure: GenerationFailure | None = None
     breach: BudgetExceededError | None = None
@@ -105,7 +108,8 @@ class Attempts:
         if failure is None:
             return None
         clip.failure = failure
-        pause = None if failure.error_class is ErrorClass.BUDGET else self._next(clip, failure)
+        final = failure.error_class is ErrorClass.BUDGET or clip.settled
+        pause = None if final else self._next(clip, failure)
         if pause is None:
             _log.info("failed: %s", failure.message, extra={"error_class": failure.error_class})
         return pause
@@ -145,12 +149,29 @@ class Attempts:
         clip.ways = Ways(wanted, self._catalog, self._prompts_dir, on=today)
         clip.request = wanted
         if self._earlier_tries:
-            clip.past = [
-                Attempt(generation_hash, ErrorClass(error_class))
-                for generation_hash, error_class in await self._paid_call.failed_attempts(wanted)
-                if error_class in _FOUND_IN_LEDGER
-            ]
-        return wanted
+            await self._go_on(clip, clip.ways)
+        return clip.request
+
+    async def _go_on(self, clip: WantedClip, ways: Ways) -> None:
+        """Bring a clip to where the earlier tries of the step left it: the ledger knows.
+
+        Raises:
+            GenerationFailure: They left nothing to be done: it is not asked for once more.
+        """
+        found = await self._paid_call.failed_attempts(ways.wanted)
+        ended = [intent for intent in found if _was_attempt(intent)]
+        if not ended:
+            return
+        last = ended[-1]
+        if last.generation_hash != ways.wanted.generation_hash:
+            clip.request = from_ledger(last, self._catalog, ways.wanted)
+        clip.past = [Attempt(each.generation_hash, _class_of(each)) for each in ended[:-1]]
+        failure = GenerationFailure(
+            _class_of(last), last.error or "", prediction_id=last.prediction_id
+        )
+        if self._next(clip, failure) is None:
+            clip.settled = True
+            raise failure
 
     async def _land_within_budget(self, request: GenerationRequest) -> Landed:
         """Land a clip; after a first breach only what costs nothing more is still done."""
@@ -187,3 +208,17 @@ class Attempts:
                 return Pause(0.0)
             case _:
                 return None
+
+
+def _was_attempt(intent: Intent) -> bool:
+    """Tell whether an intent that ended counts: a person's decision does not, nor what was unsent.
+
+    Being throttled is pace, not failure.
+    """
+    if intent.error_class not in _CLASSES or intent.error_class == ErrorClass.RATE_LIMIT:
+        return False
+    return intent.state is IntentState.FAILED or intent.error_class != ErrorClass.CANCELLED
+
+
+def _class_of(intent: Intent) -> ErrorClass:
+    return ErrorClass(intent.error_class or "")

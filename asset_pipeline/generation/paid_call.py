@@ -121,8 +121,8 @@ class PaidCall:
         """Tell whether a model's breaker lets nothing through now."""
         return self._with.breakers.is_open(model)
 
-    async def failed_attempts(self, request: GenerationRequest) -> list[tuple[str, str]]:
-        """Return generation and error class of each attempt at this clip that failed in the run."""
+    async def failed_attempts(self, request: GenerationRequest) -> list[Intent]:
+        """Return the attempts at this clip that ended without it in this run, oldest first."""
         prompt, ledger = request.prompt, self._with.ledger
         return await self._with.write(
             ledger.failed_attempts,

@@ -57,8 +57,8 @@ class Questions(LedgerAccess):
 
     def failed_attempts(
         self, kind: Kind, prompt_id: str, variant: int, run_id: str
-    ) -> list[tuple[str, str]]:
-        """Return generation and error class of each attempt at a clip that failed in a run."""
+    ) -> list[Intent]:
+        """Return the attempts at a clip that ended without it in a run, oldest first."""
         with self._reading() as connection:
             return stand_ins.failed_attempts(connection, kind, prompt_id, variant, run_id)
 

@@ -109,10 +109,10 @@ def open_for(connection: Connection, hashes: Iterable[str]) -> set[tuple[str, st
 
 def failed_attempts(
     connection: Connection, kind: Kind, prompt_id: str, variant: int, run_id: str
-) -> list[tuple[str, str]]:
-    """Return generation and error class of each attempt at a clip that failed in a run."""
+) -> list[Intent]:
+    """Return the attempts at a clip that ended without it in a run, oldest first."""
     rows = connection.execute(
-        select(intents.c.generation_hash, intents.c.error_class)
+        select(intents)
         .where(
             intents.c.kind == kind.value,
             intents.c.prompt_id == prompt_id,
@@ -120,9 +120,9 @@ def failed_attempts(
             intents.c.run_id == run_id,
             intents.c.state.in_(_ENDED_WITHOUT),
         )
-        .order_by(intents.c.created_at)
+        .order_by(intents.c.created_at, intents.c.attempt)
     )
-    return [(row.generation_hash, row.error_class) for row in rows]
+    return [intent_from(row) for row in rows.mappings()]
 
 
 def stake_of(connection: Connection, kind: Kind, prompt_id: str, run_id: str) -> Stake:

@@ -86,25 +86,11 @@ def test_a_second_run_pays_nothing(project: Project) -> None:
     assert event.metadata["paid_in_this_run"].value == "$0.00"
 
 
-def test_a_retry_takes_up_only_what_is_unfinished(project: Project) -> None:
-    """What may pass is retried by Dagster in the same run; what landed is not touched again."""
-    project.write(Kind.IMAGE, *_prompts("ash", "birch"))
-    project.sync()
-    flaky = {"error": "Prediction interrupted; please retry (code: PA)"}
-    project.fault({"fault": "failed", "match": {"prompt": "birch"}, "times": 1, "params": flaky})
-    result = project.run(Kind.IMAGE, span=("ash", "birch"))
-    assert result.success
-    assert len(result.filter_events(lambda event: event.event_type_value == "STEP_RESTARTED")) == 1
-    logged = project.instance.fetch_materializations(IMAGE, limit=10).records
-    assert sorted(record.partition_key or "" for record in logged) == ["ash", "birch"]
-    assert len(project.charges()) == 3
-    assert project.charged() == project.ledger_charged() == 6000
-
-
 def test_landed_variants_of_a_failed_prompt_are_kept(project: Project) -> None:
     """A partition fails when one variant does; the landed variant is not paid again."""
     project.write(Kind.IMAGE, *_prompts("oak"), variants=2)
     project.sync()
+    project.rules(bad_output={"strategies": ["fail"]})
     project.fault({"fault": "blank", "times": 1})
     assert not project.run(Kind.IMAGE, "oak").success
     assert len(project.charges()) == 2
