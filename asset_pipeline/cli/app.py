@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from asset_pipeline.cli import (
     audit,
+    breaker,
     doctor,
     generate,
     keeping,
@@ -95,6 +96,7 @@ def _build() -> typer.Typer:
     built.command("unapprove")(keeping.unapprove)
     built.command("doctor")(doctor.doctor)
     built.add_typer(store.app, name="store")
+    built.add_typer(breaker.app, name="breaker")
     built.add_typer(ledger.app, name="ledger")
     built.add_typer(sandbox.app, name="sandbox")
     built.command("demo")(generate.demo)

@@ -9,6 +9,13 @@ from dataclasses import dataclass, field
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.cli.books import open_ledger, read_caps
 from asset_pipeline.cli.console import say, show_table, stdout, write_json
+from asset_pipeline.cli.health import (
+    Health,
+    breaker_fields,
+    rate_fields,
+    read_health,
+    show_troubles,
+)
 from asset_pipeline.cli.opening import open_workshop, show_problems, states_of
 from asset_pipeline.ledger.reading import OpenIntents
 from asset_pipeline.ledger.records import BudgetBalance
@@ -52,12 +59,14 @@ def show_status(*, as_json: bool) -> None:
     groups = _grouped(prompts, states_of(prompts))
     with open_ledger(workshop.settings) as ledger:
         open_intents, budgets = ledger.open_intents(), ledger.balances()
+        health = read_health(ledger.engine)
     warn_at = read_caps(workshop.settings).warn_at_percent
     if as_json:
         problems = len(workshop.library.problems)
-        _write(groups, open_intents, budgets, warn_at, problems=problems)
+        _write(groups, open_intents, budgets, warn_at, health, problems=problems)
     else:
         _show(groups, open_intents, budgets, warn_at)
+        show_troubles(stdout(), health)
 
 
 def _grouped(prompts: Iterable[Prompt], states: PromptStates) -> list[_Group]:
@@ -134,6 +143,7 @@ def _write(
     open_intents: list[OpenIntents],
     budgets: list[BudgetBalance],
     warn_at: Sequence[int],
+    health: Health,
     *,
     problems: int,
 ) -> None:
@@ -164,5 +174,7 @@ def _write(
                 }
                 for one in budgets
             ],
+            "breakers": [breaker_fields(each) for each in health.breakers],
+            "rate": rate_fields(health),
         }
     )

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from asset_pipeline.ledger.access import LedgerAccess
-from asset_pipeline.ledger.schema import rate_limits
+from asset_pipeline.ledger.schema import intents, rate_limits
 
 CREATES = "creates"
 
@@ -34,6 +34,8 @@ _LEAST_SHARE = 0.01
 
 # A 429 that comes so soon after a pause is the answer to a create that went out before it.
 _ON_THE_WAY = timedelta(seconds=1)
+
+_LONGEST_WAIT = timedelta(hours=1)
 
 # A slot that lies further ahead was leased by a clock that has been set back since.
 _FURTHEST = timedelta(minutes=10)
@@ -153,6 +155,16 @@ class RateBook(LedgerAccess):
         with self._reading() as connection:
             row = connection.execute(_GET, {"of_name": CREATES}).mappings().one_or_none()
             return None if row is None else Rate(**row)
+
+    def sent_since(self, since: datetime) -> int:
+        """Return how many creates went out after a time, of all processes."""
+        sent = select(func.count()).where(
+            # By the index: what waits for its turn was reserved a while before.
+            intents.c.created_at > since - _LONGEST_WAIT,
+            intents.c.submitted_at > since,
+        )
+        with self._reading() as connection:
+            return connection.execute(sent).scalar_one()
 
     def lease(self, count: int, per_minute: int) -> Lease:
         """Take the next ``count`` slots at a configured rate of ``per_minute``, at least 1."""

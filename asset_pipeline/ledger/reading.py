@@ -17,6 +17,7 @@ from asset_pipeline.ledger.schema import (
     OPEN_STATES,
     EntryType,
     IntentState,
+    breakers,
     clips,
     entries,
     intents,
@@ -186,11 +187,11 @@ class LedgerReader:
         )
 
     def last_change(self) -> datetime | None:
-        """Return when an intent or a clip was last written; None for an empty ledger."""
+        """Return when an intent, a clip or a breaker was last written; None for an empty ledger."""
         with self._reading() as connection:
             times: list[datetime | None] = [
                 connection.execute(select(func.max(column))).scalar()
-                for column in (intents.c.updated_at, clips.c.created_at)
+                for column in (intents.c.updated_at, clips.c.created_at, breakers.c.updated_at)
             ]
         return max((time for time in times if time is not None), default=None)
 

@@ -113,6 +113,23 @@ CREATE TABLE budgets (
     headroom_usd  DECIMAL(18,6) NOT NULL     -- what may still be reserved; never negative
 );
 
+-- One row a model that ever failed: whether new predictions are asked of it, and why not.
+CREATE TABLE circuit_breakers (
+    model                VARCHAR     NOT NULL,
+    state                VARCHAR     NOT NULL, -- closed, open, half_open
+    create_failures      INTEGER     NOT NULL, -- in a row
+    prediction_failures  INTEGER     NOT NULL, -- in a row
+    openings             INTEGER     NOT NULL, -- in a row, without a success in between
+    last_error_class     VARCHAR,
+    last_error           VARCHAR,
+    last_failure_at      TIMESTAMPTZ,
+    opened_at            TIMESTAMPTZ,          -- NULL while it is closed
+    retry_at             TIMESTAMPTZ,          -- when a probe may be sent; NULL unless it is open
+    probe_owner          VARCHAR,              -- the worker whose prediction decides
+    probe_expires_at     TIMESTAMPTZ,
+    updated_at           TIMESTAMPTZ NOT NULL
+);
+
 -- One row a usable prompt in the prompt files, as they were when this file was published.
 CREATE TABLE prompts (
     kind         VARCHAR   NOT NULL,

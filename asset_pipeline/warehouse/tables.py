@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Executable, case, select
 
 from asset_pipeline.ledger.custody_schema import custody, exports, fsck_findings, fsck_passes
 from asset_pipeline.ledger.rendition_schema import renditions
-from asset_pipeline.ledger.schema import budgets, clips, entries, intents, lineage
+from asset_pipeline.ledger.schema import breakers, budgets, clips, entries, intents, lineage
 from asset_pipeline.prompts.spec import Prompt
 
 CHUNK_ROWS = 5_000
@@ -123,6 +123,21 @@ LEDGER_TABLES: Mapping[str, Executable] = {
         budgets.c.charged_microusd.label("charged_usd"),
         budgets.c.reserved_microusd.label("reserved_usd"),
         case((_HEADROOM > 0, _HEADROOM), else_=0).label("headroom_usd"),
+    ),
+    "circuit_breakers": select(
+        breakers.c.model,
+        breakers.c.state,
+        breakers.c.create_failures,
+        breakers.c.prediction_failures,
+        breakers.c.openings,
+        breakers.c.last_error_class,
+        breakers.c.last_error,
+        breakers.c.last_failure_at,
+        breakers.c.opened_at,
+        breakers.c.retry_at,
+        breakers.c.probe_owner,
+        breakers.c.probe_expires_at,
+        breakers.c.updated_at,
     ),
     "custody": select(
         custody.c.entry_id,

@@ -41,6 +41,10 @@ PROMISED = {
         "child_uri child_sha256 parent_type parent_id parent_sha256 relation run_id created_at"
     ),
     "budgets": "budget period period_start cap_usd charged_usd reserved_usd headroom_usd",
+    "circuit_breakers": (
+        "model state create_failures prediction_failures openings last_error_class last_error "
+        "last_failure_at opened_at retry_at probe_owner probe_expires_at updated_at"
+    ),
     "prompts": "kind prompt_id collection text model variants tags prompt_hash",
 }
 VIEWS = {
