@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.sandbox.faults.book import FaultBook
@@ -40,8 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             told = f"{rules} fault rules are in force; DELETE {url}/sandbox/faults ends them.\n"
             sys.stderr.write(told)
 
-    # uvicorn passes the signal on when it has shut down; the record is still to be removed then.
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
         serve(given.host, given.port, state_dir, options, ready=ready)
     except AssetPipelineError as error:
@@ -58,11 +54,6 @@ def seconds_range(text: str) -> tuple[float, float]:
     """Read ``2`` or ``0.5-3`` as the shortest and the longest time in seconds."""
     shortest, _, longest = text.partition("-")
     return float(shortest), float(longest or shortest)
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    del signum, frame
-    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:

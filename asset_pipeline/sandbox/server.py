@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import socket
+import threading
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from starlette.types import Scope
@@ -45,8 +48,9 @@ def serve(
         ConfigurationError: The port is taken, or the fault plan or the catalog cannot be used.
     """
     server = SandboxServer(host, port, state_dir, options)
-    ready(server.url)
-    server.run()
+    with _signals_call(server.stop):
+        ready(server.url)
+        server.run()
 
 
 class SandboxServer:
@@ -114,6 +118,29 @@ class SandboxServer:
         for protocol in list(self._server.server_state.connections):
             if getattr(protocol, "client", None) == scope["client"]:
                 protocol.transport.close()
+
+
+@contextlib.contextmanager
+def _signals_call(stop: Callable[[], None]) -> Generator[None]:
+    """Let SIGINT and SIGTERM stop the server at whatever point of its start they arrive.
+
+    A handler that raises is not enough: what it raises can be lost in a callback, and then the
+    server never ends. While it serves, uvicorn has handlers of its own.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        stop()
+
+    before = {each: signal.signal(each, handle) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _listen(host: str, port: int) -> socket.socket:
