@@ -141,10 +141,13 @@ def make_plan(
     hashes = [clip.generation_hash for clip in wanted]
     stored = set[str]() if force else ledger.stored_generations(hashes)
     begun = ledger.open_generations(hashes) - stored
+    stand_ins = ledger.stand_ins(hashes)
+    instead = set[tuple[str, str]]() if force else stand_ins.stored
     for clip in wanted:
-        if clip.generation_hash in stored:
+        as_stand_in = (clip.generation_hash, clip.collection)
+        if clip.generation_hash in stored or as_stand_in in instead:
             counting.count(clip, _Fate.CACHED)
-        elif clip.generation_hash in begun:
+        elif clip.generation_hash in begun or as_stand_in in stand_ins.open:
             counting.count(clip, _Fate.OPEN)
         else:
             counting.count(clip, _Fate.TO_GENERATE)
