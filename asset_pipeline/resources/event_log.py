@@ -6,13 +6,14 @@ of CPU an event, where this takes 4. `dagster.yaml` names this class; the files 
 the same place, and the stock class reads them.
 
 Events that come together are written together: in one transaction 100,000 observations take
-seconds, one by one a quarter of an hour. What Dagster hands over together when its
-`DAGSTER_EVENT_BATCH_SIZE` is set (the planned partitions of a backfill's run) profits as well.
+seconds, one by one a quarter of an hour. So this class has Dagster hand over together what it
+knows together: the planned partitions of a backfill's run, 14 ms each when they come one by one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import OrderedDict, defaultdict
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
@@ -33,6 +34,8 @@ from sqlalchemy.pool import QueuePool
 # Each run has a file of its own. A daemon that reads hundreds of runs keeps a few of them open.
 _ENGINES_KEPT = 8
 
+_EVENTS_TOGETHER = "1000"
+
 # Where the stock storage keeps its files below DAGSTER_HOME.
 _FOLDER = Path("history", "runs")
 
@@ -48,6 +51,8 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._partitions: dict[str, _Keys] = {}
+        # Dagster reads it at each event, in every process that opens the instance.
+        os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", _EVENTS_TOGETHER)
         super().__init__(base_dir, inst_data)
 
     @classmethod

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -7,6 +8,10 @@ import dagster as dg
 import pytest
 from dagster._core.events import AssetObservationData
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+)
 
 from asset_pipeline.resources.event_log import PooledSqliteEventLogStorage
 
@@ -146,3 +151,34 @@ def test_partitions_are_remembered_only_while_they_stand() -> None:
             assert instance.get_dynamic_partitions("trees") == ["ash", "cedar"]
             for key in ("ash", "cedar"):
                 instance.delete_dynamic_partition("trees", key)
+
+
+@pytest.mark.usefixtures("home")
+def test_a_backfills_planned_partitions_are_written_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A run of many partitions announces them in one write, not in one for each."""
+    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE", raising=False)
+    names = [f"p{number:03}" for number in range(50)]
+
+    @dg.asset(partitions_def=dg.StaticPartitionsDefinition(names))
+    def clip() -> None:
+        """Never run."""
+
+    job = dg.Definitions(assets=[clip]).resolve_implicit_global_asset_job_def()
+    writes: list[int] = []
+    stored = PooledSqliteEventLogStorage.store_event_batch
+
+    def count(self: PooledSqliteEventLogStorage, events: Sequence[dg.EventLogEntry]) -> None:
+        writes.append(len(events))
+        stored(self, events)
+
+    monkeypatch.setattr(PooledSqliteEventLogStorage, "store_event_batch", count)
+    with dg.DagsterInstance.get() as instance:
+        tags = {ASSET_PARTITION_RANGE_START_TAG: names[0], ASSET_PARTITION_RANGE_END_TAG: names[-1]}
+        run = instance.create_run_for_job(job, tags=tags, asset_selection=frozenset({clip.key}))
+        planned = instance.get_records_for_run(
+            run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+        ).records
+    assert writes == [50]
+    assert {record.partition_key for record in planned} == set(names)
