@@ -93,8 +93,9 @@ def _show(retained: Retained, *, delete: bool) -> None:
     deleted = retained.deleted
     say(
         console,
-        f"{deleted.objects:,} objects, {deleted.bytes / 1e6:,.1f} MB {held}, deleted; "
-        f"{deleted.spared:,} spared, {len(deleted.failed):,} failed.",
+        f"{deleted.objects:,} objects, {deleted.bytes / 1e6:,.1f} MB {held}, deleted "
+        f"with {deleted.renditions:,} renditions; {deleted.spared:,} spared, "
+        f"{len(deleted.failed):,} failed.",
         "bold red" if deleted.failed else "bold green",
     )
 
@@ -109,6 +110,7 @@ def _write(retained: Retained, *, delete: bool) -> None:
             "over_bytes": choice.over_bytes,
             "deleted": deleted.objects,
             "deleted_bytes": deleted.bytes,
+            "deleted_renditions": deleted.renditions,
             "spared": deleted.spared,
             "failed": list(deleted.failed),
             "may_go": [

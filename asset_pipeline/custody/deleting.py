@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from asset_pipeline.custody.choosing import Doomed
 from asset_pipeline.ledger.custody import CustodyBook, Protected
+from asset_pipeline.ledger.leftovers import LeftoverBook
 from asset_pipeline.stores.protocol import Store, StoreError
 
 _WORKERS = 8
@@ -28,12 +29,14 @@ class Deleted:
         bytes: Their size.
         spared: Chosen, but protected by the time it was their turn.
         failed: Decided, but the store did not remove them; they are tried again the next time.
+        renditions: Renditions of deleted files that went with them.
     """
 
     objects: int = 0
     bytes: int = 0
     spared: int = 0
     failed: tuple[str, ...] = ()
+    renditions: int = 0
 
     def plus(self, other: Deleted) -> Deleted:
         """Return both together."""
@@ -42,6 +45,7 @@ class Deleted:
             self.bytes + other.bytes,
             self.spared + other.spared,
             self.failed + other.failed,
+            self.renditions + other.renditions,
         )
 
 
@@ -62,6 +66,16 @@ class Deleter:
     def finish(self) -> Deleted:
         """Finish the deletions that killed processes left."""
         return self._all(self.book.undone())
+
+    def delete_renditions(self, leftovers: LeftoverBook) -> Deleted:
+        """Delete what was made from deleted files. The objects first: a kill is made up for."""
+        found = leftovers.leftovers()
+        keys = sorted({each.object_key for each in found if not each.is_shared})
+        with ThreadPoolExecutor(_WORKERS, "delete") as workers:
+            gone = dict(zip(keys, workers.map(self._remove, keys), strict=True))
+        done = [each for each in found if gone.get(each.object_key, each.is_shared)]
+        leftovers.forget(done)
+        return Deleted(renditions=len(done))
 
     def delete(
         self, doomed: Sequence[Doomed], protected: Protected, report: Callable[[Deleted], None]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from asset_pipeline.custody.scratch import scratch_file
-from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 from asset_pipeline.files import atomic_path, resolve_inside
 from asset_pipeline.stores.local import LocalStore
 from asset_pipeline.stores.opening import open_store
@@ -154,7 +154,14 @@ def open_target(url: str) -> Target:
     Raises:
         ConfigurationError: It is none.
     """
-    store = open_store(url)
+    try:
+        store = open_store(url)
+    except ConfigurationError as error:
+        # What is right for the store is right here; only the place to correct is another.
+        raise ConfigurationError(
+            f"{url!r} is no place to export to: {error.message}",
+            hint="Give a folder, s3://bucket/prefix or gs://bucket/prefix.",
+        ) from None
     return FolderTarget(store.root) if isinstance(store, LocalStore) else BucketTarget(store)
 
 

@@ -22,6 +22,7 @@ from asset_pipeline.custody.targets import Target
 from asset_pipeline.generation.timing import Timing
 from asset_pipeline.ledger.custody import CustodyBook, HeldClip
 from asset_pipeline.ledger.exporting import ExportBook
+from asset_pipeline.ledger.leftovers import LeftoverBook
 from asset_pipeline.resources.ledger import LedgerResource
 from asset_pipeline.resources.library import PromptLibraryResource
 from asset_pipeline.resources.replicate import ReplicateResource
@@ -146,7 +147,8 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
             finished = deleter.finish()
             choice = choose(book.held(), rules, is_live=is_live, now=now)
             done = deleter.delete(choice.doomed, lambda clip: is_protected(clip, is_live), report)
-            return Retained(choice, finished.plus(done), unread)
+            derived = deleter.delete_renditions(LeftoverBook(ledger.engine, SystemClock()))
+            return Retained(choice, finished.plus(done).plus(derived), unread)
 
     @contextlib.contextmanager
     def exporting(self, target: Target, *, run_id: str) -> Generator[Exporter]:

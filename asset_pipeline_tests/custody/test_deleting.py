@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import hashlib
+import uuid
+
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from asset_pipeline.custody.choosing import choose, is_protected
 from asset_pipeline.custody.deleting import Deleted, Deleter
@@ -9,8 +12,10 @@ from asset_pipeline.custody.rules import RetentionRules
 from asset_pipeline.ledger.custody import HeldClip
 from asset_pipeline.ledger.custody_schema import CustodyAction, custody
 from asset_pipeline.ledger.engine import LedgerError
+from asset_pipeline.ledger.leftovers import LeftoverBook
 from asset_pipeline.ledger.records import Clip, Intent
 from asset_pipeline.ledger.removing import ObjectRemovedError
+from asset_pipeline.ledger.rendition_schema import renditions
 from asset_pipeline.ledger.schema import lineage
 from asset_pipeline.stores.protocol import StoreError
 from asset_pipeline_tests.clocks import FakeClock
@@ -173,3 +178,50 @@ def test_names_of_no_clip_are_explained(keep: Keep, name: str) -> None:
     with pytest.raises(LedgerError, match="No stored clip") as raised:
         keep.custody.find(name)
     assert "kind/prompt-id" in raised.value.hint
+
+
+def test_renditions_go_with_the_file_that_they_were_made_from(keep_anywhere: Keep) -> None:
+    """But not one that is needed elsewhere, nor those of a lost file: they are all that is left."""
+    keep = keep_anywhere
+    former, lost = keep.land("cover", b"former"), keep.land("lost", b"lost")
+    current = keep.land("cover", b"current")
+    own, shared, of_lost = (_rendition(keep, name) for name in ("own", "shared", "of-lost"))
+    for clip, key in ((former, own), (former, shared), (current, shared), (lost, of_lost)):
+        _record_rendition(keep, clip, key)
+    keep.custody.lose(lost.object_key, actor="fsck", reason="missing")
+    leftovers = LeftoverBook(keep.books.ledger.engine, keep.clock)
+    deleter = Deleter(keep.store, keep.custody, "ann")
+    assert deleter.delete_renditions(leftovers).renditions == 0
+    delete(keep)
+    assert deleter.delete_renditions(leftovers).renditions == 2
+    assert {own, shared, of_lost} & set(keep.object_keys()) == {shared, of_lost}
+    assert deleter.delete_renditions(leftovers) == Deleted()
+
+
+def _rendition(keep: Keep, name: str) -> str:
+    key = f"rendition/{name}.webp"
+    source = keep.folder / "source"
+    source.write_bytes(name.encode())
+    sha256 = hashlib.sha256(name.encode()).hexdigest()
+    keep.store.put(key, source, sha256=sha256, content_type="image/webp")
+    return key
+
+
+def _record_rendition(keep: Keep, clip: Clip, key: str) -> None:
+    row = {
+        "rendition_id": uuid.uuid4().hex,
+        "clip_id": clip.clip_id,
+        "clip_sha256": clip.sha256,
+        "name": key[:30],
+        "recipe": "webp",
+        "object_key": key,
+        "object_uri": keep.store.uri(key),
+        "sha256": "0" * 64,
+        "bytes": 1,
+        "mime": "image/webp",
+        "note": "",
+        "run_id": "run",
+        "created_at": keep.clock.now(),
+    }
+    with keep.books.ledger.engine.begin() as connection:
+        connection.execute(insert(renditions), row)

@@ -11,7 +11,8 @@ from sqlalchemy import select
 from asset_pipeline.catalog.reader import load_catalog
 from asset_pipeline.custody.exporting import Copied, Exporter, ExportResult
 from asset_pipeline.custody.naming import DEFAULT_TEMPLATE, Template, named
-from asset_pipeline.custody.targets import BucketTarget, FolderTarget, Target
+from asset_pipeline.custody.targets import BucketTarget, FolderTarget, Target, open_target
+from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.ledger.records import Clip
 from asset_pipeline.ledger.schema import lineage
 from asset_pipeline.stores.local import LocalStore
@@ -137,3 +138,11 @@ def test_a_prompt_is_no_formula(keep: Keep, target: Target, tmp_path: Path) -> N
     run(keep, target, [clip])
     (row,) = csv.DictReader(text(tmp_path, "manifest.csv").splitlines(keepends=True))
     assert row["prompt"].startswith("'=HYPERLINK")
+
+
+@pytest.mark.parametrize("url", ["", "ftp://host/x", "s3://", "s3://b?x=1", "gs://../x"])
+def test_a_place_that_is_none_is_explained(url: str) -> None:
+    """The error is about the place given, not about the store's own setting."""
+    with pytest.raises(ConfigurationError, match="no place to export to") as raised:
+        open_target(url)
+    assert "ASSET_PIPELINE_STORE_URL" not in raised.value.hint
