@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from asset_pipeline.cli.books import open_ledger, read_caps
 from asset_pipeline.cli.choosing import Choice
 from asset_pipeline.cli.console import say, show_table, stdout, write_json
 from asset_pipeline.cli.opening import Workshop, open_workshop, show_problems, states_of
 from asset_pipeline.clock import SystemClock
-from asset_pipeline.generation.planning import Plan, make_plan
+from asset_pipeline.generation.planning import FallbackPlan, Plan, make_plan
 from asset_pipeline.ledger.reading import LedgerReader
 from asset_pipeline.money import format_usd, to_decimal
 from asset_pipeline.prompts.spec import Prompt
@@ -57,7 +58,7 @@ def _show(plan: Plan, choice: Choice) -> None:
     show_table(
         console,
         f"Plan for {plan.prompts:,} prompts ({choice.describe()})",
-        ["model", "kind", "cached", "open", "to generate", "worst case"],
+        ["model", "kind", "cached", "open", "to generate", "worst case", "falls back to"],
         [
             *(
                 (
@@ -67,6 +68,7 @@ def _show(plan: Plan, choice: Choice) -> None:
                     f"{model.open:,}",
                     f"{model.to_generate:,}",
                     format_usd(model.worst_case),
+                    ", ".join(map(_fallback, model.fallbacks)),
                 )
                 for model in plan.models
             ),
@@ -77,6 +79,7 @@ def _show(plan: Plan, choice: Choice) -> None:
                 f"{plan.open:,}",
                 f"{plan.to_generate:,}",
                 format_usd(plan.worst_case),
+                "",
             ),
         ],
         numbers=["cached", "open", "to generate", "worst case"],
@@ -100,6 +103,13 @@ def _show(plan: Plan, choice: Choice) -> None:
     say(console, _verdict(plan), "bold green" if plan.fits else "bold red")
 
 
+def _fallback(fallback: FallbackPlan) -> str:
+    """Return a fallback with its price, as a multiple of the model's own."""
+    name = fallback.model.rpartition("/")[2]
+    ratio = fallback.price_ratio
+    return f"{name} (can't take these inputs)" if ratio is None else f"{name} ({ratio:.2f}x)"
+
+
 def _verdict(plan: Plan) -> str:
     """Return the plan in a sentence."""
     if not plan.prompts:
@@ -113,6 +123,10 @@ def _verdict(plan: Plan) -> str:
         return f"{clips} The budgets bear it."
     short = ", ".join(budget.budget for budget in plan.budgets if not budget.fits)
     return f"{clips} It does not fit: {short}. What is over the cap would be refused."
+
+
+def _rounded(ratio: Decimal | None) -> Decimal | None:
+    return None if ratio is None else round(ratio, 4)
 
 
 def _write(plan: Plan, choice: Choice, *, problems: int) -> None:
@@ -135,6 +149,10 @@ def _write(plan: Plan, choice: Choice, *, problems: int) -> None:
                     "open": model.open,
                     "to_generate": model.to_generate,
                     "worst_case_usd": to_decimal(model.worst_case),
+                    "fallbacks": [
+                        {"model": fallback.model, "price_ratio": _rounded(fallback.price_ratio)}
+                        for fallback in model.fallbacks
+                    ],
                 }
                 for model in plan.models
             ],

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 
+from asset_pipeline.catalog.fallbacks import price_ratio
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.pricing import worst_case
 from asset_pipeline.catalog.reader import Catalog
@@ -20,8 +22,20 @@ from asset_pipeline.prompts.spec import Prompt
 
 
 @dataclass(frozen=True, slots=True)
+class FallbackPlan:
+    """A model that may be asked instead, and how many times the price it costs at the worst.
+
+    Attributes:
+        price_ratio: For the first of the model's prompts; None when it can't take that one.
+    """
+
+    model: str
+    price_ratio: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelPlan:
-    """One model's share of a plan, in clips."""
+    """One model's share of a plan, in clips; ``fallbacks`` in the order in which they are asked."""
 
     model: str
     kind: Kind
@@ -29,6 +43,7 @@ class ModelPlan:
     open: int
     to_generate: int
     worst_case: MicroUsd
+    fallbacks: tuple[FallbackPlan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +149,10 @@ def make_plan(
     """
     counting = _Counting()
     wanted: list[WantedClip] = []
+    fallbacks: dict[str, tuple[FallbackPlan, ...]] = {}
     for prompt in prompts:
+        if prompt.model not in fallbacks:
+            fallbacks[prompt.model] = tuple(_fallbacks(prompt, catalog, now))
         run = counting.prompts[prompt.kind] // prompts_a_run
         counting.prompts[prompt.kind] += 1
         wanted.extend(wanted_clips(prompt, run, catalog, prompts_dir, now))
@@ -153,7 +171,8 @@ def make_plan(
             counting.count(clip, _Fate.TO_GENERATE)
             # A second prompt that asks for the very same clip finds it stored.
             stored.add(clip.generation_hash)
-    return Plan(counting.prompts.total(), counting.models(), _budgets(counting, ledger, caps, now))
+    budgets = _budgets(counting, ledger, caps, now)
+    return Plan(counting.prompts.total(), counting.models(fallbacks), budgets)
 
 
 class _Fate(StrEnum):
@@ -179,7 +198,7 @@ class _Counting:
         self.by_collection[clip.collection] += amount
         self.by_run[clip.kind, clip.run] += amount
 
-    def models(self) -> tuple[ModelPlan, ...]:
+    def models(self, fallbacks: Mapping[str, tuple[FallbackPlan, ...]]) -> tuple[ModelPlan, ...]:
         plans = [
             ModelPlan(
                 model,
@@ -188,10 +207,19 @@ class _Counting:
                 open=self._clips[model, kind, _Fate.OPEN],
                 to_generate=self._clips[model, kind, _Fate.TO_GENERATE],
                 worst_case=MicroUsd(amount),
+                fallbacks=fallbacks[model],
             )
             for (model, kind), amount in self._by_model.items()
         ]
         return tuple(sorted(plans, key=lambda plan: (-plan.worst_case, plan.model)))
+
+
+def _fallbacks(prompt: Prompt, catalog: Catalog, now: datetime) -> Iterator[FallbackPlan]:
+    model = catalog.get(prompt.model)
+    text, today = prompt.full_text, now.date()
+    for fallback in model.fallbacks:
+        ratio = price_ratio(catalog, model, fallback, prompt.inputs, text=text, on=today)
+        yield FallbackPlan(fallback.model, ratio)
 
 
 def wanted_clips(

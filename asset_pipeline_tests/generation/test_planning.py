@@ -172,3 +172,16 @@ def test_the_ledger_is_asked_in_bulk(ledger: Ledger) -> None:
     )
     assert _plan(ledger, *prompts, prompts_a_run=1000).to_generate == 6000
     assert len([one for one in statements if one.startswith("SELECT")]) < 10
+
+
+def test_fallbacks_show_their_price_as_a_multiple(ledger: Ledger) -> None:
+    """In the order in which they are asked; one that can't take the inputs says so."""
+    pro = replace(_HOUSE, model="black-forest-labs/flux-1.1-pro", inputs={"aspect_ratio": "16:9"})
+    (model,) = _plan(ledger, pro).models
+    assert [(fallback.model, fallback.price_ratio) for fallback in model.fallbacks] == [
+        ("black-forest-labs/flux-dev", Decimal("0.625")),
+        ("black-forest-labs/flux-schnell", Decimal("0.075")),
+    ]
+    ideogram = replace(pro, model="ideogram-ai/ideogram-v3-quality", inputs={"aspect_ratio": "1:3"})
+    (model,) = _plan(ledger, ideogram).models
+    assert [fallback.price_ratio for fallback in model.fallbacks] == [None, None]
