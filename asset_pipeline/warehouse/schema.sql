@@ -25,7 +25,10 @@ CREATE TABLE predictions (
     submitted_at     TIMESTAMPTZ,
     completed_at     TIMESTAMPTZ,
     delivered_at     TIMESTAMPTZ,
-    collection       VARCHAR       NOT NULL  -- as it was when paid, should the prompt move later
+    collection       VARCHAR       NOT NULL, -- as it was when paid, should the prompt move later
+    wanted_hash      VARCHAR,                -- what it stands in for; NULL when it was wanted itself
+    strategy         VARCHAR,                -- how it came to stand in, such as simplified_prompt
+    prompt_text      VARCHAR       NOT NULL  -- what was sent
 );
 
 -- One row a movement of money in one budget. A payment moves every budget that it falls under.
@@ -61,7 +64,9 @@ CREATE TABLE clips (
     superseded_at     TIMESTAMPTZ,           -- NULL for the current clip of its variant
     approved_at       TIMESTAMPTZ,           -- NULL unless a person wants it kept for good
     used_at           TIMESTAMPTZ,           -- last exported or linked to
-    removed_at        TIMESTAMPTZ            -- NULL as long as its file is stored; see custody
+    removed_at        TIMESTAMPTZ,           -- NULL as long as its file is stored; see custody
+    wanted_hash       VARCHAR,               -- what it stands in for; NULL when it was wanted itself
+    strategy          VARCHAR                -- how it came to stand in, such as model_fallback
 );
 
 -- One row a file derived from a clip, under the name that its collection gives it.

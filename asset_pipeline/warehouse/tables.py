@@ -48,6 +48,9 @@ LEDGER_TABLES: Mapping[str, Executable] = {
         intents.c.completed_at,
         intents.c.delivered_at,
         intents.c.collection,
+        intents.c.wanted_hash,
+        intents.c.strategy,
+        intents.c.prompt_text,
     ),
     "ledger_entries": select(
         entries.c.entry_id,
@@ -80,6 +83,8 @@ LEDGER_TABLES: Mapping[str, Executable] = {
         clips.c.approved_at,
         clips.c.used_at,
         clips.c.removed_at,
+        clips.c.wanted_hash,
+        clips.c.strategy,
     ),
     "renditions": select(
         renditions.c.rendition_id,

@@ -14,8 +14,11 @@ SELECT
     EXISTS (
         SELECT 1
         FROM clips
-        WHERE clips.generation_hash = predictions.generation_hash
+        -- Either may stand in for what was wanted.
+        WHERE coalesce(clips.wanted_hash, clips.generation_hash)
+            = coalesce(predictions.wanted_hash, predictions.generation_hash)
     ) AS made_up_for,
+    strategy,
     run_id,
     prediction_id,
     intent_id
