@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from asset_pipeline.assets.clips import build_clip_asset
+from asset_pipeline.assets.cost_report import cost_report
 from asset_pipeline.assets.failing import retry_policy
 from asset_pipeline.assets.gallery import gallery
 from asset_pipeline.assets.prompts import build_prompt_asset
@@ -20,11 +21,18 @@ from asset_pipeline.automation.alert_sending import AlertOutbox
 from asset_pipeline.automation.alerts import build_alert_sensor
 from asset_pipeline.automation.checks.clips import build_clip_checks
 from asset_pipeline.automation.following import FOLLOW_UP_SENSOR
-from asset_pipeline.automation.jobs import CLIP_JOBS, PUBLISH_JOB, audit_job, reconcile_job
+from asset_pipeline.automation.jobs import (
+    CLIP_JOBS,
+    COST_REPORT_JOB,
+    PUBLISH_JOB,
+    audit_job,
+    reconcile_job,
+)
 from asset_pipeline.automation.keeping import fsck_job, retention_job
 from asset_pipeline.automation.prompt_checks import build_prompt_check
 from asset_pipeline.automation.prompt_sensor import prompt_files_sensor
-from asset_pipeline.automation.schedules import AUDIT_SCHEDULE, RECONCILE_SCHEDULE
+from asset_pipeline.automation.schedules import build_schedules
+from asset_pipeline.automation.schedules_file import read_schedules
 from asset_pipeline.automation.sensors import (
     dead_runs_sensor,
     stale_intents_sensor,
@@ -81,13 +89,22 @@ def build_defs(
             *(build_published_asset(kind) for kind in Kind),
             warehouse,
             gallery,
+            cost_report,
         ],
         asset_checks=[
             *(build_clip_checks(kind) for kind in Kind),
             *(build_prompt_check(kind) for kind in Kind),
         ],
-        jobs=[*CLIP_JOBS.values(), PUBLISH_JOB, reconcile_job, audit_job, fsck_job, retention_job],
-        schedules=[RECONCILE_SCHEDULE, AUDIT_SCHEDULE],
+        jobs=[
+            *CLIP_JOBS.values(),
+            PUBLISH_JOB,
+            COST_REPORT_JOB,
+            reconcile_job,
+            audit_job,
+            fsck_job,
+            retention_job,
+        ],
+        schedules=build_schedules(read_schedules(load_settings().config_dir)),
         sensors=[
             prompt_files_sensor,
             FOLLOW_UP_SENSOR,

@@ -7,6 +7,7 @@ import dagster as dg
 from dagster import MetadataValue
 
 from asset_pipeline.assets.stopping import stopped_by_signals
+from asset_pipeline.assets.tagging import KIND_TAG
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.generation.resume import Resumed, ResumeResult
 from asset_pipeline.money import MicroUsd, format_usd
@@ -22,14 +23,22 @@ CLIP_JOBS = {
     kind: dg.define_asset_job(
         name=f"{kind}_clips",
         selection=dg.AssetSelection.assets(kind.value).without_checks(),
+        tags={KIND_TAG: kind.value},
         description=f"Generate the {kind} clips of the chosen prompts.",
     )
     for kind in Kind
 }
 
+COST_REPORT_JOB = dg.define_asset_job(
+    name="report_costs",
+    selection=dg.AssetSelection.assets("cost_report"),
+    description="Report what one UTC day cost, and what the budgets have left.",
+)
+
 PUBLISH_JOB = dg.define_asset_job(
     name="publish",
-    selection=dg.AssetSelection.groups("warehouse"),
+    # All that is published from the ledger at once; a report is of one day.
+    selection=dg.AssetSelection.groups("warehouse") - dg.AssetSelection.assets("cost_report"),
     description="Publish the ledger to DuckDB and draw the gallery.",
 )
 

@@ -5,15 +5,24 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import httpx
 import pytest
 from sqlalchemy import update
 
-from asset_pipeline.automation.schedules import AUDIT_SCHEDULE, RECONCILE_SCHEDULE
-from asset_pipeline.ledger.schema import IntentState, budgets
+from asset_pipeline.automation.schedules import build_schedules
+from asset_pipeline.automation.schedules_file import read_schedules
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.errors import ConfigurationError
+from asset_pipeline.ledger.schema import IntentState, budgets, intents
+from asset_pipeline.resources.ledger import LedgerResource
+from asset_pipeline.resources.library import PromptLibraryResource
 from asset_pipeline_tests.automation.paying import kill, open_books
+from asset_pipeline_tests.clocks import NOON
 from asset_pipeline_tests.ledger.books import Books
 from asset_pipeline_tests.project import SCHNELL, Project
 
@@ -120,17 +129,120 @@ def test_an_audit_fails_with_what_did_not_agree(project: Project, books: Books) 
     assert "$0.003, recorded now" in _said(result, "audit_orphans")
 
 
-@pytest.mark.parametrize("schedule", [RECONCILE_SCHEDULE, AUDIT_SCHEDULE])
-def test_schedules_are_hourly_and_in_utc(schedule: dg.ScheduleDefinition) -> None:
-    """Whatever zone the server is in."""
-    assert schedule.execution_timezone == "UTC"
-    assert isinstance(schedule.cron_schedule, str)
-    minute, *rest = schedule.cron_schedule.split()
-    assert 0 < int(minute) < 60
-    assert rest == ["*"] * 4
+def _schedules(config: Path) -> dict[str, dg.ScheduleDefinition]:
+    return {each.name: each for each in build_schedules(read_schedules(config))}
 
 
-def test_only_what_costs_nothing_is_on_by_itself() -> None:
-    """The audit writes what it finds on the account, so somebody has to turn it on."""
-    assert RECONCILE_SCHEDULE.default_status is dg.DefaultScheduleStatus.RUNNING
-    assert AUDIT_SCHEDULE.default_status is dg.DefaultScheduleStatus.STOPPED
+def test_what_pays_or_deletes_is_off_by_itself(tmp_path: Path) -> None:
+    """Without a file everything is in UTC, and only what costs nothing is on."""
+    schedules = _schedules(tmp_path)
+    assert {each.execution_timezone for each in schedules.values()} == {"UTC"}
+    on = {
+        name
+        for name, each in schedules.items()
+        if each.default_status is dg.DefaultScheduleStatus.RUNNING
+    }
+    assert on == {"reconcile_hourly", "cost_report_daily"}
+    assert schedules["reconcile_hourly"].cron_schedule != schedules["audit_hourly"].cron_schedule
+
+
+def test_times_and_zone_are_in_a_file(tmp_path: Path) -> None:
+    """What the file does not say stays as it is."""
+    (tmp_path / "schedules.yaml").write_text(
+        'timezone: Europe/Berlin\nretry_failed: {cron: "5 1 * * *", on: true}\naudit: {on: true}\n'
+    )
+    schedules = _schedules(tmp_path)
+    assert {each.execution_timezone for each in schedules.values()} == {"Europe/Berlin"}
+    for kind in Kind:
+        retry = schedules[f"retry_failed_{kind}"]
+        assert retry.cron_schedule == "5 1 * * *"
+        assert retry.default_status is dg.DefaultScheduleStatus.RUNNING
+    assert schedules["audit_hourly"].cron_schedule == "17 * * * *"
+    assert schedules["audit_hourly"].default_status is dg.DefaultScheduleStatus.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("retry_failed: {cron: often}", "retry_failed.cron"),
+        ("timezone: Bavaria", "timezone"),
+        ("retry_failed: {cron: '1 1 * * *', at: noon}", "retry_failed.at"),
+        ("nightly: {on: true}", "nightly"),
+        ("audit: {on: sometimes}", "audit.on"),
+        ("- audit", "not a mapping"),
+        ("audit: [", "not YAML"),
+        ("audit: {on: true}\naudit: {on: false}", "given twice"),
+    ],
+)
+def test_a_wrong_file_is_said(tmp_path: Path, content: str, said: str) -> None:
+    """Nothing would run at the time that somebody wrote down."""
+    (tmp_path / "schedules.yaml").write_text(content)
+    with pytest.raises(ConfigurationError, match=said):
+        read_schedules(tmp_path)
+
+
+def _evaluate(project: Project, name: str, at: datetime) -> dg.ScheduleExecutionData:
+    context = dg.build_schedule_context(
+        instance=project.instance,
+        scheduled_execution_time=at,
+        resources={"prompt_library": PromptLibraryResource()},
+        repository_def=project.defs.get_repository_def(),
+    )
+    return project.defs.resolve_schedule_def(name).evaluate_tick(context)
+
+
+def test_the_nightly_retry_takes_up_what_failed_and_nothing_else(project: Project) -> None:
+    """One run for the failed partitions; what landed or was never asked for is left alone."""
+    project.write(
+        Kind.IMAGE,
+        *({"id": name, "text": f"A {name}"} for name in ("ash", "birch", "cedar", "doum", "elm")),
+    )
+    project.sync()
+    project.fault(
+        {"fault": "failed", "match": {"prompt": "ash"}, "params": {"error": "NSFW"}},
+        {"fault": "failed", "match": {"prompt": "doum"}, "params": {"error": "NSFW"}},
+    )
+    project.run(Kind.IMAGE, span=("ash", "doum"))
+    project.heal()
+    (request,) = _evaluate(project, "retry_failed_image", NOON).run_requests or ()
+    assert request.run_config == {"ops": {"image": {"config": {"prompt_ids": ["ash", "doum"]}}}}
+    assert request.partition_key == "ash"
+    assert _evaluate(project, "retry_failed_audio", NOON).run_requests == []
+    paid = len(project.charges())
+    result = project.defs.resolve_job_def("image_clips").execute_in_process(
+        instance=project.instance, partition_key="ash", run_config=request.run_config
+    )
+    assert result.success
+    assert len(project.charges()) == paid + 2
+    assert project.statuses(Kind.IMAGE)["elm"] is None
+    assert _evaluate(project, "retry_failed_image", NOON).run_requests == []
+
+
+def test_the_cost_report_is_of_the_last_whole_day(project: Project) -> None:
+    """Early on a day in Berlin it is yesterday in UTC still, and the day before is reported."""
+    at = datetime(2026, 11, 21, 0, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+    (request,) = _evaluate(project, "cost_report_daily", at).run_requests or ()
+    assert request.partition_key == "2026-11-19"
+
+
+def test_a_cost_report_adds_up(project: Project) -> None:
+    """Charges, waste and headroom are the ledger's; a day without any is reported as well."""
+    project.write(Kind.IMAGE, {"id": "ash", "text": "An ash"}, {"id": "birch", "text": "A birch"})
+    project.sync()
+    project.fault({"fault": "blank", "match": {"prompt": "birch"}})
+    project.run(Kind.IMAGE, "ash", "birch")
+    wasted = project.charged() - 3000
+    assert wasted >= 3000
+    noon = NOON - timedelta(days=200)
+    with LedgerResource().open() as book, book.engine.begin() as connection:
+        connection.execute(update(intents).values(completed_at=noon))
+    job = project.defs.resolve_job_def("report_costs")
+    for day, charged in ((noon.date(), project.charged()), (date(2026, 1, 2), 0)):
+        result = job.execute_in_process(instance=project.instance, partition_key=str(day))
+        (event,) = result.asset_materializations_for_node("cost_report")
+        assert event.metadata["charged_usd"].value == charged / 1_000_000
+        assert event.metadata["wasted_usd"].value == (wasted / 1_000_000 if charged else 0)
+        written = (project.root / "data" / "reports" / f"cost-{day}.md").read_text()
+        assert written == event.metadata["report"].value
+        assert "| total | $100.00 |" in written
+        assert (f"| images | image | {SCHNELL} |" in written) == bool(charged)
