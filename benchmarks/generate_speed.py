@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     for number in range(given.rounds):
         with (
             tempfile.TemporaryDirectory(prefix="generate-speed-") as folder,
-            _sandbox(Path(folder), given.predict_seconds) as url,
+            sandbox(Path(folder), given.predict_seconds) as url,
         ):
             if not given.no_bare:
                 bare.append(_bare(url, Path(folder), given.clips, given.in_flight, number))
@@ -60,7 +60,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 @contextmanager
-def _sandbox(folder: Path, predict_seconds: str) -> Generator[str]:
+def sandbox(folder: Path, predict_seconds: str) -> Generator[str]:
+    """Run a sandbox without limits and yield its address."""
     command = [
         sys.executable,
         "-m",
