@@ -111,7 +111,8 @@ class Attempts:
         final = failure.error_class is ErrorClass.BUDGET or clip.settled
         pause = None if final else self._next(clip, failure)
         if pause is None:
-            _log.info("failed: %s", failure.message, extra={"error_class": failure.error_class})
+            told = {"error_class": failure.error_class, "prediction_id": failure.prediction_id}
+            _log.info("failed: %s", failure.message, extra=told)
         return pause
 
     async def _failure_of(self, clip: WantedClip) -> GenerationFailure | None:
@@ -139,7 +140,14 @@ class Attempts:
                 ErrorClass.UNKNOWN, f"{type(error).__name__}: {error}", cause=type(error).__name__
             )
         landed = clip.landed
-        _log.info("landed", extra={"paid_microusd": landed.paid, "cached": landed.cached})
+        _log.info(
+            "landed",
+            extra={
+                "prediction_id": landed.clip.prediction_id,
+                "paid_microusd": landed.paid,
+                "cached": landed.cached,
+            },
+        )
         return None
 
     async def _first(self, clip: WantedClip) -> GenerationRequest:
@@ -200,7 +208,8 @@ class Attempts:
         )
         match decision:
             case Again(seconds):
-                _log.info("again in %.1f s: %s", seconds, failure.message)
+                told = {"error_class": failure.error_class, "prediction_id": failure.prediction_id}
+                _log.info("again in %.1f s: %s", seconds, failure.message, extra=told)
                 return Pause(seconds, here=held_back)
             case Instead(request):
                 clip.request = request

@@ -41,7 +41,7 @@ def test_a_run_can_be_followed_by_its_ids(
         assert line["kind"] == "image"
         assert line["variant"] == 1
     assert create["intent_id"] == download["intent_id"]
-    assert create["prediction_id"] == download["prediction_id"]
+    assert create["prediction_id"] == download["prediction_id"] == landed["prediction_id"]
     assert create["ms"] > 0
     assert download["bytes"] > 0
     assert landed["paid_microusd"] == 3000
