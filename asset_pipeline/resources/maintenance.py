@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime, timedelta
 
 import dagster as dg
@@ -19,6 +20,10 @@ from asset_pipeline.providers.protocol import UnavailableError
 from asset_pipeline.resources.generation import GenerationResource, RunLimits
 from asset_pipeline.resources.library import PromptLibraryResource, Prompts
 from asset_pipeline.settings import load_settings
+from asset_pipeline.stores.protocol import StoreError
+
+# No upload takes so long, and a bucket's own rules end the parts of one after the same time.
+_OLD_PARTS = timedelta(days=1)
 
 
 class ProviderSilentError(AssetPipelineError):
@@ -87,9 +92,13 @@ class MaintenanceResource(dg.ConfigurableResource):  # pyright: ignore[reportMis
             await provider.aclose()
 
     def sweep(self) -> Swept:
-        """Remove the old temporary files of dead processes."""
-        folders = swept_folders(load_settings(), self.generation.store.open())
-        return sweep(folders, SystemClock().now())
+        """Remove the old temporary files of dead processes, and the parts of their uploads."""
+        store, now = self.generation.store.open(), SystemClock().now()
+        swept = sweep(swept_folders(load_settings(), store), now)
+        # Nothing is lost by parts that stay: the bucket's own rules end them too.
+        with contextlib.suppress(StoreError):
+            return Swept(swept.files + store.sweep(now - _OLD_PARTS), swept.bytes)
+        return swept
 
     def _prompts(self) -> Prompts:
         """Return the prompts; none when they can't be read: what is paid for is finished anyway."""

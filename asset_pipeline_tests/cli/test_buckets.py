@@ -124,9 +124,9 @@ def test_the_main_job_on_s3(
             name = each.uri.removeprefix(f"s3://{BUCKET}/")
             assert httpx.get(f"{seaweed.url}/{BUCKET}/{name}").status_code == 403
         said.append(cli("doctor", env={"ASSET_PIPELINE_STORE_URL": url}))
-    refused = {"AWS_SECRET_ACCESS_KEY": SECRET_KEY[::-1], "ASSET_PIPELINE_STORE_URL": url}
-    said.append(cli("doctor", env=refused))
-    assert (said[-1].code, "SignatureDoesNotMatch" in said[-1].out) == (2, True)
+        refused = {"AWS_SECRET_ACCESS_KEY": SECRET_KEY[::-1], "ASSET_PIPELINE_STORE_URL": url}
+        said.append(cli("doctor", env=refused))
+        assert (said[-1].code, "SignatureDoesNotMatch" in said[-1].out) == (2, True)
     _hold_no_secret(workspace, said, SECRET_KEY, SECRET_KEY[::-1])
 
 
