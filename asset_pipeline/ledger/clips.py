@@ -19,7 +19,8 @@ from asset_pipeline.ledger.removing import check_not_removed, check_not_removing
 from asset_pipeline.ledger.schema import clips, intents, lineage
 from asset_pipeline.money import MicroUsd
 
-_IS_CURRENT = (clips.c.superseded_at.is_(None), clips.c.removed_at.is_(None))
+IS_CURRENT = (clips.c.superseded_at.is_(None), clips.c.removed_at.is_(None))
+"""What holds of a prompt's clip that is shown, used and counted on."""
 
 
 def find_by_generation(
@@ -46,7 +47,7 @@ def current(connection: Connection, kind: Kind, prompt_id: str) -> list[Clip]:
         .where(
             clips.c.kind == kind.value,
             clips.c.prompt_id == prompt_id,
-            *_IS_CURRENT,
+            *IS_CURRENT,
         )
         .order_by(clips.c.variant)
     )
@@ -57,7 +58,7 @@ def all_current(connection: Connection) -> list[Clip]:
     """Return all current clips, by kind, collection, prompt and variant."""
     rows = connection.execute(
         select(clips)
-        .where(*_IS_CURRENT)
+        .where(*IS_CURRENT)
         .order_by(clips.c.kind, clips.c.collection, clips.c.prompt_id, clips.c.variant)
     )
     return [clip_from(row) for row in rows.mappings()]
@@ -68,7 +69,7 @@ def all_current_with_texts(connection: Connection) -> list[tuple[Clip, str]]:
     rows = connection.execute(
         select(clips, intents.c.prompt_text)
         .join(intents, intents.c.intent_id == clips.c.intent_id)
-        .where(*_IS_CURRENT)
+        .where(*IS_CURRENT)
         .order_by(clips.c.collection, clips.c.kind, clips.c.created_at, clips.c.variant)
     )
     return [(clip_from(row), row["prompt_text"]) for row in rows.mappings()]

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, or_, select
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.ledger.access import LedgerAccess
+from asset_pipeline.ledger.clips import IS_CURRENT
 from asset_pipeline.ledger.records import Clip, clip_from
 from asset_pipeline.ledger.schema import clips, intents
 
@@ -68,7 +69,7 @@ class ClipInspection(LedgerAccess):
                 intents.c.variant.label("asked_variant"),
             )
             .join(intents, intents.c.intent_id == clips.c.intent_id)
-            .where(clips.c.kind == kind.value, clips.c.superseded_at.is_(None))
+            .where(clips.c.kind == kind.value, *IS_CURRENT)
             .order_by(clips.c.created_at, clips.c.clip_id)
             .limit(limit)
         )
@@ -93,7 +94,7 @@ class ClipInspection(LedgerAccess):
             .where(
                 clips.c.kind == kind.value,
                 clips.c.prompt_id.in_(prompt_ids),
-                clips.c.superseded_at.is_(None),
+                *IS_CURRENT,
             )
             .order_by(clips.c.prompt_id, clips.c.variant)
         )
@@ -101,7 +102,10 @@ class ClipInspection(LedgerAccess):
             return [clip_from(row) for row in connection.execute(query).mappings()]
 
     def identities(self, kind: Kind) -> Iterator[PromptClips]:
-        """Yield every prompt that has current clips, with their SHA-256s."""
+        """Yield every prompt that has current clips, with their SHA-256s.
+
+        Those whose file was lost or deleted are among them: the event log tells of them too.
+        """
         query = (
             select(clips.c.prompt_id, clips.c.sha256, clips.c.created_at)
             .where(clips.c.kind == kind.value, clips.c.superseded_at.is_(None))
