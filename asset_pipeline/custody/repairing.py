@@ -14,6 +14,7 @@ from asset_pipeline.catalog.spec import Model
 from asset_pipeline.clock import Clock
 from asset_pipeline.custody.checking import SET_ASIDE
 from asset_pipeline.custody.scratch import scratch_file
+from asset_pipeline.generation.decoding import Decoders
 from asset_pipeline.generation.delivery import Deliverer
 from asset_pipeline.generation.failures import GenerationFailure, StoreFailure
 from asset_pipeline.generation.previews import PreviewShelf
@@ -72,13 +73,14 @@ class Repairs:
     ) -> Mended:
         if prediction.status is not PredictionStatus.SUCCEEDED:
             return Mended.GONE
+        decoders = Decoders(1, self.previews)
         with ThreadPoolExecutor(1, "mend") as worker:
             deliverer = Deliverer(
                 provider,
                 self.store,
                 PreviewShelf(self.previews),
                 self.scratch,
-                decoding=worker,
+                decoders=decoders,
                 storing=worker,
                 clock=self.clock,
                 timing=self.timing,
@@ -89,6 +91,8 @@ class Repairs:
                 return Mended.UNDECIDED
             except GenerationFailure:
                 return Mended.GONE
+            finally:
+                await decoders.aclose()
         return Mended.REPAIRED if delivery.stored.sha256 == sha256 else Mended.GONE
 
     def is_kept(self, intent: Intent) -> bool:

@@ -16,12 +16,13 @@ from pydantic import JsonValue
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.spec import Model, OutputShape
 from asset_pipeline.clock import Clock
+from asset_pipeline.generation.decoding import Decoders
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, StoreFailure
 from asset_pipeline.generation.previews import PreviewShelf
 from asset_pipeline.generation.timing import Timing
 from asset_pipeline.ledger.records import Intent, StoredFile
 from asset_pipeline.media.bad_media import BadMediaError
-from asset_pipeline.media.probe import MediaInfo, examine
+from asset_pipeline.media.probe import MediaInfo
 from asset_pipeline.providers.prediction import Prediction
 from asset_pipeline.providers.protocol import (
     NotFoundError,
@@ -58,7 +59,7 @@ class Deliverer:
         store: Where clips live.
         shelf: Where previews are kept.
         scratch: The folder for downloads until they are verified.
-        decoding: Runs decoding; its size bounds how many pictures are in memory at once.
+        decoders: Verify files and draw previews.
         storing: Runs the store's blocking calls.
         clock: For waiting.
         timing: For how long.
@@ -71,7 +72,7 @@ class Deliverer:
         shelf: PreviewShelf,
         scratch: Path,
         *,
-        decoding: Executor,
+        decoders: Decoders,
         storing: Executor,
         clock: Clock,
         timing: Timing,
@@ -80,7 +81,7 @@ class Deliverer:
         self._store = store
         self._shelf = shelf
         self._scratch = scratch
-        self._decoding = decoding
+        self._decoders = decoders
         self._storing = storing
         self._clock = clock
         self._timing = timing
@@ -118,7 +119,7 @@ class Deliverer:
         try:
             self._scratch.mkdir(parents=True, exist_ok=True)
             await self._patiently(lambda: self._store.get(key, target))
-            return (await self._examine(target, kind))[1]
+            return (await self._decoders.examine(target, kind))[1]
         except (StoreError, BadMediaError) as error:
             raise StoreFailure(f"{key}: {error.message}") from error
         except OSError as error:
@@ -131,7 +132,7 @@ class Deliverer:
         for _ in range(_FETCHES):
             await self._download(intent, url, target)
             try:
-                return await self._examine(target, intent.kind)
+                return await self._decoders.examine(target, intent.kind)
             except BadMediaError as error:
                 flaw = error.message
         raise GenerationFailure(ErrorClass.BAD_OUTPUT, flaw, prediction_id=intent.prediction_id)
@@ -156,13 +157,6 @@ class Deliverer:
                 return
             await self._clock.sleep(wait)
             wait = min(wait * 2, _LONGEST_WAIT)
-
-    async def _examine(self, path: Path, kind: Kind) -> tuple[MediaInfo, bytes]:
-        def decode() -> tuple[MediaInfo, bytes]:
-            examined = examine(path, kind)
-            return examined.info, self._shelf.make(path, examined)
-
-        return await self._in(self._decoding, decode)
 
     async def _put(self, intent: Intent, source: Path, info: MediaInfo, preview: bytes) -> Delivery:
         key = clip_key(intent.kind, info.sha256, info.extension)

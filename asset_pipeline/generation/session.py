@@ -13,6 +13,7 @@ from pathlib import Path
 from asset_pipeline.clock import Clock
 from asset_pipeline.generation.breaker import Breakers
 from asset_pipeline.generation.collaborators import Collaborators
+from asset_pipeline.generation.decoding import Decoders
 from asset_pipeline.generation.delivery import Deliverer
 from asset_pipeline.generation.paid_call import PaidCall
 from asset_pipeline.generation.places import Places
@@ -78,14 +79,15 @@ async def open_session(
         # One thread: SQLite has one writer at a time anyway, and a queue here is fairer than
         # threads that wait for its lock.
         writing = stack.enter_context(ThreadPoolExecutor(1, "ledger"))
-        decoding = stack.enter_context(ThreadPoolExecutor(plan.max_images_decoded, "decode"))
+        decoders = Decoders(plan.max_images_decoded, plan.previews)
+        stack.push_async_callback(decoders.aclose)
         storing = stack.enter_context(ThreadPoolExecutor(_STORING_THREADS, "store"))
         deliverer = Deliverer(
             provider,
             store,
             PreviewShelf(plan.previews),
             plan.scratch,
-            decoding=decoding,
+            decoders=decoders,
             storing=storing,
             clock=clock,
             timing=plan.timing,

@@ -73,7 +73,7 @@ def _deliverer(clock: FakeClock, pool: ThreadPoolExecutor) -> Any:  # noqa: ANN4
         nothing,
         nothing,
         Path(),
-        decoding=pool,
+        decoders=nothing,
         storing=pool,
         clock=clock,
         timing=Timing(store_patience=600),

@@ -1,0 +1,46 @@
+"""A process that decodes: ``python -m asset_pipeline.generation.decoder PREVIEWS_FOLDER``.
+
+It reads a JSON line for each file, ``{"path": ..., "kind": ...}``, and answers with one. It ends
+when its input does, so it never outlives the process that started it, however that one dies.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.generation.previews import PreviewShelf
+from asset_pipeline.media.bad_media import BadMediaError
+from asset_pipeline.media.probe import examine
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    shelf = PreviewShelf(Path(sys.argv[1]))
+    for line in sys.stdin.buffer:
+        job = json.loads(line)
+        answer = _answer(shelf, Path(job["path"]), Kind(job["kind"]))
+        sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
+        sys.stdout.buffer.flush()
+
+
+def _answer(shelf: PreviewShelf, path: Path, kind: Kind) -> dict[str, Any]:
+    try:
+        examined = examine(path, kind)
+        preview = shelf.make(path, examined)
+    except BadMediaError as error:
+        return {"bad": [error.message, error.reason]}
+    except OSError as error:
+        return {"system": [error.errno, error.strerror or str(error)]}
+    except Exception as error:  # noqa: BLE001 -- told to the parent, and the next file is awaited
+        return {"surprise": f"{type(error).__name__}: {error}"}
+    return {"info": asdict(examined.info), "preview": base64.b64encode(preview).decode()}
+
+
+if __name__ == "__main__":
+    main()
