@@ -116,5 +116,6 @@ def _read(answer: dict[str, Any]) -> tuple[MediaInfo, bytes]:
         raise OSError(number, message)
     if "surprise" in answer:
         raise RuntimeError(answer["surprise"])
-    info = answer["info"]
-    return MediaInfo(**{**info, "kind": Kind(info["kind"])}), base64.b64decode(answer["preview"])
+    info: dict[str, Any] = answer["info"]
+    info["kind"] = Kind(info["kind"])
+    return MediaInfo(**info), base64.b64decode(answer["preview"])

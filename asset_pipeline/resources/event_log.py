@@ -166,7 +166,7 @@ class _Standing(NamedTuple):
     away and as many others put in their place that end with the same one.
     """
 
-    count: int
+    keys: int
     highest: int | None
     last: str | None
 
