@@ -101,6 +101,7 @@ class _ClipStep:
         self._is_alone = context.has_partition_key and not orders.prompt_ids
         self.failed: list[PromptOutcome] = []
         self._observations: Mapping[str, int] = {}
+        self._lines = ProgressLines(context.log.info, SystemClock())
 
     async def run(self, prompt_ids: Sequence[str]) -> PromptOutcome | None:
         """Land the prompts; return the outcome that the step itself has to yield, if any.
@@ -119,6 +120,7 @@ class _ClipStep:
         async with (
             stopped_by_signals(),
             teller.telling(),
+            self._lines.each_five_seconds(),
             self._generation.open_batch(self._limits(), self._prompts) as batch,
         ):
             async for outcome in batch.run(chosen, len(chosen)):
@@ -165,7 +167,7 @@ class _ClipStep:
             max_in_flight=self._orders.max_in_flight,
             earlier_tries=self._context.retry_number,
             pay_again_before=family_started(self._context) if self._orders.force else None,
-            report=ProgressLines(self._context.log.info, SystemClock()),
+            report=self._lines,
             warn=self._context.log.warning,
         )
 

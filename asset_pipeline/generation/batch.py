@@ -82,7 +82,7 @@ class Batch:
         catalog: For the prompts' models.
         prompts_dir: Where reference files are.
         max_clips: Clips at a time, from the first look for them to their delivery.
-        report: Told after each step, for progress bars; it must return at once.
+        report: Told at the start and after each step, for progress bars; it must return at once.
         rules: Returns what is done about failures; asked at each one.
         earlier_tries: How often Dagster has retried the step before.
     """
@@ -110,6 +110,7 @@ class Batch:
         their number.
         """
         progress = BatchProgress(total)
+        self._report(progress)
         turns = Turns(self._wanted(prompts), self._paid_call.clock)
         finished: deque[PromptOutcome] = deque()
         wake = asyncio.Event()

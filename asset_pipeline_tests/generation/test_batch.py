@@ -67,7 +67,7 @@ def test_outcomes_and_progress_add_up(stage: Stage, name: str) -> None:
     last = stage.progress[-1]
     assert (last.total, last.done, last.failed, last.clips) == (3, 3, 0, 6)
     assert (last.paid, last.cached_clips) == (6 * PRICE, 0)
-    assert len(stage.progress) == 3
+    assert len(stage.progress) == 4, "at the start, and with each prompt"
     files = {landed.clip.sha256 for outcome in outcomes.values() for landed in outcome.landed}
     assert len(files) == 6
     assert all(landed.preview for outcome in outcomes.values() for landed in outcome.landed)
