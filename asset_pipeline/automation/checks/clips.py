@@ -82,6 +82,7 @@ def build_clip_checks(kind: Kind) -> dg.AssetChecksDefinition:
         ],
         description=f"Reads back the {kind} clips that landed since the last evaluation, once, "
         "for all checks.",
+        can_subset=True,  # without it the UI has no button to execute them
     )
     def clip_checks(
         context: dg.AssetCheckExecutionContext,
@@ -91,7 +92,8 @@ def build_clip_checks(kind: Kind) -> dg.AssetChecksDefinition:
         prompt_library: PromptLibraryResource,
     ) -> Iterator[dg.AssetCheckResult]:
         settings, clock = load_settings(), SystemClock()
-        last = Progress() if config.everything else _last(context.instance, kind)
+        known = _last(context.instance, kind)
+        last = Progress() if config.everything else known
         with ledger.open() as book:
             reading = ClipInspection(book.engine, clock)
             due = last.still_due(reading.due(kind, last.since, last.again, _MOST))
@@ -103,10 +105,15 @@ def build_clip_checks(kind: Kind) -> dg.AssetChecksDefinition:
             )
             inspection = inspector.inspect(due, reading)
             agreement = compare(context.instance, reading, kind, clock.now())
-        state = {STATE: MetadataValue.text(last.after(due, inspection).written())}
+        selected = {key.name for key in context.selected_asset_check_keys}
+        # What only some checks were fed with is still due to the others.
+        reached = last.after(due, inspection) if selected == described.keys() else known
+        state = {STATE: MetadataValue.text(reached.written())}
         for name in names:
-            yield _result(name, inspection, state if name is CheckName.WHOLE else {})
-        yield _agreement_result(agreement)
+            if name.value in selected:
+                yield _result(name, inspection, state if name is CheckName.WHOLE else {})
+        if AGREE in selected:
+            yield _agreement_result(agreement)
 
     return clip_checks
 

@@ -26,12 +26,12 @@ TREES = ({"id": "ash", "text": "An ash tree"}, {"id": "elm", "text": "An elm"})
 def _evaluate(
     project: Project,
     kind: Kind = Kind.IMAGE,
+    only: str | None = None,
     **config: Any,  # noqa: ANN401 -- run config
 ) -> Mapping[str, dg.AssetCheckEvaluation]:
     """Run a kind's checks as the follow-up sensor does: in a run of their own."""
-    job = dg.define_asset_job(
-        "check", dg.AssetSelection.checks(*build_clip_checks(kind).check_keys)
-    )
+    keys = {key for key in build_clip_checks(kind).check_keys if only in {None, key.name}}
+    job = dg.define_asset_job("check", dg.AssetSelection.checks(*keys))
     defs = dg.Definitions.merge(project.defs, dg.Definitions(jobs=[job]))
     result = defs.resolve_job_def("check").execute_in_process(
         instance=project.instance,
@@ -147,6 +147,16 @@ def test_only_what_is_new_or_was_wrong_is_read_again(trees: Project, read_keys: 
     assert read_keys == [_clip("ash").object_key], "the new clip, and nothing that was looked at"
     read_keys.clear()
     assert _evaluate(trees, everything=True)["clips_decode"].metadata["looked_at"].value == 2
+    assert len(read_keys) == 2
+
+
+def test_one_check_alone_leaves_the_others_their_clips(
+    trees: Project, read_keys: list[str]
+) -> None:
+    """A person executes one check: the next full evaluation still looks at everything."""
+    assert list(_evaluate(trees, only="stored_files_are_whole")) == ["stored_files_are_whole"]
+    read_keys.clear()
+    assert _evaluate(trees)["size_is_as_asked"].metadata["looked_at"].value == 2
     assert len(read_keys) == 2
 
 
