@@ -121,7 +121,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--objects", type=int, default=500)
     parser.add_argument("--bytes", type=int, default=200_000)
     parser.add_argument("--threads", type=int, default=8, help="as a batch has")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args(arguments)
     kinds = {"store": _store, "obstore": _obstore, "boto3": _boto3}
     found: dict[str, list[Figures]] = {name: [] for name in kinds}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,18 @@ def test_file_urls_of_other_hosts(url: str) -> None:
     """A file on another host is no local folder."""
     with pytest.raises(ConfigurationError):
         open_store(url)
+
+
+def test_clouds_are_loaded_for_their_own_urls_alone() -> None:
+    """Opening a folder, and what every command imports of stores, loads no cloud's library."""
+    script = """
+import sys
+import asset_pipeline.stores.hardening
+from asset_pipeline.stores.opening import bucket_of, open_store
+open_store("clips"), bucket_of("s3://clips/studio"), bucket_of("gs://clips")
+print(sorted({name.partition(".")[0] for name in sys.modules} & {"boto3", "obstore", "google"}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
