@@ -23,6 +23,7 @@ from asset_pipeline.cli.summary import Summary, show_summary, write_summary
 from asset_pipeline.cli.tally import Tally
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.generation.rules_file import load_rules
 from asset_pipeline.generation.stages import Rollout
 from asset_pipeline.ledger.reading import LedgerReader
 from asset_pipeline.money import MicroUsd, format_usd
@@ -80,7 +81,9 @@ def make(orders: Orders) -> Summary:
     started = clock.monotonic()
     workshop = open_workshop()
     show_problems(workshop.library)
-    read_caps(workshop.settings)  # a wrong file is told before anything starts
+    # A wrong file is told before anything starts.
+    read_caps(workshop.settings)
+    load_rules(workshop.settings.config_dir)
     with open_ledger(workshop.settings) as ledger, open_instance() as instance:
         tally = Tally()
         runner = Runner(instance, ledger, tally.add)

@@ -27,6 +27,7 @@ from asset_pipeline.providers.prediction import Prediction
 from asset_pipeline.providers.protocol import (
     NotFoundError,
     Provider,
+    ProviderError,
     TooLargeError,
     UnavailableError,
 )
@@ -135,7 +136,9 @@ class Deliverer:
                 return await self._decoders.examine(target, intent.kind)
             except BadMediaError as error:
                 flaw = error.message
-        raise GenerationFailure(ErrorClass.BAD_OUTPUT, flaw, prediction_id=intent.prediction_id)
+        raise GenerationFailure(
+            ErrorClass.BAD_OUTPUT, flaw, cause="verification", prediction_id=intent.prediction_id
+        )
 
     async def _download(self, intent: Intent, url: str, target: Path) -> None:
         completed = intent.completed_at or self._clock.now()
@@ -145,14 +148,18 @@ class Deliverer:
             try:
                 await self._provider.download(url, target, max_bytes=MAX_BYTES[intent.kind])
             except TooLargeError as error:
-                raise self._failure(ErrorClass.BAD_OUTPUT, error.message, intent) from None
+                raise self._failure(ErrorClass.BAD_OUTPUT, "size", error, intent) from None
             except NotFoundError as error:
                 missing += 1
                 if missing >= _FETCHES:
-                    raise self._failure(ErrorClass.OUTPUT_EXPIRED, error.message, intent) from None
+                    raise self._failure(
+                        ErrorClass.OUTPUT_EXPIRED, "download", error, intent
+                    ) from None
             except UnavailableError as error:
                 if self._clock.now() > expiry:
-                    raise self._failure(ErrorClass.OUTPUT_EXPIRED, error.message, intent) from None
+                    raise self._failure(
+                        ErrorClass.OUTPUT_EXPIRED, "download", error, intent
+                    ) from None
             else:
                 return
             await self._clock.sleep(wait)
@@ -200,8 +207,13 @@ class Deliverer:
     async def _in(self, executor: Executor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(executor, work)
 
-    def _failure(self, found: ErrorClass, message: str, intent: Intent) -> GenerationFailure:
-        return GenerationFailure(found, message, prediction_id=intent.prediction_id)
+    def _failure(
+        self, found: ErrorClass, at: str, error: ProviderError, intent: Intent
+    ) -> GenerationFailure:
+        cause = at if error.status is None else f"{at}: HTTP {error.status}"
+        return GenerationFailure(
+            found, error.message, cause=cause, prediction_id=intent.prediction_id
+        )
 
 
 def _output_url(model: Model, prediction: Prediction) -> str:
@@ -211,6 +223,7 @@ def _output_url(model: Model, prediction: Prediction) -> str:
         raise GenerationFailure(
             ErrorClass.OUTPUT_EXPIRED if prediction.data_removed else ErrorClass.BAD_OUTPUT,
             "the prediction has no output (any more)",
+            cause="data_removed" if prediction.data_removed else "no output",
             prediction_id=prediction.prediction_id,
         )
     if model.output is OutputShape.LIST and isinstance(output, list):
@@ -218,6 +231,7 @@ def _output_url(model: Model, prediction: Prediction) -> str:
             raise GenerationFailure(
                 ErrorClass.CONTENT_POLICY,
                 "the model dropped its output as unsafe",
+                cause="an empty list",
                 prediction_id=prediction.prediction_id,
             )
         output = output[0]
@@ -227,6 +241,7 @@ def _output_url(model: Model, prediction: Prediction) -> str:
         raise GenerationFailure(
             ErrorClass.BAD_OUTPUT,
             f"the output is no {model.output} file URL: {str(prediction.output)[:100]}",
+            cause="output type",
             prediction_id=prediction.prediction_id,
         )
     return output
