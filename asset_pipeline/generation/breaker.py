@@ -149,7 +149,8 @@ class Breakers:
         now, rules = self._clock.now(), self._rules()
         since = breaker.opened_at or now
         why = f"{breaker.last_error_class}: {breaker.last_error}"
-        if (now - since).total_seconds() >= rules.give_up_seconds:
+        patience = rules.give_up_seconds - (now - since).total_seconds()
+        if patience <= 0:
             return GenerationFailure(
                 _class_of(breaker),
                 f"{breaker.model} has not worked since {since:%Y-%m-%d %H:%M:%S} UTC; {why}",
@@ -158,7 +159,7 @@ class Breakers:
         until = breaker.held_until(now)
         wait = _PROBE_LOOK_SECONDS
         if breaker.state is BreakerState.OPEN and until is not None:
-            wait = (until - now).total_seconds()
+            wait = min((until - now).total_seconds(), patience)
         return HeldBackFailure(breaker.model, retry_after=wait, reason=why)
 
     async def _in_thread(self, transaction: Callable[[], T]) -> T:

@@ -58,6 +58,7 @@ class Sender:
         """Wait for the rate limit, and look at the breaker once more after that."""
         refuse = self._with.ledger.refuse
         try:
+            await trial.confirm()  # a slot must not be taken for what is held back
             await self._with.limiter.acquire()
             await trial.confirm()
         except asyncio.CancelledError:
