@@ -103,7 +103,9 @@ class _Silence:
         """
         if self._clock.monotonic() >= self._until:
             raise GenerationFailure(
-                ErrorClass.NETWORK, f"can't tell yet whether it was accepted: {error.message}"
+                ErrorClass.NETWORK,
+                f"can't tell yet whether it was accepted: {error.message}",
+                cause="no listing",
             ) from error
         self._pause = min(self._pause * 2, self._timing.slowest_poll)
         await self._clock.sleep(self._pause)
@@ -148,7 +150,7 @@ class Reconciler:
                 case Verdict.UNSURE if settled:
                     await self._with.write(self._with.ledger.ask, intent, finding.reason)
                     _log.warning("A person must decide on %s: %s", intent.intent_id, finding.reason)
-                    raise GenerationFailure(ErrorClass.UNKNOWN, finding.reason)
+                    raise GenerationFailure(ErrorClass.UNKNOWN, finding.reason, cause="the listing")
                 case Verdict.UNSURE | Verdict.NOT_YET:
                     pass
                 case Verdict.ABSENT:

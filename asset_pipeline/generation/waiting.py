@@ -54,6 +54,7 @@ async def wait_for_end(with_: Collaborators, model: Model, intent: Intent) -> Pr
             raise GenerationFailure(
                 ErrorClass.TIMEOUT,
                 f"no end after {seconds:.0f} s: {silence}",
+                cause="our own deadline",
                 prediction_id=prediction_id,
             )
         seen = await with_.watch.until_ended(prediction_id, sent, timing.slowest_poll)

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from asset_pipeline.catalog.reader import load_catalog
 from asset_pipeline.generation.planning import make_plan
+from asset_pipeline.ledger.breaker_machine import BreakerRules
 from asset_pipeline.ledger.caps import BudgetCaps
 from asset_pipeline.ledger.reading import LedgerReader
 from asset_pipeline.ledger.records import Clip
@@ -177,6 +178,24 @@ def test_a_dearer_fallback_is_refused_by_the_budget_at_its_own_price(
     assert outcome.budget is not None
     assert outcome.budget.needed == DEV_PRICE
     assert stage.site.posts() == 1
+
+
+def test_an_open_breaker_sends_the_next_clip_to_the_fallback_at_once(
+    stage: Stage, name: str
+) -> None:
+    """The first failure opens it; the second clip costs the failing model not one request."""
+    stage.plan["breaker_rules"] = lambda: BreakerRules(failure_threshold=1, open_seconds=50)
+    stage.rules = rules_without_waits(server_error={"strategies": ["model_fallback"]})
+    stage.max_in_flight = 1
+    broken = {"error": "Director: unexpected error handling prediction (E9828)"}
+    stage.site.fault({"fault": "failed", "match": {"model": FLUX_DEV}, "params": broken})
+    prompts = [
+        replace(workload.picture(f"{name}-{n}"), model=FLUX_DEV, inputs={}) for n in range(3)
+    ]
+    outcomes = stage.run(*prompts)
+    assert all(outcome.done for outcome in outcomes.values())
+    assert [intent.model for intent in stage.intents()] == [FLUX_DEV, SCHNELL, SCHNELL, SCHNELL]
+    assert stage.site.posts() == 4
 
 
 def test_no_other_way_is_taken_while_an_intent_is_open(stage: Stage, name: str) -> None:
