@@ -6,7 +6,9 @@ import contextlib
 import hashlib
 import json
 import os
+import threading
 import uuid
+from collections import deque
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -107,6 +109,9 @@ def running_gcs(folder: Path) -> Generator[Gcs]:
     server = FakeGCSServer()
     before = os.environ.get("STORAGE_EMULATOR_HOST")
     server.start()
+    # It logs every request into a pipe that nobody reads, and stands still when that is full.
+    log = server._process.stderr
+    threading.Thread(target=lambda: deque(log, maxlen=0), daemon=True).start()
     # It sets this for the whole process; the fixtures do so for one test.
     os.environ.pop("STORAGE_EMULATOR_HOST")
     if before is not None:
