@@ -15,17 +15,15 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.ledger.access import LedgerAccess
 from asset_pipeline.ledger.clips import add_lineage
 from asset_pipeline.ledger.custody_schema import CustodyAction, custody
 from asset_pipeline.ledger.engine import LedgerError
+from asset_pipeline.ledger.finding import ClipFinder
 from asset_pipeline.ledger.records import Clip, Parent, clip_from
 from asset_pipeline.ledger.schema import clips
 
 # SQLite takes 32,766 parameters a statement, Postgres 65,535.
 _VALUES_A_QUERY = 5000
-_NAMED = 5
-_SHORTEST_PREFIX = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class HeldClip:
 Protected = Callable[[HeldClip], bool]
 
 
-class CustodyBook(LedgerAccess):
+class CustodyBook(ClipFinder):
     """What is kept, what may go and what went; every method is one transaction."""
 
     def held(self) -> list[HeldClip]:
@@ -56,41 +54,6 @@ class CustodyBook(LedgerAccess):
         with self._reading() as connection:
             rows = connection.execute(_HELD.order_by(clips.c.object_key)).mappings()
             return [_held_from(row) for row in rows]
-
-    def find(self, name: str) -> list[Clip]:
-        """Return stored clips by what a person calls them.
-
-        Args:
-            name: A prompt id (its current clips), also as ``image/prompt-id``; or a clip id, or
-                how it begins.
-
-        Raises:
-            LedgerError: It names none, or several clip ids begin so.
-        """
-        kind, _, prompt_id = name.rpartition("/")
-        stored = select(clips).where(clips.c.removed_at.is_(None))
-        of_prompt = stored.where(clips.c.prompt_id == prompt_id, clips.c.superseded_at.is_(None))
-        if kind:
-            of_prompt = of_prompt.where(clips.c.kind == kind)
-        with self._reading() as connection:
-            found = connection.execute(of_prompt.order_by(clips.c.kind, clips.c.variant)).mappings()
-            named = [clip_from(row) for row in found]
-            if named or kind or len(name) < _SHORTEST_PREFIX:
-                prefixed = []
-            else:
-                by_id = stored.where(clips.c.clip_id.startswith(name, autoescape=True))
-                rows = connection.execute(by_id.limit(_NAMED)).mappings()
-                prefixed = [clip_from(row) for row in rows]
-        if len(prefixed) > 1:
-            listed = ", ".join(clip.clip_id for clip in prefixed)
-            raise LedgerError(f"Several clips begin with {name!r}: {listed}.", hint="Give more.")
-        if not named and not prefixed:
-            raise LedgerError(
-                f"No stored clip is called {name!r}.",
-                hint="Give a prompt id, kind/prompt-id, or at least six characters of a clip id; "
-                '`asset-pipeline sql "SELECT clip_id, prompt_id FROM clips"` lists them.',
-            )
-        return named or prefixed
 
     def approve(self, found: Iterable[Clip], *, actor: str, reason: str) -> int:
         """Keep clips whatever the rules say; return how many were not approved yet."""
