@@ -48,9 +48,9 @@ def main(arguments: Sequence[str]) -> int:
             sandbox(Path(folder), given.predict_seconds) as url,
         ):
             if not given.no_bare:
-                bare.append(_bare(url, Path(folder), given.clips, given.in_flight, number))
+                bare.append(bare_loop(url, Path(folder), given.clips, given.in_flight, number))
                 print(f"bare loop  {bare[-1]:7.1f} s", flush=True)
-            seconds, memory = _generate(url, Path(folder), given.clips, given.in_flight)
+            seconds, memory = generate(url, Path(folder), given.clips, given.in_flight)
             whole.append(seconds)
             print(f"generate   {seconds:7.1f} s, peak memory {memory:.0f} MB", flush=True)
     if bare:
@@ -82,7 +82,8 @@ def sandbox(folder: Path, predict_seconds: str) -> Generator[str]:
         process.wait()
 
 
-def _bare(url: str, folder: Path, clips: int, in_flight: int, number: int) -> float:
+def bare_loop(url: str, folder: Path, clips: int, in_flight: int, number: int = 0) -> float:
+    """Return the seconds that the careful script takes."""
     target = folder / "bare"
     target.mkdir()
     started = time.monotonic()
@@ -111,7 +112,8 @@ async def _loop(url: str, target: Path, clips: int, in_flight: int, number: int)
         await asyncio.gather(*(one(index, files) for index in range(clips)))
 
 
-def _generate(url: str, folder: Path, clips: int, in_flight: int) -> tuple[float, float]:
+def generate(url: str, folder: Path, clips: int, in_flight: int) -> tuple[float, float]:
+    """Return the seconds and the megabytes of `asset-pipeline generate --all`."""
     images = folder / "prompts" / "images"
     images.mkdir(parents=True)
     # One more than is timed: the first is made before.
