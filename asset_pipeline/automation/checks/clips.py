@@ -1,8 +1,8 @@
 """The asset checks of clips: one pass over what landed since the last, in a run of its own.
 
 They are no partitioned checks: Dagster 1.13 previews those, and an evaluation's event costs 4 ms
-where decoding a picture costs 15, so seven checks a partition would take longer than looking at
-it. What is wrong is named by its prompt and variant instead.
+of CPU where looking at a picture costs 23, so seven checks a partition would take longer than the
+look. What is wrong is named by its prompt and variant instead.
 """
 
 from collections.abc import Iterator
