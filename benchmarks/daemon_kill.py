@@ -152,7 +152,7 @@ def _close(workspace: Scene, wanted: int, status: str) -> tuple[dict[str, object
 @contextlib.contextmanager
 def _workspace(prompts: int, seconds: str) -> Generator[Scene]:
     with (
-        tempfile.TemporaryDirectory(prefix="daemon-kill-") as name,
+        tempfile.TemporaryDirectory(prefix="daemon-kill-", ignore_cleanup_errors=True) as name,
         open_site(Path(name) / "site", predict=seconds) as site,
     ):
         folder = Path(name)
