@@ -202,7 +202,7 @@ def test_a_full_disk_under_the_store_loses_nothing(site: Site, name: str) -> Non
     with _small_disk(site.folder / "clips"):
         for _ in range(2):
             life = lives.run(site.job(prompts))
-            assert {found for found, _ in life.summary().failures} == {"store"}
+            assert {found for found, _ in life.summary().failures} == {"server_error"}
     assert lives.run(site.job(prompts)).exit_code == 0
     assert_settled(site, prompts, posts=4)
 
