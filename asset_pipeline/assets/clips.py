@@ -24,6 +24,7 @@ from asset_pipeline.assets.prompts import (
 )
 from asset_pipeline.assets.run_config import ClipsConfig, Orders, check_config
 from asset_pipeline.assets.stopping import stopped_by_signals
+from asset_pipeline.assets.tagging import tag_run
 from asset_pipeline.assets.telling import Teller, log_materializations, log_observations
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import SystemClock
@@ -35,6 +36,9 @@ from asset_pipeline.resources.generation import GenerationResource, RunLimits
 from asset_pipeline.resources.library import PromptLibraryResource, Prompts
 
 _NAMED = 20
+
+# So many of these steps run at a time as dagster.yaml allows, whoever asked for them.
+POOL = "replicate"
 
 # A backfill of 100,000 partitions becomes a hundred runs, each with one step and one process.
 PARTITIONS_A_RUN = 1000
@@ -53,6 +57,7 @@ def build_clip_asset(kind: Kind, retries: dg.RetryPolicy) -> dg.AssetsDefinition
         dagster_type=dg.Nothing,  # pyright: ignore[reportArgumentType] -- mistyped in dagster
         output_required=False,
         retry_policy=retries,
+        pool=POOL,
         backfill_policy=dg.BackfillPolicy.multi_run(PARTITIONS_A_RUN),
         description=f"Verified {kind} clips made by the prompt's model; one prediction a variant, "
         "never paid twice.",
@@ -109,7 +114,12 @@ class _ClipStep:
         A run of one partition yields an ordinary result. A batch logs each partition's
         materialization soon after it landed, so that it turns green while the others still run.
         """
+        context = self._context
+        if context.retry_number == 0:
+            # Before anything is observed: what is observed after it was planned is what was made.
+            announce(context, set(prompt_ids).difference(context.partition_keys))
         chosen = self._choose(prompt_ids)
+        tag_run(context, self._kind, chosen)
         ids = [prompt.prompt_id for prompt in chosen]
         instance = self._context.instance
         observe(instance, changed_prompts(instance, self._kind, chosen))
@@ -139,8 +149,6 @@ class _ClipStep:
             self.failed, retry_number=context.retry_number, max_retries=max_retries
         )
         if isinstance(failure, dg.Failure):
-            failed = {outcome.prompt.prompt_id for outcome in self.failed}
-            announce(context, failed.difference(context.partition_keys))
             key = context.asset_key
             log_observations(context, [failed_partition(outcome, key) for outcome in self.failed])
             keep_run_from_retries(context)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+import dagster as dg
+
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.ledger.caps import BudgetCaps
+from asset_pipeline.ledger.caps import BudgetCaps, CapsSource
+from asset_pipeline.prompts.spec import Prompt
+from asset_pipeline.settings import load_settings
 
 KIND_TAG = "asset_pipeline/kind"
 COLLECTION_TAG = "asset_pipeline/collection"
@@ -31,6 +35,13 @@ def run_tags(kind: Kind, collections: Collection[str], caps: BudgetCaps) -> Mapp
         COLLECTION_TAG: _one_of(names),
         BUDGET_TAG: _one_of({f"collection:{name}" for name in own} or {SHARED}),
     }
+
+
+def tag_run(context: dg.AssetExecutionContext, kind: Kind, prompts: Collection[Prompt]) -> None:
+    """Tag a run by its prompts, however it was launched: a backfill does not know them."""
+    caps = CapsSource(load_settings()).current()
+    tags = run_tags(kind, {prompt.collection for prompt in prompts}, caps)
+    context.instance.add_run_tags(context.run.run_id, dict(tags))
 
 
 def _one_of(names: Collection[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -33,7 +34,8 @@ class Follower:
             repository_def=self.project.defs.get_repository_def(),
             sensor_name="follow_up",
         )
-        data: SensorExecutionData = self.sensor.evaluate_tick(context)
+        # Evaluating leaves the instance behind in a context variable.
+        data: SensorExecutionData = copy_context().run(self.sensor.evaluate_tick, context)
         self.cursor, self.said = data.cursor, data.skip_message or ""
         self.requests = list(data.run_requests or ())
         return self.requests

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextvars import copy_context
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -188,7 +189,9 @@ def _evaluate(project: Project, name: str, at: datetime) -> dg.ScheduleExecution
         resources={"prompt_library": PromptLibraryResource()},
         repository_def=project.defs.get_repository_def(),
     )
-    return project.defs.resolve_schedule_def(name).evaluate_tick(context)
+    # Evaluating leaves the instance behind in a context variable.
+    schedule = project.defs.resolve_schedule_def(name)
+    return copy_context().run(schedule.evaluate_tick, context)
 
 
 def test_the_nightly_retry_takes_up_what_failed_and_nothing_else(project: Project) -> None:
