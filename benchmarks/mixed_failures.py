@@ -3,8 +3,9 @@
 Both are whole `generate` commands on a sandbox of their own with the same settings: Replicate's 600
 creates a minute, unless told otherwise. The faults are of all kinds; their Retry-After is a second,
 so that waiting for the provider is no part of the ratio. What can't be hurried is a reply that is
-lost at the very end: fifteen seconds pass before its absence is proof. Afterwards every clean prompt must have landed, every recoverable one too, the rest must have
-failed with their class, and the ledger must agree with the sandbox's account to the micro-dollar.
+lost at the very end: fifteen seconds pass before its absence is proof. Afterwards every clean
+prompt must have landed, every recoverable one too, the rest must have failed with their class, and
+the ledger must agree with the sandbox's account to the micro-dollar.
 """
 
 from __future__ import annotations
