@@ -9,14 +9,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.media.preview import (
-    RenditionFormat,
-    data_uri,
-    preview_webp,
-    render_rendition,
-    thumbnail_webp,
-)
-from asset_pipeline.media.probe import examine, verify
+from asset_pipeline.media.preview import data_uri, preview_webp, thumbnail_webp
+from asset_pipeline.media.probe import examine
 from asset_pipeline_tests.media import samples
 
 SECRET = b"Kilroy was here"
@@ -77,27 +71,8 @@ def test_data_uri_round_trip() -> None:
     assert base64.b64decode(payload) == b"RIFF1234"
 
 
-@pytest.mark.parametrize("form", RenditionFormat)
-@pytest.mark.parametrize("extension", samples.PICTURES)
-def test_rendition(tmp_path: Path, form: RenditionFormat, extension: str) -> None:
-    """A rendition is what its MediaInfo says, no larger than asked, and verifies."""
-    path = samples.written(tmp_path, samples.picture_bytes(extension, samples.picture(400, 300)))
-    target = tmp_path / "deep" / f"thumb.{form}"
-    info = render_rendition(path, target, max_side=256, format=form)
-    assert (info.width, info.height) == (256, 192)
-    assert verify(target, Kind.IMAGE) == info
-
-
-def test_small_pictures_are_not_blown_up(tmp_path: Path) -> None:
-    """A picture below the asked size keeps its own."""
-    path = samples.written(tmp_path, samples.picture_bytes("png"))
-    info = render_rendition(path, tmp_path / "web.webp", max_side=1024, format=RenditionFormat.WEBP)
-    assert (info.width, info.height) == (96, 64)
-
-
-@pytest.mark.parametrize("form", RenditionFormat)
-def test_no_metadata_leaks(tmp_path: Path, form: RenditionFormat) -> None:
-    """Camera data, comments, XMP and profiles of the original are not in its renditions."""
+def test_no_metadata_leaks(tmp_path: Path) -> None:
+    """Camera data, comments, XMP and profiles of the original are not in its preview."""
     exif = Image.Exif()
     exif[0x010E] = SECRET.decode()
     exif[0x0112] = 6
@@ -107,44 +82,17 @@ def test_no_metadata_leaks(tmp_path: Path, form: RenditionFormat) -> None:
     )
     assert content.count(SECRET) == 3
     path = samples.written(tmp_path, content)
-    target = tmp_path / "web"
-    info = render_rendition(path, target, max_side=1024, format=form)
-    assert SECRET not in target.read_bytes()
-    with Image.open(target) as rendition:
-        assert not {"exif", "icc_profile", "comment", "xmp"} & set(rendition.info)
-    assert (info.width, info.height) == (64, 96), "turned upright instead of tagged"
-    assert SECRET not in preview_webp(path, examine(path, Kind.IMAGE))
+    preview = preview_webp(path, examine(path, Kind.IMAGE))
+    assert SECRET not in preview
+    shown = _opened(preview)
+    assert not {"exif", "icc_profile", "comment", "xmp"} & set(shown.info)
+    assert shown.size == (64, 96), "turned upright instead of tagged"
 
 
-def test_transparency(tmp_path: Path) -> None:
-    """WebP keeps transparency; JPEG shows it on white."""
-    image = Image.new("RGBA", (64, 64))
-    image.paste((200, 0, 0, 255), (0, 0, 32, 64))
-    path = samples.written(tmp_path, samples.picture_bytes("png", image))
-    corner = (63, 63)
-    for form, expected in ((RenditionFormat.WEBP, 0), (RenditionFormat.JPEG, 255)):
-        target = tmp_path / form
-        render_rendition(path, target, max_side=64, format=form)
-        with Image.open(target) as rendition:
-            pixel = rendition.convert("RGBA").getpixel(corner)
-        assert isinstance(pixel, tuple)
-        assert pixel[3 if form is RenditionFormat.WEBP else 0] == pytest.approx(expected, abs=3)
-
-
-def test_unreadable_profile_keeps_the_picture(tmp_path: Path) -> None:
+def test_an_unreadable_profile_keeps_the_picture(tmp_path: Path) -> None:
     """A damaged colour profile costs nothing but the conversion."""
     path = samples.written(tmp_path, samples.picture_bytes("png", icc_profile=b"nonsense"))
-    assert render_rendition(
-        path, tmp_path / "x.jpg", max_side=64, format=RenditionFormat.JPEG
-    ).width
-
-
-def test_only_pictures_have_renditions(tmp_path: Path) -> None:
-    """Asking for a rendition of something else is refused before anything is written."""
-    path = samples.written(tmp_path, samples.sound_bytes("wav"))
-    with pytest.raises(ValueError, match="no verified picture"):
-        render_rendition(path, tmp_path / "x", max_side=64, format=RenditionFormat.JPEG)
-    assert not (tmp_path / "x").exists()
+    assert _opened(preview_webp(path, examine(path, Kind.IMAGE))).size == (96, 64)
 
 
 def test_a_thumbnail_fits_even_for_noise() -> None:
