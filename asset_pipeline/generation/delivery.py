@@ -135,7 +135,8 @@ class Deliverer:
             try:
                 return await self._decoders.examine(target, intent.kind)
             except BadMediaError as error:
-                flaw = error.message
+                # The name of a temporary file says nothing to a person.
+                flaw = error.message.replace(target.name, "the output")
         raise GenerationFailure(
             ErrorClass.BAD_OUTPUT, flaw, cause="verification", prediction_id=intent.prediction_id
         )
