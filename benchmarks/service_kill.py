@@ -29,6 +29,13 @@ from asset_pipeline_tests.crash.site import Site, open_site
 from benchmarks._workspace import ROOT, Workspace, free_port, until
 
 _DEAD_FOR = 5.0
+_UNDER_WAY = {"REQUESTED", "COMPLETING", "FAILING"}
+
+_ERROR = """
+query Error($id: String!) {
+  partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { error { message } } }
+}
+"""
 
 
 @dataclass
@@ -50,6 +57,9 @@ class Services(Workspace):
         (self.folder / "workspace.yaml").write_text(
             yaml.safe_dump({"load_from": [{"grpc_server": location}]})
         )
+        # Two processes that make Dagster's databases at once can stumble over each other.
+        making = [str(Path(sys.executable).with_name("dagster")), "instance", "info"]
+        subprocess.run(making, env=self.environment, check=True, capture_output=True)
         for name in self.commands:
             self.start_one(name)
         until(self._answers, "Dagster answers")
@@ -136,13 +146,16 @@ def _play(services: Services, site: Site, prompts: int) -> str:
 
     def ended() -> bool:
         try:
-            return services.backfill_status(backfill) not in {"REQUESTED", "COMPLETING"}
+            return services.backfill_status(backfill) not in _UNDER_WAY
         except httpx.HTTPError:
             return False  # the web server is on its way up again
 
     until(ended, "the backfill ends")
     status = services.backfill_status(backfill)
     print(f"  the backfill is {status} after {time.monotonic() - began:.0f} s", flush=True)
+    error = services.ask(_ERROR, id=backfill)["partitionBackfillOrError"]["error"]
+    if error is not None:
+        print(f"  {error['message']}")
     return status
 
 
