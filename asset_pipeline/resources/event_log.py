@@ -34,7 +34,12 @@ from sqlalchemy.pool import QueuePool
 # Each run has a file of its own. A daemon that reads hundreds of runs keeps a few of them open.
 _ENGINES_KEPT = 8
 
-_EVENTS_TOGETHER = "1000"
+_TOLD = {
+    # The planned partitions of a backfill's run, a thousand of them, in one write.
+    "DAGSTER_EVENT_BATCH_SIZE": "1000",
+    # A daemon that starts before the code server does otherwise gives up every backfill for good.
+    "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1",
+}
 
 # Where the stock storage keeps its files below DAGSTER_HOME.
 _FOLDER = Path("history", "runs")
@@ -51,8 +56,10 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._partitions: dict[str, _Keys] = {}
-        # Dagster reads it at each event, in every process that opens the instance.
-        os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", _EVENTS_TOGETHER)
+        # Every process of Dagster comes by here, so what they can only be told by the environment
+        # is told here, where nobody has said otherwise.
+        for name, value in _TOLD.items():
+            os.environ.setdefault(name, value)
         super().__init__(base_dir, inst_data)
 
     @classmethod

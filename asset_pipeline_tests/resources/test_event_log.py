@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -182,3 +183,16 @@ def test_a_backfills_planned_partitions_are_written_together(
         ).records
     assert writes == [50]
     assert {record.partition_key for record in planned} == set(names)
+
+
+@pytest.mark.usefixtures("home")
+def test_processes_are_told_what_only_the_environment_can_tell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A backfill outlives its code server, and planned partitions are written together."""
+    retry, size = "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR", "DAGSTER_EVENT_BATCH_SIZE"
+    monkeypatch.delenv(retry, raising=False)
+    monkeypatch.setenv(size, "7")
+    with dg.DagsterInstance.get():
+        assert os.environ[retry]
+        assert os.environ[size] == "7", "who says otherwise is heard"
