@@ -165,7 +165,7 @@ def test_a_store_that_takes_nothing_loses_nothing(
     done = cli("generate", "--kind", "audio", "--json", env=env)
     assert done.code == 1
     (failure,) = done.json["failures"]
-    assert failure["class"] == "store"
+    assert failure["class"] == "server_error"
     assert "Mend the store" in failure["hint"]
     blocked.unlink()
     assert cli("generate", "--failed", env=env).code == 0

@@ -14,7 +14,7 @@ from asset_pipeline_tests.crash import workload
 from asset_pipeline_tests.crash.site import Site, open_site
 from asset_pipeline_tests.crash.worker import QUICK, drive
 
-_TIMING = replace(QUICK, settle=1.0)
+_TIMING = replace(QUICK, settle=1.0, outage=3.0)
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Generator[Site]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def mended(site: Site) -> Generator[None]:
+    """A case that fails leaves its trouble to no other."""
+    yield
+    site.mend()
+
+
 def test_every_fault_of_the_sandbox_is_among_the_cases() -> None:
-    """A new fault brings its count along."""
-    assert {case.fault for case in CASES} == {*FaultName}
+    """A new fault brings its count along; no create asks for the webhook that may be absent."""
+    assert {case.fault for case in CASES} == {*FaultName} - {FaultName.WEBHOOK_ABSENT}
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
