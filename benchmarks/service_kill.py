@@ -28,7 +28,6 @@ from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline_tests.crash.site import Site, open_site
 from benchmarks._workspace import ROOT, Workspace, free_port, until
 
-_DEAD_FOR = 5.0
 _UNDER_WAY = {"REQUESTED", "COMPLETING", "FAILING"}
 
 _ERROR = """
@@ -110,6 +109,9 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="service_kill", description=__doc__)
     parser.add_argument("--prompts", type=int, default=200)
     parser.add_argument("--seconds", default="2", help="how long a prediction takes")
+    parser.add_argument(
+        "--dead", type=float, default=20, help="seconds until each is started again"
+    )
     given = parser.parse_args(arguments)
     with (
         tempfile.TemporaryDirectory(prefix="service-kill-") as name,
@@ -119,7 +121,7 @@ def main(arguments: Sequence[str]) -> int:
         _write(services, given.prompts)
         try:
             services.start()
-            status = _play(services, site, given.prompts)
+            status = _play(services, site, given.prompts, given.dead)
             flaws = _close(services, site, given.prompts, status)
         finally:
             services.stop()
@@ -128,7 +130,7 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if flaws else 0
 
 
-def _play(services: Services, site: Site, prompts: int) -> str:
+def _play(services: Services, site: Site, prompts: int, dead: float) -> str:
     until(lambda: len(services.partitions()["partitionKeys"]) == prompts, "the sensor")
     backfill = services.launch(services.partitions()["partitionKeys"])
     began = time.monotonic()
@@ -141,7 +143,7 @@ def _play(services: Services, site: Site, prompts: int) -> str:
             f"{len(site.charges())} of {prompts} accepted",
             flush=True,
         )
-        time.sleep(_DEAD_FOR)
+        time.sleep(dead)
         services.start_one(name)
 
     def ended() -> bool:
