@@ -72,20 +72,23 @@ def test_a_cancelled_batch_tells_of_all_that_landed() -> None:
     """What landed before a stop is told, and nothing is told twice."""
     book = _Book()
 
-    async def batch() -> None:
+    async def batch(landed: asyncio.Event) -> None:
         teller = Teller(book.tell)
         async with teller.telling():
             teller.add(_outcome("first"))
             await _until_begun(book)
             teller.add(_outcome("second"))
-            threading.Timer(0.05, book.go.set).start()
+            landed.set()
             await asyncio.Event().wait()
 
     async def cancelled() -> None:
-        task = asyncio.create_task(batch())
-        await _until_begun(book)
-        await asyncio.sleep(0)
+        landed = asyncio.Event()
+        task = asyncio.create_task(batch(landed))
+        await landed.wait()
         task.cancel()
+        # The first write goes on while the batch is being cancelled.
+        await asyncio.sleep(0)
+        book.go.set()
         with pytest.raises(asyncio.CancelledError):
             await task
 

@@ -56,8 +56,8 @@ def test_no_statement(path: Path, sql: str) -> None:
 )
 def test_no_way_out(path: Path, tmp_path: Path, sql: str) -> None:
     """SQL reaches no file, no network, no variable and no setting, and changes nothing."""
-    local_rows = duckdb.sql("SELECT 'a variable of this process' AS secret").to_arrow_table()
-    assert local_rows.num_rows == 1
+    local_rows = duckdb.sql("SELECT 'a variable of this process' AS secret").df()
+    assert len(local_rows) == 1
     with pytest.raises(WarehouseError, match="query failed") as caught:
         query(path, sql.format(folder=tmp_path))
     assert caught.value.exit_code is ExitCode.BAD_INPUT
