@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 import sys
 from typing import Any
 
@@ -68,6 +69,10 @@ class SpokenErrors(TyperGroup):
 
 def main() -> None:
     """Run the command line."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # So it is in the background of a script. Dagster gives SIGTERM whatever SIGINT has, and a
+        # command that was told to stop before its first payment would go on and pay.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     app(prog_name="asset-pipeline")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -176,3 +178,21 @@ def test_a_provider_that_never_answers_holds_nobody_up(
     states = _states(garden)
     assert states["submitting"] + states["unknown"] == 4
     assert cli("audit").code == 0
+
+
+_IN_THE_BACKGROUND = """
+import contextlib, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+from asset_pipeline.cli import main
+sys.argv = ["asset-pipeline", "--help"]
+with contextlib.suppress(SystemExit):
+    main()
+from dagster._utils.interrupts import setup_interrupt_handlers
+setup_interrupt_handlers()
+assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+"""
+
+
+def test_a_command_in_the_background_of_a_script_can_be_stopped() -> None:
+    """There SIGINT is ignored, and Dagster would have SIGTERM ignored with it."""
+    subprocess.run([sys.executable, "-c", _IN_THE_BACKGROUND], check=True, capture_output=True)
