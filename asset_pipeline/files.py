@@ -1,8 +1,9 @@
-"""Writing files so that a file that exists is complete, and resolving paths inside their root."""
+"""Writing files so that one that exists is complete, hashing them, keeping paths in their root."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 from collections.abc import Generator
@@ -65,6 +66,12 @@ def resolve_inside(root: Path, relative: str) -> Path:
             f"{relative!r} leads outside {root}.", hint="Links may not leave the folder."
         )
     return resolved
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content as 64 hex digits, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:

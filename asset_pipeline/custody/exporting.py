@@ -22,9 +22,9 @@ from asset_pipeline.custody.naming import NamedClip
 from asset_pipeline.custody.scratch import scratch_file
 from asset_pipeline.custody.targets import Target
 from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.files import sha256_of
 from asset_pipeline.ledger.custody import CustodyBook
 from asset_pipeline.ledger.exporting import ExportBook, Exported, ExportLine
-from asset_pipeline.media.probe import sha256_of
 from asset_pipeline.stores.protocol import (
     LONGEST_LINK,
     Store,

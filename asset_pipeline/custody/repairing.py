@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from asset_pipeline.catalog.spec import Model
 from asset_pipeline.clock import Clock
 from asset_pipeline.custody.checking import SET_ASIDE
 from asset_pipeline.custody.scratch import scratch_file
+from asset_pipeline.files import sha256_of
 from asset_pipeline.generation.decoding import Decoders
 from asset_pipeline.generation.delivery import Deliverer
 from asset_pipeline.generation.failures import GenerationFailure, StoreFailure
@@ -115,8 +115,7 @@ def set_aside(store: Store, key: str, scratch: Path) -> None:
             store.get(key, copy)
         except ObjectNotFoundError:
             return
-        with copy.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256_of(copy)
         kept = f"{SET_ASIDE}{found[:2]}/{found}.{key.rpartition('.')[2]}"
         store.put(kept, copy, sha256=found, content_type="application/octet-stream")
     store.delete(key)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from asset_pipeline.custody.scratch import scratch_file
 from asset_pipeline.errors import AssetPipelineError, ConfigurationError
-from asset_pipeline.files import atomic_path, resolve_inside
+from asset_pipeline.files import atomic_path, resolve_inside, sha256_of
 from asset_pipeline.stores.local import LocalStore
 from asset_pipeline.stores.opening import open_store
 from asset_pipeline.stores.protocol import Store, StoreConflictError, check_key
@@ -74,8 +74,7 @@ class FolderTarget:
     def digest(self, path: str) -> str | None:
         """Read the file and hash it."""
         try:
-            with self._path(path).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            return sha256_of(self._path(path))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except IsADirectoryError:

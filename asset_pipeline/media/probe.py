@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.files import sha256_of
 from asset_pipeline.media.bad_media import BadMediaError, BadMediaReason
 from asset_pipeline.media.containers import is_complete
 from asset_pipeline.media.formats import HEAD_BYTES, MediaFormat, describe, sniff
@@ -93,12 +93,6 @@ def examine(path: Path, kind: Kind) -> Examined:
         duration_seconds=duration_seconds,
     )
     return Examined(info, picture)
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's content as 64 hex digits, read in blocks."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _identify(path: Path, size: int, kind: Kind) -> MediaFormat:

@@ -8,10 +8,10 @@ from typing import Any
 from PIL import Image
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.files import atomic_path
+from asset_pipeline.files import atomic_path, sha256_of
 from asset_pipeline.media.formats import JPEG, WEBP, MediaFormat
 from asset_pipeline.media.pictures import in_srgb, upright
-from asset_pipeline.media.probe import MediaInfo, sha256_of
+from asset_pipeline.media.probe import MediaInfo
 from asset_pipeline.prompts.renditions import ImageRendition
 
 AVIF = MediaFormat("AVIF", Kind.IMAGE, "image/avif", "avif")

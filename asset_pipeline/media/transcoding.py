@@ -19,11 +19,11 @@ import numpy as np
 import soundfile
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.files import atomic_path
+from asset_pipeline.files import atomic_path, sha256_of
 from asset_pipeline.media.bad_media import BadMediaError, BadMediaReason
 from asset_pipeline.media.formats import FLAC, MP3, OPUS, WAV, MediaFormat
 from asset_pipeline.media.loudness import Loudness, measure
-from asset_pipeline.media.probe import MediaInfo, sha256_of
+from asset_pipeline.media.probe import MediaInfo
 from asset_pipeline.media.resampling import resampled
 from asset_pipeline.media.sounds import blocks, open_sound
 from asset_pipeline.prompts.renditions import AudioRendition

@@ -7,7 +7,6 @@ shows, because the defaults are checked against their own model first.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -21,7 +20,7 @@ from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.catalog.source import FieldPath
 from asset_pipeline.catalog.spec import Model
 from asset_pipeline.errors import AssetPipelineError
-from asset_pipeline.files import resolve_inside
+from asset_pipeline.files import resolve_inside, sha256_of
 from asset_pipeline.prompts.renditions import Rendition, Renditions
 from asset_pipeline.prompts.spec import CollectionDefaults, Prompt, PromptEntry
 from asset_pipeline.prompts.text import ID_RULE, MAX_CHARACTERS, clean, forbidden, is_id, objection
@@ -202,8 +201,7 @@ class Resolver:
     def _digest(self, reference: str) -> str:
         path = resolve_inside(self._prompts_dir, reference)
         try:
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            return sha256_of(path)
         except OSError as error:
             raise AssetPipelineError(
                 f"{reference!r} cannot be read: {error.strerror or error}.",
