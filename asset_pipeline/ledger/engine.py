@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from sqlite3 import SQLITE_BUSY
 from sqlite3 import Connection as SqliteConnection
+from sqlite3 import Cursor as SqliteCursor
+from sqlite3 import OperationalError as SqliteError
 from typing import TypeVar
 
 from pydantic import SecretStr
@@ -21,6 +25,7 @@ from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 HEAD_REVISION = "0005"
 
 _BUSY_SECONDS = 30
+_BUSY_PAUSE = 0.01
 
 # How often a step is done over because another process was faster by a moment.
 _COLLISIONS = 10
@@ -184,9 +189,28 @@ def _configure_sqlite(connection: SqliteConnection, _record: object) -> None:
     # half-way, which fails at once when another process wrote in between.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    _use_wal(cursor)
+    for pragma in ("synchronous = FULL", "foreign_keys = ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _use_wal(cursor: SqliteCursor) -> None:
+    """Switch a new ledger to WAL; for one that is in WAL already, this does nothing.
+
+    SQLite's own busy timeout does not cover the switch while another connection writes: of eight
+    processes that opened a new ledger at the same moment, one in twenty-four was refused at once.
+    """
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except SqliteError as error:
+            if error.sqlite_errorcode != SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_BUSY_PAUSE)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

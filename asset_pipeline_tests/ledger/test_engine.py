@@ -187,6 +187,20 @@ def test_a_busy_sqlite_file_is_waited_for(new_sqlite: NewLedger) -> None:
     books.close()
 
 
+def test_a_ledger_that_another_process_is_just_making_is_waited_for(tmp_path: Path) -> None:
+    """The switch to WAL waits too, which SQLite's busy timeout does not cover by itself."""
+    file = tmp_path / "ledger.db"
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    letting_go = threading.Timer(0.3, lambda: other.execute("COMMIT"))
+    letting_go.start()
+    engine = open_engine(SecretStr(f"sqlite:///{file}"))
+    letting_go.join()
+    assert inspect(engine).has_table("intents")
+    engine.dispose()
+    other.close()
+
+
 def test_readers_do_not_wait_for_a_writer(new_sqlite: NewLedger) -> None:
     """While somebody writes, what was committed can be read at once."""
     url = new_sqlite()
