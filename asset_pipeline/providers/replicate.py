@@ -30,7 +30,8 @@ from asset_pipeline.providers.protocol import (
     UnclearError,
     UnreachableError,
 )
-from asset_pipeline.providers.wire import CURRENT, LIMITS, Answered, ErrorReply, Exchange, Wire
+from asset_pipeline.providers.transport import AiohttpTransport
+from asset_pipeline.providers.wire import CURRENT, Answered, ErrorReply, Exchange, Wire
 
 DEFAULT_BASE_URL = "https://api.replicate.com"
 
@@ -93,11 +94,10 @@ class ReplicateProvider:
         self._origin = httpx.URL(base_url)
         self._allowance: Allowance | None = None
         self._files = httpx.AsyncClient(
-            verify=trust,
+            transport=AiohttpTransport(trust),
             timeout=timeout,
             follow_redirects=True,
             max_redirects=_MAX_REDIRECTS,
-            limits=LIMITS,
         )
 
     async def create(self, request: CreateRequest) -> Prediction:

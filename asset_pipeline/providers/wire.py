@@ -24,13 +24,9 @@ from typing import cast
 import httpx
 
 from asset_pipeline.providers.protocol import Allowance
+from asset_pipeline.providers.transport import AiohttpTransport
 
 MAX_REPLY_BYTES = 32 * 1024 * 1024
-
-# Sixty-four clips in flight need few connections, since most of them wait between two questions;
-# the pool looks at every connection at every request, which with one a clip took 40% of the run.
-_CONNECTIONS = 12
-LIMITS = httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS)
 
 
 @dataclass
@@ -73,7 +69,7 @@ class Wire(httpx.AsyncBaseTransport):
     """Sends one request with a timeout and records the whole answer in :data:`CURRENT`."""
 
     def __init__(self, timeout: httpx.Timeout, trust: SSLContext) -> None:
-        self._inner = httpx.AsyncHTTPTransport(verify=trust, limits=LIMITS)
+        self._inner = AiohttpTransport(trust)
         self._timeout = timeout
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

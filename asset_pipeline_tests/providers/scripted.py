@@ -43,6 +43,12 @@ class Scripted:
     script: list[Answer]
     received: list[Received] = field(default_factory=list)
     connections: int = 0
+    talks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+
+    async def all_closed(self) -> None:
+        """Return when the clients have closed all their connections."""
+        async with asyncio.timeout(30):
+            await asyncio.gather(*self.talks)
 
     def posts(self) -> int:
         """How many POSTs came over the wire."""
@@ -142,15 +148,13 @@ async def serving(*script: Answer) -> AsyncGenerator[Scripted]:
                 await scripted.next_answer()(writer)
         writer.close()
 
-    tasks: set[asyncio.Task[None]] = set()
-
     async def tracked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        tasks.add(task)
+        scripted.talks.add(task)
         with contextlib.suppress(asyncio.CancelledError):
             await serve(reader, writer)
-        tasks.discard(task)
+        scripted.talks.discard(task)
 
     server = await asyncio.start_server(tracked, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
@@ -159,9 +163,9 @@ async def serving(*script: Answer) -> AsyncGenerator[Scripted]:
         yield scripted
     finally:
         server.close()
-        for task in list(tasks):
+        for task in list(scripted.talks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*scripted.talks, return_exceptions=True)
 
 
 async def _read(reader: asyncio.StreamReader) -> Received:

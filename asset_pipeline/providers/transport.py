@@ -1,0 +1,137 @@
+"""HTTP for the `replicate` client and for downloads: httpx on top, aiohttp's connections below.
+
+With sixty-four predictions in flight httpx's own connection pool takes 3 ms of CPU a request, since
+it looks at every connection at each; on aiohttp's connections the same request takes 0.6 ms.
+
+What an error means for money is decided here: :class:`httpx.ConnectError` and
+:class:`httpx.ConnectTimeout` say that not one byte was sent, every other error that perhaps it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Generator
+from ipaddress import ip_address
+from ssl import SSLContext
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import httpx
+from yarl import URL
+
+# Of 64 predictions in flight most wait at any moment, and waiting takes no connection.
+_CONNECTIONS = 32
+
+# A redirect to a signed URL is one long header; aiohttp's own bound is 8 kB.
+_LONGEST_HEADER = 64 * 1024
+
+
+class AiohttpTransport(httpx.AsyncBaseTransport):
+    """Sends httpx's requests over aiohttp's connections; one object serves one event loop.
+
+    Proxies are those that the environment names (``HTTPS_PROXY``, ``NO_PROXY`` and so on), but
+    never for this machine's own loopback address.
+
+    Args:
+        trust: The certificates to trust.
+    """
+
+    def __init__(self, trust: SSLContext) -> None:
+        self._trust = trust
+        self._proxies = getproxies()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request and return the answer, whose body is still to be read.
+
+        Raises:
+            httpx.ConnectError: No connection was made; nothing was sent.
+            httpx.ConnectTimeout: There was none to be had in time; nothing was sent.
+            httpx.TransportError: Anything else; the request may have arrived.
+        """
+        timeout = request.extensions["timeout"]
+        with _as_httpx(request):
+            answer = await self._opened().request(
+                request.method,
+                # Encoded already: a signed URL must not be quoted anew.
+                URL(str(request.url), encoded=True),
+                headers=request.headers.multi_items(),
+                data=await request.aread() or None,
+                allow_redirects=False,
+                proxy=self._proxy_for(request.url),
+                timeout=aiohttp.ClientTimeout(
+                    connect=timeout["pool"],
+                    sock_connect=timeout["connect"],
+                    sock_read=timeout["read"],
+                ),
+            )
+        return httpx.Response(
+            answer.status, headers=answer.raw_headers, stream=_Body(answer, request)
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    def _opened(self) -> aiohttp.ClientSession:
+        # A session belongs to the loop that runs when it is made.
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._trust, limit=_CONNECTIONS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                max_line_size=_LONGEST_HEADER,
+                max_field_size=_LONGEST_HEADER,
+            )
+        return self._session
+
+    def _proxy_for(self, url: httpx.URL) -> str | None:
+        if not self._proxies or _is_loopback(url.host) or proxy_bypass(url.host):
+            return None
+        return self._proxies.get(url.scheme) or self._proxies.get("all")
+
+
+class _Body(httpx.AsyncByteStream):
+    """An answer's body as it comes in, still compressed: httpx unpacks it."""
+
+    def __init__(self, answer: aiohttp.ClientResponse, request: httpx.Request) -> None:
+        self._answer = answer
+        self._request = request
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _as_httpx(self._request):
+            async for chunk in self._answer.content.iter_any():
+                yield chunk
+
+    async def aclose(self) -> None:
+        # Gives the connection back when all was read, and closes it otherwise.
+        self._answer.release()
+        await self._answer.wait_for_close()
+
+
+@contextlib.contextmanager
+def _as_httpx(request: httpx.Request) -> Generator[None]:
+    try:
+        yield
+    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
+        raise httpx.UnsupportedProtocol(_words(error), request=request) from error
+    except aiohttp.ConnectionTimeoutError as error:
+        raise httpx.ConnectTimeout(_words(error), request=request) from error
+    except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError) as error:
+        raise httpx.ConnectError(_words(error), request=request) from error
+    except TimeoutError as error:
+        raise httpx.ReadTimeout(_words(error), request=request) from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise httpx.ReadError(_words(error), request=request) from error
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
