@@ -14,7 +14,6 @@ import multiprocessing
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from pydantic import SecretStr
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.generation.rate_limit import RateLimiter
 from asset_pipeline.ledger.engine import open_engine
+from asset_pipeline.ledger.grouping import GroupCommit
 from asset_pipeline.ledger.rates import RateBook
 from asset_pipeline.sandbox.options import SandboxOptions
 from asset_pipeline.sandbox.ratelimit import RateLimit, Traffic
@@ -90,9 +90,9 @@ async def _creates(
     door = RateLimit(State(Path(folder)), SandboxOptions(creates_per_minute=per_minute))
     sent = refused = 0
     at_the_door = 0.0
-    with ThreadPoolExecutor(1) as writing:
-        clock = SystemClock()
-        book = RateBook(open_engine(_url(folder)), clock)
+    clock, engine = SystemClock(), open_engine(_url(folder))
+    with GroupCommit(engine) as writing:
+        book = RateBook(engine, clock)
         limiter = RateLimiter(per_minute, clock, book, writing)
         start.wait(60)
         end, cpu = time.monotonic() + seconds, time.process_time()
@@ -118,13 +118,14 @@ def _free() -> float:
     """Return the CPU seconds of a create when there is no limit."""
 
     async def run() -> float:
-        with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as writing:
-            clock = SystemClock()
-            limiter = RateLimiter(0, clock, RateBook(open_engine(_url(folder)), clock), writing)
-            before = time.process_time()
-            for _ in range(10_000):
-                await limiter.acquire()
-            return (time.process_time() - before) / 10_000
+        with tempfile.TemporaryDirectory() as folder:
+            clock, engine = SystemClock(), open_engine(_url(folder))
+            with GroupCommit(engine) as writing:
+                limiter = RateLimiter(0, clock, RateBook(engine, clock), writing)
+                before = time.process_time()
+                for _ in range(10_000):
+                    await limiter.acquire()
+                return (time.process_time() - before) / 10_000
 
     return asyncio.run(run())
 

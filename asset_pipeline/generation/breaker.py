@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from concurrent.futures import Executor
 from typing import TypeVar
 
 from asset_pipeline.clock import Clock
@@ -25,6 +24,7 @@ from asset_pipeline.ledger.breaker_machine import (
 )
 from asset_pipeline.ledger.breakers import BreakerBook
 from asset_pipeline.ledger.engine import LedgerError
+from asset_pipeline.ledger.grouping import Writing
 from asset_pipeline.ledger.schema import BreakerState
 
 _log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Breakers:
         book: BreakerBook,
         rules: Callable[[], BreakerRules],
         clock: Clock,
-        writing: Executor,
+        writing: Writing,
         owner: str,
     ) -> None:
         self._book = book
@@ -163,7 +163,7 @@ class Breakers:
         return HeldBackFailure(breaker.model, retry_after=wait, reason=why)
 
     async def _in_thread(self, transaction: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._writing, transaction)
+        return await self._writing.run(transaction)
 
 
 def _class_of(breaker: Breaker) -> ErrorClass:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
@@ -15,6 +13,7 @@ from asset_pipeline.generation.places import Places
 from asset_pipeline.generation.rate_limit import RateLimiter
 from asset_pipeline.generation.timing import Timing
 from asset_pipeline.generation.watching import Watch
+from asset_pipeline.ledger.grouping import Writing
 from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.providers.protocol import Provider
 
@@ -41,10 +40,9 @@ class Collaborators:
     watch: Watch
     clock: Clock
     timing: Timing
-    writing: Executor
+    writing: Writing
     checkpoint: Callable[[str], None]
 
     async def write(self, transaction: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one ledger transaction off the event loop."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.writing, lambda: transaction(*args, **kwargs))
+        return await self.writing.run(lambda: transaction(*args, **kwargs))

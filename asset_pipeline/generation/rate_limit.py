@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor
 from typing import TypeVar
 
 from asset_pipeline.clock import Clock
+from asset_pipeline.ledger.grouping import Writing
 from asset_pipeline.ledger.rates import BURST, RateBook
 from asset_pipeline.providers.protocol import Allowance
 
@@ -41,7 +41,7 @@ class RateLimiter:
         writing: Runs its blocking transactions.
     """
 
-    def __init__(self, per_minute: int, clock: Clock, book: RateBook, writing: Executor) -> None:
+    def __init__(self, per_minute: int, clock: Clock, book: RateBook, writing: Writing) -> None:
         self._per_minute = per_minute
         self._clock = clock
         self._book = book
@@ -129,4 +129,4 @@ class RateLimiter:
             self._slots.popleft()
 
     async def _in_thread(self, transaction: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._writing, transaction)
+        return await self._writing.run(transaction)

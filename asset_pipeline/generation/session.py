@@ -24,6 +24,7 @@ from asset_pipeline.generation.watching import Watch
 from asset_pipeline.ledger.breaker_machine import BreakerRules
 from asset_pipeline.ledger.breakers import BreakerBook
 from asset_pipeline.ledger.engine import LedgerError
+from asset_pipeline.ledger.grouping import GroupCommit
 from asset_pipeline.ledger.ledger import Ledger, Payer
 from asset_pipeline.ledger.rates import RateBook
 from asset_pipeline.ledger.workers import HEARTBEAT_SECONDS
@@ -76,9 +77,7 @@ async def open_session(
     """
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(provider.aclose)
-        # One thread: SQLite has one writer at a time anyway, and a queue here is fairer than
-        # threads that wait for its lock.
-        writing = stack.enter_context(ThreadPoolExecutor(1, "ledger"))
+        writing = stack.enter_context(GroupCommit(ledger.engine))
         decoders = Decoders(plan.max_images_decoded, plan.previews)
         stack.push_async_callback(decoders.aclose)
         storing = stack.enter_context(ThreadPoolExecutor(_STORING_THREADS, "store"))
@@ -92,8 +91,7 @@ async def open_session(
             clock=clock,
             timing=plan.timing,
         )
-        loop = asyncio.get_running_loop()
-        worker_id = await loop.run_in_executor(writing, ledger.start_worker, plan.run_id)
+        worker_id = await writing.run(lambda: ledger.start_worker(plan.run_id))
         collaborators = Collaborators(
             ledger=ledger,
             provider=provider,

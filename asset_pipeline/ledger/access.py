@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from asset_pipeline.clock import Clock
 from asset_pipeline.ledger.columns import in_utc
-from asset_pipeline.ledger.engine import transaction
+from asset_pipeline.ledger.transactions import transaction
 
 
 class LedgerAccess:

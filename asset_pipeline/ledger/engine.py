@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import SQLITE_BUSY
 from sqlite3 import Connection as SqliteConnection
 from sqlite3 import Cursor as SqliteCursor
 from sqlite3 import OperationalError as SqliteError
-from typing import TypeVar
 
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from asset_pipeline.errors import AssetPipelineError, ConfigurationError
@@ -26,11 +23,6 @@ HEAD_REVISION = "0005"
 
 _BUSY_SECONDS = 30
 _BUSY_PAUSE = 0.01
-
-# How often a step is done over because another process was faster by a moment.
-_COLLISIONS = 10
-
-T = TypeVar("T")
 
 
 class LedgerError(AssetPipelineError):
@@ -102,49 +94,6 @@ def ensure_schema(engine: Engine) -> str | None:
     return revision
 
 
-@contextmanager
-def transaction(engine: Engine, *, reading: bool = False) -> Generator[Connection]:
-    """Yield a connection in one transaction: committed at the end, rolled back on any error.
-
-    Args:
-        engine: The ledger's.
-        reading: On SQLite, take no write lock.
-
-    Raises:
-        LedgerError: The database is busy, full, gone or broken. Nothing was written.
-        IntegrityError: A constraint held, which callers give a meaning.
-    """
-    try:
-        if reading:
-            with engine.connect().execution_options(reading=True) as connection:
-                yield connection
-        else:
-            with engine.begin() as connection:
-                yield connection
-    except IntegrityError:
-        raise
-    except (DBAPIError, PoolTimeoutError) as error:
-        raise LedgerError(
-            f"The ledger at {engine.url.render_as_string(hide_password=True)} can't be used: "
-            f"{_first_line(error)}.",
-            hint="Check the disk, or the database server, and run it again: what is paid for is "
-            "in the ledger and is not paid again.",
-        ) from error
-
-
-def looking_again(step: Callable[[], T]) -> T:
-    """Do a transaction over when another process wrote the row that it was about to write.
-
-    Only Postgres lets that happen: writers of SQLite take turns.
-    """
-    for _ in range(_COLLISIONS):
-        try:
-            return step()
-        except IntegrityError:
-            continue
-    return step()
-
-
 def _engine_for(target: URL) -> Engine:
     if target.get_backend_name() == "sqlite":
         return _open_sqlite(target)
@@ -163,7 +112,7 @@ def _upgrade(engine: Engine) -> str | None:
     except DBAPIError as error:
         raise LedgerError(
             f"The ledger at {engine.url.render_as_string(hide_password=True)} can't be opened: "
-            f"{type(error.orig).__name__}: {_first_line(error)}.",
+            f"{type(error.orig).__name__}: {first_line(error)}.",
             hint="Check that the folder is writable, or that the server runs and lets you in.",
         ) from None
 
@@ -246,6 +195,7 @@ def parse_url(url: SecretStr) -> URL:
         ) from None
 
 
-def _first_line(error: DBAPIError | PoolTimeoutError) -> str:
+def first_line(error: DBAPIError | PoolTimeoutError) -> str:
+    """Return what a database said, without what SQLAlchemy adds."""
     said = str(error.orig if isinstance(error, DBAPIError) else error).strip()
     return said.splitlines()[0] if said else "no answer"

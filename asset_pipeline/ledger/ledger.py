@@ -12,7 +12,6 @@ from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import Clock
 from asset_pipeline.ledger import clips, decisions, intents, movements, stand_ins, workers
 from asset_pipeline.ledger.caps import BudgetCaps, BudgetLine, budget_lines
-from asset_pipeline.ledger.engine import looking_again
 from asset_pipeline.ledger.movements import BudgetExceededError
 from asset_pipeline.ledger.questions import Questions
 from asset_pipeline.ledger.records import (
@@ -23,6 +22,7 @@ from asset_pipeline.ledger.records import (
     StoredFile,
 )
 from asset_pipeline.ledger.schema import BillingState
+from asset_pipeline.ledger.transactions import looking_again
 from asset_pipeline.money import MicroUsd
 
 

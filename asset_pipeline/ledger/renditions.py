@@ -10,9 +10,9 @@ from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
 from asset_pipeline.ledger.access import LedgerAccess
 from asset_pipeline.ledger.clips import add_lineage
-from asset_pipeline.ledger.engine import looking_again
 from asset_pipeline.ledger.records import Clip, Parent
 from asset_pipeline.ledger.rendition_schema import renditions
+from asset_pipeline.ledger.transactions import looking_again
 
 
 @dataclass(frozen=True, slots=True)
