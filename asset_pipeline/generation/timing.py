@@ -10,8 +10,8 @@ class Timing:
     """All in seconds.
 
     Attributes:
-        first_poll: Between two looks at the listing of what has ended, while something ends.
-        longest_poll: Between two such looks while nothing ends.
+        first_poll: Between two looks at the listing of what has ended, while all are young.
+        longest_poll: Between two such looks at the most.
         slowest_poll: After so long a prediction is asked for by itself, whatever the listing says.
         deadline_margin: How much longer than the provider's own deadline we wait for its word.
         settle: A prediction that may have been accepted is not called absent before this time has
@@ -25,7 +25,7 @@ class Timing:
             then the clip is left to a retry, which fetches it again.
     """
 
-    first_poll: float = 0.25
+    first_poll: float = 0.1
     longest_poll: float = 1.0
     slowest_poll: float = 5.0
     deadline_margin: float = 60.0

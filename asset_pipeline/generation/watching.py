@@ -21,6 +21,10 @@ from asset_pipeline.providers.protocol import Provider, UnavailableError
 # not found there is asked for by itself.
 _ROWS_A_LOOK = 300
 
+# The news of an end may be late by this part of the time that the prediction took: predictions that
+# begin together end together, and their places stand empty until somebody looks.
+_LATENESS = 0.05
+
 # A listing that fails for so many times the slowest poll may be all that fails: each prediction is
 # then asked for by itself. Before that, sixty of them would knock at a provider that is down.
 _SILENT_POLLS = 6
@@ -79,23 +83,29 @@ class Watch:
         while self._waiting:
             await self._clock.sleep(pause)
             try:
-                told = await self._tell()
+                await self._tell()
             except UnavailableError:
                 self._is_silent = True
                 pause = min(pause * 2, self._timing.slowest_poll)
                 continue
             self._is_silent = False
-            # In a batch some end all the time; a lone prediction of a minute is asked for rarely.
-            pause = self._timing.first_poll if told else min(pause * 1.5, self._timing.longest_poll)
+            pause = self._pause()
 
-    async def _tell(self) -> int:
-        """Look once, tell those whose prediction has ended, and return how many they are."""
+    def _pause(self) -> float:
+        """Return a pause by which the news of the longest prediction comes hardly late."""
+        longest = (self._clock.now() - self._earliest()).total_seconds() if self._waiting else 0.0
+        return min(max(self._timing.first_poll, longest * _LATENESS), self._timing.longest_poll)
+
+    def _earliest(self) -> datetime:
+        return min(since for since, _ in self._waiting.values())
+
+    async def _tell(self) -> None:
+        """Look once, and tell those whose prediction has ended."""
         if not self._waiting:
-            return 0
-        skew = timedelta(seconds=self._timing.clock_skew)
-        earliest = min(since for since, _ in self._waiting.values()) - skew
+            return
+        earliest = self._earliest() - timedelta(seconds=self._timing.clock_skew)
         unseen = set(self._waiting)
-        rows = told = 0
+        rows = 0
         async with contextlib.aclosing(self._provider.list_since(earliest)) as predictions:
             async for prediction in predictions:
                 rows += 1
@@ -103,7 +113,5 @@ class Watch:
                 waiting = self._waiting.get(prediction.prediction_id)
                 if waiting is not None and prediction.status.is_terminal and not waiting[1].done():
                     waiting[1].set_result(prediction)
-                    told += 1
                 if not unseen or rows >= _ROWS_A_LOOK:
                     break
-        return told

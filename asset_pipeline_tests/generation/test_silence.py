@@ -104,3 +104,38 @@ def test_a_later_question_is_asked_anew() -> None:
         return len((await lister.since(NOON)).predictions)
 
     assert clock.run(run()) == 1
+
+
+class Prompt:
+    """A provider that answers, and whose one prediction ends at a time."""
+
+    def __init__(self, clock: SimulatedClock, ends_at: float) -> None:
+        self._clock = clock
+        self._ends_at = ends_at
+        self.asked = 0
+
+    async def list_since(self, since: datetime) -> AsyncGenerator[Prediction]:
+        del since
+        self.asked += 1
+        done = self._clock.monotonic() >= self._ends_at
+        yield prediction(id="p1", status="succeeded" if done else "processing")
+
+
+@pytest.mark.parametrize(("seconds", "late", "looks"), [(2.0, 0.15, 21), (60.0, 1.1, 110)])
+def test_the_end_of_a_prediction_is_seen_soon_and_for_few_looks(
+    seconds: float, late: float, looks: int
+) -> None:
+    """A place stands empty until somebody looks; a look a second is enough for a long one."""
+    clock = SimulatedClock()
+    provider = Prompt(clock, seconds)
+
+    async def run() -> Prediction | None:
+        watch = Watch(cast("Provider", provider), clock, Timing())
+        try:
+            return await watch.until_ended("p1", NOON, 3600)
+        finally:
+            await watch.aclose()
+
+    assert clock.run(run()) is not None
+    assert seconds <= clock.monotonic() <= seconds + late
+    assert provider.asked <= looks
