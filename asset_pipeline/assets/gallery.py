@@ -41,7 +41,10 @@ def gallery(
         links = None
     shown = (
         GalleryClip(
-            clip, text, shelf.get(clip.sha256), None if links is None else links.url_of(clip)
+            clip,
+            text,
+            None if (preview := shelf.get(clip.sha256)) is None else preview.webp,
+            None if links is None else links.url_of(clip),
         )
         for clip, text in clips
     )

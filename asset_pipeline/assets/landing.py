@@ -12,15 +12,11 @@ from dagster import MetadataValue
 from asset_pipeline.assets.prompts import prompt_key
 from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.generation.recording import Landed
-from asset_pipeline.media.preview import data_uri, thumbnail_webp
+from asset_pipeline.media.preview import Preview, data_uri
 from asset_pipeline.money import format_usd, to_decimal
 
 # Raise it when the same prompt would give another clip: all clips then show as stale.
 CODE_VERSION = "1"
-
-# The UI of Dagster 1.13 shows Markdown in place under 1,000 characters and hides longer ones
-# behind a click. Base64 takes four characters for three bytes.
-_INLINE_BYTES = (1000 - len("![](data:image/webp;base64,)")) * 3 // 4 - 3
 
 
 def data_version(outcome: PromptOutcome) -> str:
@@ -81,15 +77,14 @@ def materialization_of(
     )
 
 
-def thumbnail_markdown(preview: bytes) -> str:
+def thumbnail_markdown(preview: Preview) -> str:
     """Return a preview so small that the UI shows it in place."""
-    small = thumbnail_webp(preview, max_bytes=_INLINE_BYTES)
-    return f"![]({data_uri(small)})"
+    return f"![]({data_uri(preview.thumbnail)})"
 
 
 def _preview(clips: Sequence[Landed], prompt_id: str) -> str:
     return " ".join(
-        f"![{prompt_id}, variant {landed.clip.variant}]({data_uri(landed.preview)})"
+        f"![{prompt_id}, variant {landed.clip.variant}]({data_uri(landed.preview.webp)})"
         for landed in clips
     )
 

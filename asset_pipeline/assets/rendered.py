@@ -56,7 +56,7 @@ def metadata_of(rendered: Rendered) -> dict[str, Any]:
     first = rendered.clips[0]
     renditions = rendered.renditions
     previews = (
-        f"![{rendered.prompt_id}, variant {each.clip.variant}]({data_uri(each.preview)})"
+        f"![{rendered.prompt_id}, variant {each.clip.variant}]({data_uri(each.preview.webp)})"
         for each in rendered.clips
     )
     shown: dict[str, Any] = {

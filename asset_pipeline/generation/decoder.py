@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -18,9 +19,13 @@ from asset_pipeline.generation.previews import PreviewShelf
 from asset_pipeline.media.bad_media import BadMediaError
 from asset_pipeline.media.probe import examine
 
+_NICENESS = 10
+
 
 def main() -> None:
     """Answer until the input ends."""
+    # Sending what is to be paid for next goes before looking at what has been paid for.
+    os.nice(_NICENESS)
     shelf = PreviewShelf(Path(sys.argv[1]))
     for line in sys.stdin.buffer:
         job = json.loads(line)
@@ -39,7 +44,11 @@ def _answer(shelf: PreviewShelf, path: Path, kind: Kind) -> dict[str, Any]:
         return {"system": [error.errno, error.strerror or str(error)]}
     except Exception as error:  # noqa: BLE001 -- told to the parent, and the next file is awaited
         return {"surprise": f"{type(error).__name__}: {error}"}
-    return {"info": asdict(examined.info), "preview": base64.b64encode(preview).decode()}
+    return {
+        "info": asdict(examined.info),
+        "preview": base64.b64encode(preview.webp).decode(),
+        "thumbnail": base64.b64encode(preview.thumbnail).decode(),
+    }
 
 
 if __name__ == "__main__":

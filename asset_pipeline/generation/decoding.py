@@ -19,6 +19,7 @@ from typing import Any
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.media.bad_media import BadMediaError, BadMediaReason
+from asset_pipeline.media.preview import Preview
 from asset_pipeline.media.probe import MediaInfo
 
 _PROGRAM = "asset_pipeline.generation.decoder"
@@ -30,7 +31,7 @@ _LONGEST_ANSWER = 1024 * 1024
 class Decoders:
     """Verifies files and draws their previews; as many at once as there are processes.
 
-    A process starts when it is first needed and serves one event loop.
+    A process serves one event loop.
 
     Args:
         count: Processes at the most, which bounds how many pictures are in memory at once.
@@ -38,11 +39,21 @@ class Decoders:
     """
 
     def __init__(self, count: int, previews: Path) -> None:
+        self._count = count
         self._turns = asyncio.Semaphore(count)
         self._previews = previews
-        self._idle: deque[Process] = deque()
+        self._members = 0
+        self._idle: deque[asyncio.Task[Process]] = deque()
 
-    async def examine(self, path: Path, kind: Kind) -> tuple[MediaInfo, bytes]:
+    def expect(self) -> None:
+        """Start a process unless there are enough: a file is on its way.
+
+        A start takes half a second of a core, which is free while the first predictions run.
+        """
+        if self._members < self._count:
+            self._idle.append(self._start())
+
+    async def examine(self, path: Path, kind: Kind) -> tuple[MediaInfo, Preview]:
         """Verify a file and return what it is, with its preview.
 
         Raises:
@@ -61,35 +72,47 @@ class Decoders:
     async def aclose(self) -> None:
         """End the processes."""
         while self._idle:
-            await _end(self._idle.popleft())
+            await self._end(self._idle.popleft())
 
     async def _ask(self, path: Path, kind: Kind) -> dict[str, Any] | None:
         """Have one process examine a file; None when it died of it."""
-        process = self._idle.popleft() if self._idle else await self._start()
+        member = self._idle.popleft() if self._idle else self._start()
+        line = b""
         try:
-            line = await _exchange(process, {"path": str(path), "kind": kind.value})
-        except BaseException:
-            # Its answer would be taken for that to the next question.
-            await _end(process)
-            raise
-        if not line.endswith(b"\n"):
-            await _end(process)
-            return None
-        self._idle.append(process)
-        return json.loads(line)
+            line = await _exchange(await member, {"path": str(path), "kind": kind.value})
+        finally:
+            if line.endswith(b"\n"):
+                self._idle.append(member)
+            else:
+                # Dead, or its answer would be taken for that to the next question.
+                await self._end(member)
+        return json.loads(line) if line.endswith(b"\n") else None
 
-    async def _start(self) -> Process:
-        # A session of its own: Ctrl-C is for this process, which then lets the decoder end.
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            _PROGRAM,
-            str(self._previews),
-            stdin=PIPE,
-            stdout=PIPE,
-            limit=_LONGEST_ANSWER,
-            start_new_session=True,
-        )
+    def _start(self) -> asyncio.Task[Process]:
+        self._members += 1
+        return asyncio.create_task(_started(self._previews))
+
+    async def _end(self, member: asyncio.Task[Process]) -> None:
+        self._members -= 1
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            process = await member
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()  # previews are written whole or not at all
+            await process.wait()
+
+
+async def _started(previews: Path) -> Process:
+    # A session of its own: Ctrl-C is for this process, which then lets the decoder end.
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        _PROGRAM,
+        str(previews),
+        stdin=PIPE,
+        stdout=PIPE,
+        limit=_LONGEST_ANSWER,
+        start_new_session=True,
+    )
 
 
 async def _exchange(process: Process, job: dict[str, str]) -> bytes:
@@ -101,13 +124,7 @@ async def _exchange(process: Process, job: dict[str, str]) -> bytes:
     return await process.stdout.readline()
 
 
-async def _end(process: Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()  # previews are written whole or not at all
-    await process.wait()
-
-
-def _read(answer: dict[str, Any]) -> tuple[MediaInfo, bytes]:
+def _read(answer: dict[str, Any]) -> tuple[MediaInfo, Preview]:
     if "bad" in answer:
         message, reason = answer["bad"]
         raise BadMediaError(message, BadMediaReason(reason))
@@ -118,4 +135,5 @@ def _read(answer: dict[str, Any]) -> tuple[MediaInfo, bytes]:
         raise RuntimeError(answer["surprise"])
     info: dict[str, Any] = answer["info"]
     info["kind"] = Kind(info["kind"])
-    return MediaInfo(**info), base64.b64decode(answer["preview"])
+    preview = Preview(base64.b64decode(answer["preview"]), base64.b64decode(answer["thumbnail"]))
+    return MediaInfo(**info), preview

@@ -22,6 +22,7 @@ from asset_pipeline.generation.previews import PreviewShelf
 from asset_pipeline.generation.timing import Timing
 from asset_pipeline.ledger.records import Intent, StoredFile
 from asset_pipeline.media.bad_media import BadMediaError
+from asset_pipeline.media.preview import Preview
 from asset_pipeline.media.probe import MediaInfo
 from asset_pipeline.providers.prediction import Prediction
 from asset_pipeline.providers.protocol import (
@@ -49,7 +50,7 @@ class Delivery:
     """A file that is whole in the store, not recorded in the ledger yet."""
 
     stored: StoredFile
-    preview: bytes
+    preview: Preview
 
 
 class Deliverer:
@@ -87,6 +88,10 @@ class Deliverer:
         self._clock = clock
         self._timing = timing
 
+    def expect(self) -> None:
+        """Get ready for an output: its prediction runs."""
+        self._decoders.expect()
+
     async def fetch(self, intent: Intent, model: Model, prediction: Prediction) -> Delivery:
         """Bring a succeeded prediction's output into the store.
 
@@ -106,7 +111,7 @@ class Deliverer:
         finally:
             target.unlink(missing_ok=True)
 
-    async def preview_of(self, kind: Kind, key: str, sha256: str) -> bytes:
+    async def preview_of(self, kind: Kind, key: str, sha256: str) -> Preview:
         """Return the preview of a stored clip, reading the clip only when the shelf lacks it.
 
         Raises:
@@ -128,7 +133,7 @@ class Deliverer:
         finally:
             target.unlink(missing_ok=True)
 
-    async def _verified(self, intent: Intent, url: str, target: Path) -> tuple[MediaInfo, bytes]:
+    async def _verified(self, intent: Intent, url: str, target: Path) -> tuple[MediaInfo, Preview]:
         flaw = ""
         for _ in range(_FETCHES):
             await self._download(intent, url, target)
@@ -166,7 +171,9 @@ class Deliverer:
             await self._clock.sleep(wait)
             wait = min(wait * 2, _LONGEST_WAIT)
 
-    async def _put(self, intent: Intent, source: Path, info: MediaInfo, preview: bytes) -> Delivery:
+    async def _put(
+        self, intent: Intent, source: Path, info: MediaInfo, preview: Preview
+    ) -> Delivery:
         key = clip_key(intent.kind, info.sha256, info.extension)
         try:
             stored = await self._patiently(

@@ -248,6 +248,7 @@ class PaidCall:
             if intent.state is IntentState.UNKNOWN:
                 intent = await self._reconciler.resolve(intent, request.model)
             bind(prediction_id=intent.prediction_id)
+            self._with.deliverer.expect()
             try:
                 prediction = await wait_for_end(self._with, request.model, intent)
             except GenerationFailure as silence:

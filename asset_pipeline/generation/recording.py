@@ -12,6 +12,7 @@ from asset_pipeline.generation.request import GenerationRequest
 from asset_pipeline.ledger.ledger import Payer
 from asset_pipeline.ledger.records import Clip, Intent
 from asset_pipeline.ledger.removing import ObjectRemovedError
+from asset_pipeline.media.preview import Preview
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.providers.prediction import Prediction, PredictionStatus
 
@@ -28,7 +29,7 @@ class Landed:
     """
 
     clip: Clip
-    preview: bytes
+    preview: Preview
     paid: MicroUsd
     cached: bool
     web_url: str = ""

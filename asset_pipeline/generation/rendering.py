@@ -21,6 +21,7 @@ from asset_pipeline.generation.previews import PreviewShelf
 from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.records import Clip
 from asset_pipeline.ledger.renditions import Rendition, RenditionBook
+from asset_pipeline.media.preview import Preview
 from asset_pipeline.media.probe import Examined, examine
 from asset_pipeline.prompts.renditions import Renditions
 from asset_pipeline.stores.protocol import Store, rendition_key
@@ -41,7 +42,7 @@ class RenderedClip:
 
     clip: Clip
     renditions: tuple[Rendition, ...]
-    preview: bytes
+    preview: Preview
     made: int
 
 

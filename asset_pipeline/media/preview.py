@@ -1,10 +1,11 @@
-"""Small pictures of clips: previews that fit an event log, and thumbnails of those."""
+"""Small pictures of clips: previews that fit an event log, and thumbnails that fit a line."""
 
 from __future__ import annotations
 
 import base64
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -15,6 +16,10 @@ from asset_pipeline.media.probe import Examined
 PREVIEW_SIDE = 320
 _SMALLEST_SIDE = 16
 _QUALITIES = (80, 60, 40)
+
+# The UI of Dagster 1.13 shows Markdown in place under 1,000 characters and hides longer ones behind
+# a click. Base64 takes four characters for three bytes.
+THUMBNAIL_BYTES = 720
 _THUMBNAIL_SIDE = 80  # a quarter of a preview: shrinking is then an average of whole blocks
 _THUMBNAIL_QUALITIES = (20, 5)
 
@@ -22,8 +27,21 @@ _THUMBNAIL_QUALITIES = (20, 5)
 _FAST = 1
 
 
-def preview_webp(path: Path, examined: Examined, *, max_bytes: int = 20_000) -> bytes:
-    """Draw a clip's preview: the picture at most 320 pixels wide or high, or the sound's waveform.
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What people see of a clip before they open it.
+
+    Attributes:
+        webp: At most 320 pixels wide or high.
+        thumbnail: The same as small as a line of a table, at most 720 bytes of WebP.
+    """
+
+    webp: bytes
+    thumbnail: bytes
+
+
+def draw_preview(path: Path, examined: Examined, *, max_bytes: int = 20_000) -> Preview:
+    """Draw a clip's preview: the picture itself, or the sound's waveform.
 
     Args:
         path: A verified clip.
@@ -39,25 +57,11 @@ def preview_webp(path: Path, examined: Examined, *, max_bytes: int = 20_000) -> 
         from asset_pipeline.media.waveform import draw_waveform  # noqa: PLC0415 -- NumPy, for sound alone
 
         picture = draw_waveform(path, examined.info.duration_seconds or 0.0)
-    return _fitted(picture, _QUALITIES, max_bytes)
-
-
-def thumbnail_webp(preview: bytes, *, max_bytes: int) -> bytes:
-    """Draw a preview again so small that it fits where only some hundred characters do.
-
-    Size matters more than sharpness to an eye that looks for "which one was it", so quality is
-    given up before size.
-
-    Args:
-        preview: From :func:`preview_webp`.
-        max_bytes: The thumbnail is never longer.
-
-    Raises:
-        ValueError: Not even a picture of 16 pixels fits into ``max_bytes``.
-    """
-    with Image.open(io.BytesIO(preview)) as image:
-        picture = _shrunk(image.convert("RGB"), _THUMBNAIL_SIDE)
-    return _fitted(picture, _THUMBNAIL_QUALITIES, max_bytes)
+    webp = _fitted(picture, _QUALITIES, max_bytes)
+    # Size matters more than sharpness to an eye that looks for "which one was it", so quality is
+    # given up before size.
+    small = _shrunk(picture, _THUMBNAIL_SIDE)
+    return Preview(webp, _fitted(small, _THUMBNAIL_QUALITIES, THUMBNAIL_BYTES))
 
 
 def data_uri(webp: bytes) -> str:

@@ -161,7 +161,7 @@ class Inspector:
         for clip in siblings:
             preview = self._shelf.get(clip.sha256) if several[clip.prompt_id] > 1 else None
             if preview is not None and clip.width is not None:
-                by_prompt[clip.prompt_id].append((clip, dhash(preview)))
+                by_prompt[clip.prompt_id].append((clip, dhash(preview.webp)))
         for variants in by_prompt.values():
             for (first, one), (second, other) in combinations(variants, 2):
                 bits = distance(one, other)
