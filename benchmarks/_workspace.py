@@ -36,7 +36,11 @@ query Backfill($id: String!) {
 }
 """
 _RUNS = """
-query Runs { runsOrError { ... on Runs { results { runId status jobName parentRunId } } } }
+query Runs {
+  runsOrError {
+    ... on Runs { results { runId status jobName parentRunId startTime endTime } }
+  }
+}
 """
 _PARTITIONS = """
 query Partitions {
@@ -155,9 +159,9 @@ class Workspace:
         status: str = self.ask(_BACKFILL, id=backfill)["partitionBackfillOrError"]["status"]
         return status
 
-    def runs(self) -> list[dict[str, str]]:
+    def runs(self) -> list[dict[str, Any]]:
         """Return the clip runs, newest first."""
-        found: list[dict[str, str]] = self.ask(_RUNS)["runsOrError"]["results"]
+        found: list[dict[str, Any]] = self.ask(_RUNS)["runsOrError"]["results"]
         return [run for run in found if run["runId"] in self._paying_runs() or run["parentRunId"]]
 
     def workers(self) -> list[int]:

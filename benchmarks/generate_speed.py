@@ -28,6 +28,7 @@ import yaml
 from replicate.client import Client
 
 MODEL = "black-forest-labs/flux-schnell"
+GENERATE = [str(Path(sys.executable).with_name("asset-pipeline")), "generate", "--all"]
 INPUTS = {"megapixels": "0.25", "output_format": "webp", "num_outputs": 1}
 
 
@@ -114,16 +115,31 @@ async def _loop(url: str, target: Path, clips: int, in_flight: int, number: int)
 
 def generate(url: str, folder: Path, clips: int, in_flight: int) -> tuple[float, float]:
     """Return the seconds and the megabytes of `asset-pipeline generate --all`."""
+    # One more than is timed: the first is made before.
+    environment = project(url, folder, clips + 1, in_flight)
+    subprocess.run([*GENERATE, "--limit", "1"], env=environment, check=True, capture_output=True)
+    started = time.monotonic()
+    process = subprocess.Popen(
+        GENERATE, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.monotonic() - started
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert isinstance(usage, resource.struct_rusage)
+    return seconds, usage.ru_maxrss / 1024
+
+
+def project(url: str, folder: Path, clips: int, in_flight: int) -> dict[str, str]:
+    """Write a project of so many small pictures; return the environment of its commands."""
     images = folder / "prompts" / "images"
     images.mkdir(parents=True)
-    # One more than is timed: the first is made before.
-    prompts = [{"id": f"picture-{n:05}", "text": f"Recorded picture {n}"} for n in range(clips + 1)]
+    prompts = [{"id": f"picture-{n:05}", "text": f"Recorded picture {n}"} for n in range(clips)]
     document = {
         "defaults": {"model": MODEL, "inputs": {"megapixels": "0.25"}},
         "prompts": prompts,
     }
     (images / "speed.yaml").write_text(yaml.safe_dump(document))
-    environment = {
+    return {
         **os.environ,
         "DAGSTER_HOME": str(folder / "dagster"),
         "ASSET_PIPELINE_PROVIDER": "sandbox",
@@ -136,14 +152,3 @@ def generate(url: str, folder: Path, clips: int, in_flight: int) -> tuple[float,
         "ASSET_PIPELINE_BUDGET_DAILY_USD": "1000",
         "ASSET_PIPELINE_BUDGET_TOTAL_USD": "1000",
     }
-    command = [str(Path(sys.executable).with_name("asset-pipeline")), "generate", "--all"]
-    subprocess.run([*command, "--limit", "1"], env=environment, check=True, capture_output=True)
-    started = time.monotonic()
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.monotonic() - started
-    assert os.waitstatus_to_exitcode(status) == 0
-    assert isinstance(usage, resource.struct_rusage)
-    return seconds, usage.ru_maxrss / 1024
