@@ -69,11 +69,14 @@ def main(arguments: Sequence[str]) -> int:
 def _mark(pid: int, clips: int, seconds: float) -> Mark:
     command = psutil.Process(pid)
     decoders = command.children()
+    ended = command.cpu_times()  # the decoders of earlier runs are counted in it
     times = [member.cpu_times() for member in (command, *decoders)]
     return Mark(
         clips,
         seconds,
-        sum(each.user + each.system for each in times),
+        sum(each.user + each.system for each in times)
+        + ended.children_user
+        + ended.children_system,
         command.memory_info().rss / _MEGABYTE,
         sum(each.memory_info().rss for each in decoders) / _MEGABYTE,
     )

@@ -55,6 +55,6 @@ class ProgressLines:
         left = f"about {(progress.total - ended) / rate:.0f} s left" if rate else "none ended yet"
         return (
             f"{progress.done:,} of {progress.total:,} prompts done, {progress.failed:,} failed, "
-            f"{progress.in_flight} clips in flight, {format_usd(MicroUsd(progress.paid))} paid, "
+            f"{progress.in_flight()} clips in flight, {format_usd(MicroUsd(progress.paid))} paid, "
             f"{rate:.1f} a second, {left}"
         )

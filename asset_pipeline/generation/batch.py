@@ -62,7 +62,8 @@ class PromptOutcome:
 class BatchProgress:
     """A batch's running totals; ``clips`` count variants, the rest prompts.
 
-    ``in_flight`` counts predictions that the provider is at, or is about to be asked for.
+    ``in_flight`` returns how many predictions the provider is at, or is about to be asked for, at
+    the moment it is called: they change while no prompt ends.
     """
 
     total: int
@@ -70,7 +71,7 @@ class BatchProgress:
     failed: int = 0
     clips: int = 0
     cached_clips: int = 0
-    in_flight: int = 0
+    in_flight: Callable[[], int] = lambda: 0
     paid: int = 0  # micro-dollars
 
 
@@ -109,7 +110,7 @@ class Batch:
         Prompts are drawn from the iterable as places get free, so memory does not grow with
         their number.
         """
-        progress = BatchProgress(total)
+        progress = BatchProgress(total, in_flight=lambda: self._paid_call.in_flight)
         self._report(progress)
         turns = Turns(self._wanted(prompts), self._paid_call.clock)
         finished: deque[PromptOutcome] = deque()
@@ -153,7 +154,6 @@ class Batch:
                 while finished:
                     outcome = finished.popleft()
                     _count(progress, outcome)
-                    progress.in_flight = self._paid_call.in_flight
                     self._report(progress)
                     yield outcome
             await everyone

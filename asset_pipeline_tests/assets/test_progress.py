@@ -44,7 +44,7 @@ def _lines(progress: BatchProgress | None, sleeps: int) -> list[str]:
 
 def test_a_line_each_five_seconds_says_what_a_person_asks() -> None:
     """Done, failed, in flight, dollars, rate and time left, however slow the model is."""
-    lines = _lines(BatchProgress(total=40, done=8, failed=2, in_flight=16, paid=24_000), 3)
+    lines = _lines(BatchProgress(total=40, done=8, failed=2, in_flight=lambda: 16, paid=24_000), 3)
     assert len(lines) == 3
     assert lines[0].startswith("8 of 40 prompts done, 2 failed, 16 clips in flight, $0.024 paid")
     assert lines[0].endswith("2.0 a second, about 15 s left")
@@ -53,7 +53,7 @@ def test_a_line_each_five_seconds_says_what_a_person_asks() -> None:
 
 def test_nothing_ended_is_said_too() -> None:
     """The first minute of a slow model is no silence; before the batch began there is one."""
-    (line,) = _lines(BatchProgress(total=4, in_flight=4), 1)
+    (line,) = _lines(BatchProgress(total=4, in_flight=lambda: 4), 1)
     assert line == (
         "0 of 4 prompts done, 0 failed, 4 clips in flight, $0.00 paid, 0.0 a second, none ended yet"
     )
