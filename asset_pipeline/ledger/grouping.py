@@ -46,7 +46,7 @@ class _Work:
 @dataclass(frozen=True, slots=True)
 class _Outcome:
     result: Any = None
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 class GroupCommit:
@@ -112,23 +112,30 @@ class GroupCommit:
             group[0].future.get_loop().call_soon_threadsafe(_tell, group, outcomes)
 
     def _together(self, group: Sequence[_Work]) -> list[_Outcome] | None:
-        """Run steps as one transaction; None, with nothing written, when the database fails."""
+        """Run steps as one transaction; None, with nothing written, when the database fails.
+
+        Each is then run alone, and finds out for itself what is wrong.
+        """
         try:
             with shared_transaction(self._engine):
-                outcomes = [_alone(work) for work in group]
-                for outcome in outcomes:
-                    # A full disk ends SQLite's whole transaction, not the part alone.
-                    if isinstance(outcome.error, LedgerError):
-                        raise outcome.error
-                return outcomes
-        except LedgerError:
+                return _parts(group)
+        except Exception:  # noqa: BLE001 -- at the commit anything may go wrong, and all wait here
             return None
+
+
+def _parts(group: Sequence[_Work]) -> list[_Outcome]:
+    outcomes = [_alone(work) for work in group]
+    for outcome in outcomes:
+        # A full disk ends SQLite's whole transaction, not the part alone.
+        if isinstance(outcome.error, LedgerError):
+            raise outcome.error
+    return outcomes
 
 
 def _alone(work: _Work) -> _Outcome:
     try:
         return _Outcome(work.step())
-    except Exception as error:  # noqa: BLE001 -- handed to whoever waits for it
+    except BaseException as error:  # noqa: BLE001 -- a thread that ended would leave all waiting
         return _Outcome(error=error)
 
 

@@ -209,6 +209,24 @@ def test_who_stops_waiting_in_time_leaves_nothing_behind(new_sqlite: NewLedger) 
     books.close()
 
 
+class Surprise(BaseException):
+    """What no handler of ordinary errors catches."""
+
+
+def test_no_surprise_ends_the_thread(new_sqlite: NewLedger) -> None:
+    """Whatever a step raises is its waiter's; those behind it are served."""
+    books = Books(new_sqlite())
+
+    def surprise() -> None:
+        raise Surprise
+
+    steps = [*reserving(books, ["a"]), surprise, *reserving(books, ["b"])]
+    ends = run(books, lambda writing: together(writing, steps))
+    assert [type(end) for end in ends] == [Intent, Surprise, Intent]
+    assert books.balance()[2] == 2 * PRICE
+    books.close()
+
+
 _MOVES = st.tuples(
     st.sampled_from(["reserve", "submit", "accept", "charge"]), st.sampled_from("abcd")
 )
