@@ -10,7 +10,7 @@ import typer
 
 from asset_pipeline.cli.amounts import read_amount
 from asset_pipeline.cli.choosing import Choice
-from asset_pipeline.cli.importing import no_garbage
+from asset_pipeline.cli.importing import without_gc
 from asset_pipeline.cli.options import (
     AsJson,
     Collections,
@@ -85,7 +85,7 @@ def generate(
     In stages, a few prompts go first, and exit code 1 says that a stage was too bad to go on.
     """
     # Dagster and everything else that makes clips: `--help` does not wait for them.
-    with no_garbage():
+    with without_gc():
         from asset_pipeline.cli.generating import Orders, carry_out  # noqa: PLC0415
 
     choice = Choice(

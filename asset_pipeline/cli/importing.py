@@ -8,7 +8,7 @@ from collections.abc import Generator
 
 
 @contextlib.contextmanager
-def no_garbage() -> Generator[None]:
+def without_gc() -> Generator[None]:
     """Don't look for garbage while the block imports, nor later among what it imported.
 
     Half a million objects come with Dagster, and none of them is garbage: searching them again and

@@ -42,7 +42,7 @@ class Decoders:
         self._count = count
         self._turns = asyncio.Semaphore(count)
         self._previews = previews
-        self._members = 0
+        self._members = 0  # processes that run, start or end
         self._idle: deque[asyncio.Task[Process]] = deque()
 
     def expect(self) -> None:
@@ -63,8 +63,9 @@ class Decoders:
         async with self._turns:
             answer = await self._ask(path, kind)
             if answer is None:
-                # Killed from outside, perhaps for its memory: once more, alone in a new process.
-                answer = await self._ask(path, kind)
+                # Killed from outside, perhaps for its memory and the others with it: once more, in
+                # a new process.
+                answer = await self._ask(path, kind, anew=True)
         if answer is None:
             raise BadMediaError(f"{path.name} crashes the decoder.", BadMediaReason.UNDECODABLE)
         return _read(answer)
@@ -74,9 +75,11 @@ class Decoders:
         while self._idle:
             await self._end(self._idle.popleft())
 
-    async def _ask(self, path: Path, kind: Kind) -> dict[str, Any] | None:
+    async def _ask(self, path: Path, kind: Kind, *, anew: bool = False) -> dict[str, Any] | None:
         """Have one process examine a file; None when it died of it."""
-        member = self._idle.popleft() if self._idle else self._start()
+        if anew and self._idle:
+            await self._end(self._idle.popleft())
+        member = self._start() if anew or not self._idle else self._idle.popleft()
         line = b""
         try:
             line = await _exchange(await member, {"path": str(path), "kind": kind.value})
@@ -94,7 +97,10 @@ class Decoders:
 
     async def _end(self, member: asyncio.Task[Process]) -> None:
         self._members -= 1
-        with contextlib.suppress(OSError, asyncio.CancelledError):
+        if member.cancelled():
+            return  # while it started; nothing is left of it
+        # Its end may be waited for in a stop: the stop's own cancellation must get through.
+        with contextlib.suppress(OSError):
             process = await member
             with contextlib.suppress(ProcessLookupError):
                 process.kill()  # previews are written whole or not at all

@@ -24,6 +24,9 @@ HEAD_REVISION = "0005"
 _BUSY_SECONDS = 30
 _BUSY_PAUSE = 0.01
 
+# SQLite's error codes have their kind in the lowest byte.
+_PRIMARY = 0xFF
+
 
 class LedgerError(AssetPipelineError):
     """The ledger can't be opened, read or written."""
@@ -155,7 +158,7 @@ def _use_wal(cursor: SqliteCursor) -> None:
         try:
             cursor.execute("PRAGMA journal_mode = WAL")
         except SqliteError as error:
-            if error.sqlite_errorcode != SQLITE_BUSY or time.monotonic() > deadline:
+            if error.sqlite_errorcode & _PRIMARY != SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(_BUSY_PAUSE)
         else:

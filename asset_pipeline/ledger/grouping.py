@@ -54,7 +54,8 @@ class GroupCommit:
 
     Steps that wait when the thread is free become one transaction, each a part that fails for
     itself. Whoever waits for a step hears of its end when the whole transaction is on the disk.
-    A step whose waiter is cancelled before it begins is never run.
+    A step whose waiter is cancelled before it begins is never run. What is only read takes the
+    write lock too when it is in a group.
 
     Args:
         engine: The ledger's. Only SQLite gains: Postgres has many writers at a time, and a
@@ -66,6 +67,7 @@ class GroupCommit:
         self._largest = _LARGEST if engine.dialect.name == "sqlite" else 1
         self._waiting: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         # A daemon: a process that is torn down without closing it must not wait for it.
+        self._is_closed = False
         self._thread = threading.Thread(target=self._serve, name="ledger", daemon=True)
 
     def __enter__(self) -> Self:
@@ -79,11 +81,18 @@ class GroupCommit:
         trace: TracebackType | None,
     ) -> None:
         """Wait until everything asked for before has run."""
+        self._is_closed = True
         self._waiting.put(None)
         self._thread.join()
 
     async def run(self, step: Callable[[], T], /) -> T:
-        """Run a step; see :class:`Writing`."""
+        """Run a step; see :class:`Writing`.
+
+        Raises:
+            RuntimeError: The thread has ended.
+        """
+        if self._is_closed:
+            raise RuntimeError("The ledger's thread has ended with its session.")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.put(_Work(step, future))
         return await future
@@ -124,17 +133,23 @@ class GroupCommit:
 
 
 def _parts(group: Sequence[_Work]) -> list[_Outcome]:
-    outcomes = [_alone(work) for work in group]
-    for outcome in outcomes:
-        # A full disk ends SQLite's whole transaction, not the part alone.
+    outcomes: list[_Outcome] = []
+    for work in group:
+        outcome = _alone(work)
+        # A full disk ends SQLite's whole transaction, not the part alone: what came after it would
+        # be committed by itself.
         if isinstance(outcome.error, LedgerError):
             raise outcome.error
+        outcomes.append(outcome)
     return outcomes
 
 
 def _alone(work: _Work) -> _Outcome:
     try:
         return _Outcome(work.step())
+    except StopIteration as error:
+        # No future takes it.
+        return _Outcome(error=RuntimeError(f"a step of the ledger ended with {error!r}"))
     except BaseException as error:  # noqa: BLE001 -- a thread that ended would leave all waiting
         return _Outcome(error=error)
 

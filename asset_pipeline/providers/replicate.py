@@ -48,7 +48,6 @@ _UNCLEAR_STATUSES = frozenset({408, 409, 425, 499})
 _NEVER_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
-    httpx.PoolTimeout,
     httpx.UnsupportedProtocol,
 )
 

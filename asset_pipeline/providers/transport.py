@@ -3,13 +3,15 @@
 With sixty-four predictions in flight httpx's own connection pool takes 3 ms of CPU a request, since
 it looks at every connection at each; on aiohttp's connections the same request takes 0.6 ms.
 
-What an error means for money is decided here: :class:`httpx.ConnectError` and
-:class:`httpx.ConnectTimeout` say that not one byte was sent, every other error that perhaps it was.
+What an error means for money is decided here: :class:`httpx.ConnectError`,
+:class:`httpx.ConnectTimeout` and :class:`httpx.UnsupportedProtocol` say that not one byte was sent,
+every other error that perhaps it was.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncIterator, Generator
 from ipaddress import ip_address
 from ssl import SSLContext
@@ -21,6 +23,9 @@ from yarl import URL
 
 # Of 64 predictions in flight most wait at any moment, and waiting takes no connection.
 _CONNECTIONS = 32
+
+_USER = re.compile(r"://\S*@")
+_SIGNATURE = re.compile(r"\?\S*")
 
 # A redirect to a signed URL is one long header; aiohttp's own bound is 8 kB.
 _LONGEST_HEADER = 64 * 1024
@@ -47,6 +52,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         Raises:
             httpx.ConnectError: No connection was made; nothing was sent.
             httpx.ConnectTimeout: There was none to be had in time; nothing was sent.
+            httpx.UnsupportedProtocol: The address, or the proxy's, is none; nothing was sent.
             httpx.TransportError: Anything else; the request may have arrived.
         """
         timeout = request.extensions["timeout"]
@@ -54,7 +60,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             answer = await self._opened().request(
                 request.method,
                 # Encoded already: a signed URL must not be quoted anew.
-                URL(str(request.url), encoded=True),
+                # Who is named in it is in a header by now.
+                URL(str(request.url), encoded=True).with_user(None),
                 headers=request.headers.multi_items(),
                 data=await request.aread() or None,
                 allow_redirects=False,
@@ -89,7 +96,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     def _proxy_for(self, url: httpx.URL) -> str | None:
         if not self._proxies or _is_loopback(url.host) or proxy_bypass(url.host):
             return None
-        return self._proxies.get(url.scheme) or self._proxies.get("all")
+        named = self._proxies.get(url.scheme) or self._proxies.get("all")
+        if not named or "://" not in named:
+            return named and f"http://{named}"
+        if not named.startswith(("http://", "https://")):
+            raise httpx.UnsupportedProtocol(
+                f"{url.scheme.upper()}_PROXY or ALL_PROXY names a proxy that is not one of HTTP"
+            )
+        return named
 
 
 class _Body(httpx.AsyncByteStream):
@@ -107,7 +121,9 @@ class _Body(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         # Gives the connection back when all was read, and closes it otherwise.
         self._answer.release()
-        await self._answer.wait_for_close()
+        # An early answer may leave the request half sent, which changes nothing about the answer.
+        with contextlib.suppress(aiohttp.ClientError, OSError):
+            await self._answer.wait_for_close()
 
 
 @contextlib.contextmanager
@@ -122,12 +138,16 @@ def _as_httpx(request: httpx.Request) -> Generator[None]:
         raise httpx.ConnectError(_words(error), request=request) from error
     except TimeoutError as error:
         raise httpx.ReadTimeout(_words(error), request=request) from error
-    except (aiohttp.ClientError, OSError) as error:
+    except (aiohttp.ClientError, OSError, ValueError) as error:
         raise httpx.ReadError(_words(error), request=request) from error
 
 
 def _words(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    """Return what an error says, without the secrets that URLs carry: passwords and signatures."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"HTTP {error.status} {error.message}"  # its text quotes the proxy's address
+    said = _SIGNATURE.sub("?...", _USER.sub("://", str(error)))
+    return said or type(error).__name__
 
 
 def _is_loopback(host: str) -> bool:

@@ -174,3 +174,36 @@ def test_a_decoder_does_not_outlive_its_process(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     _until(lambda: not decoder.is_running() or decoder.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_stop_gets_through_while_a_dead_decoder_is_waited_for(tmp_path: Path) -> None:
+    """A stop of a whole group of processes kills decoders too: nothing goes on for that."""
+
+    class Dying:
+        def __init__(self) -> None:
+            self.waited_for = asyncio.Event()
+            self.stdin = None
+
+        def kill(self) -> None:
+            raise ProcessLookupError
+
+        async def wait(self) -> None:
+            self.waited_for.set()
+            await asyncio.Event().wait()
+
+    async def run() -> None:
+        decoders, dying = Decoders(1, tmp_path), Dying()
+
+        async def started() -> Dying:
+            return dying
+
+        decoders._idle.append(asyncio.ensure_future(started()))  # type: ignore[arg-type]
+        examining = asyncio.ensure_future(decoders.examine(tmp_path / "x", Kind.IMAGE))
+        async with asyncio.timeout(30):
+            await dying.waited_for.wait()
+        examining.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await examining
+        await decoders.aclose()
+
+    asyncio.run(run())

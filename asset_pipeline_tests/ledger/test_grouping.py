@@ -22,6 +22,7 @@ from asset_pipeline.ledger.grouping import GroupCommit
 from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.movements import BudgetExceededError
 from asset_pipeline.ledger.records import Intent
+from asset_pipeline.ledger.transactions import transaction
 from asset_pipeline_tests.conftest import NewLedger
 from asset_pipeline_tests.ledger.books import PRICE, Books, dollars, new_intent
 from asset_pipeline_tests.ledger.invariants import violations
@@ -162,6 +163,50 @@ def test_a_full_disk_fails_one_step_and_not_its_group(new_sqlite: NewLedger) -> 
     assert isinstance(b, Intent)
     assert books.balance()[2] == 3 * PRICE
     assert violations(engine) == []
+    books.close()
+
+
+def test_what_comes_after_a_full_disk_is_done_once(new_sqlite: NewLedger) -> None:
+    """SQLite ends its transaction at a full disk; no step behind it is written twice for that."""
+    books = Books(new_sqlite())
+    engine = books.ledger.engine
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE notes (name TEXT)")
+
+    def limit(connection: sqlite3.Connection, _record: object) -> None:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages + 8}")
+
+    engine.dispose()
+    event.listen(engine, "connect", limit)
+
+    def noting(name: str) -> Step:
+        def note() -> None:
+            with transaction(engine) as connection:
+                connection.exec_driver_sql("INSERT INTO notes VALUES (?)", (name,))
+
+        return note
+
+    steps = [noting(name) for name in ("a", "x" * 400_000, "b", "c")]
+    ends = run(books, lambda writing: together(writing, steps))
+    assert [type(end) for end in ends] == [type(None), LedgerError, type(None), type(None)]
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT name FROM notes ORDER BY name").scalars().all()
+    assert rows == ["a", "b", "c"]
+    books.close()
+
+
+def test_a_session_that_is_over_writes_no_more(new_sqlite: NewLedger) -> None:
+    """Who comes too late hears of it, and does not wait for a thread that has ended."""
+    books = Books(new_sqlite())
+
+    async def late() -> None:
+        with GroupCommit(books.ledger.engine) as writing:
+            pass
+        with pytest.raises(RuntimeError, match="session"):
+            await writing.run(lambda: None)
+
+    asyncio.run(late())
     books.close()
 
 

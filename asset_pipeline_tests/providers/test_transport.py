@@ -16,7 +16,7 @@ from asset_pipeline_tests.providers.scripted import Answer, close, drop, hang, r
 
 T = TypeVar("T")
 
-NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
+NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol)
 
 BREAKS = {
     "reset": drop(),
@@ -155,6 +155,78 @@ def test_a_long_redirect_is_followed() -> None:
     assert asyncio.run(run()) == 200
 
 
+@pytest.fixture
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that names no proxy and no exception."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.usefixtures("no_proxy")
+def test_no_error_quotes_a_password_or_a_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said of an error is kept for good: what opens doors is left out of it."""
+
+    async def said(url: str) -> str:
+        async def get(client: httpx.AsyncClient) -> None:
+            await client.get(url)
+
+        with pytest.raises(NEVER_SENT) as caught:
+            await _with_client(get, 1)
+        return str(caught.value)
+
+    async def run() -> None:
+        async with serving(reply(407, b"")) as proxy:
+            address = proxy.url.replace("://", "://somebody:s3cr/et@")
+            monkeypatch.setenv("https_proxy", proxy.url.replace("://", "://somebody:s3cret@"))
+            told = await said("https://elsewhere.invalid/clip.webp?signature=s3cret")
+            assert "407" in told
+            monkeypatch.setenv("https_proxy", address)
+            more = await said("https://elsewhere.invalid/clip.webp?signature=s3cret")
+            monkeypatch.delenv("https_proxy")
+            last = await said("http://nowhere.invalid/clip.webp?signature=s3cret")
+            for text in (told, more, last):
+                assert "s3cr" not in text
+
+    asyncio.run(run())
+
+
+@pytest.mark.usefixtures("no_proxy")
+def test_a_proxy_without_a_scheme_is_one_of_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As curl reads it; what is no proxy of HTTP is named, and nothing is sent."""
+
+    async def run() -> None:
+        async with serving(reply(200, b"")) as proxy:
+
+            async def get(client: httpx.AsyncClient) -> None:
+                await client.get("http://api.elsewhere.invalid/")
+
+            monkeypatch.setenv("all_proxy", proxy.url.removeprefix("http://"))
+            await _with_client(get)
+            assert len(proxy.received) == 1
+            monkeypatch.setenv("all_proxy", proxy.url.replace("http:", "socks5:"))
+            with pytest.raises(httpx.UnsupportedProtocol, match="ALL_PROXY"):
+                await _with_client(get)
+
+    asyncio.run(run())
+
+
+def test_who_is_named_in_an_address_is_named_once() -> None:
+    """A user and password in a URL go into the header, as httpx puts them there."""
+
+    async def run() -> str:
+        async with serving(reply(200, b"")) as server:
+
+            async def get(client: httpx.AsyncClient) -> None:
+                await client.get(server.url.replace("://", "://somebody:else@"))
+
+            await _with_client(get)
+            return server.received[0].headers["authorization"]
+
+    assert asyncio.run(run()).startswith("Basic ")
+
+
+@pytest.mark.usefixtures("no_proxy")
 def test_the_environments_proxy_is_used_but_not_for_this_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -163,8 +235,6 @@ def test_the_environments_proxy_is_used_but_not_for_this_machine(
     async def run() -> None:
         async with serving(reply(200, b"")) as proxy, serving(reply(200, b"")) as server:
             monkeypatch.setenv("http_proxy", proxy.url)
-            monkeypatch.delenv("no_proxy", raising=False)
-            monkeypatch.delenv("NO_PROXY", raising=False)
 
             async def get(client: httpx.AsyncClient) -> None:
                 await client.get(server.url)
