@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import TypeVar
 
 from asset_pipeline.clock import Clock
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, HeldBackFailure
@@ -38,8 +37,6 @@ _PROBE_LOOK_SECONDS = 1.0
 
 # Renewed three times within its life, a claim outlives two that the ledger was too busy for.
 _RENEWALS = 3
-
-T = TypeVar("T")
 
 
 class Breakers:
@@ -90,7 +87,7 @@ class Breakers:
         async with self._reading:
             if self._clock.monotonic() - self._known_at < _NEWS_SECONDS:
                 return
-            self._known = await self._in_thread(self._book.all)
+            self._known = await self._writing.run(self._book.all)
             self._known_at = self._clock.monotonic()
 
     async def admit(self, model: str) -> Permit:
@@ -111,7 +108,7 @@ class Breakers:
         self._claiming.add(model)
         try:
             book, rules, owner = self._book, self._rules(), self._owner
-            breaker, permit = await self._in_thread(lambda: book.admit(model, owner, rules))
+            breaker, permit = await self._writing.run(lambda: book.admit(model, owner, rules))
         finally:
             self._claiming.discard(model)
         self._known[model] = breaker
@@ -132,7 +129,7 @@ class Breakers:
             if machine.after(known, permit, outcome, now, rules) is known:
                 return
         book = self._book
-        after = await self._in_thread(lambda: book.report(permit, outcome, rules, failure))
+        after = await self._writing.run(lambda: book.report(permit, outcome, rules, failure))
         # Compared with what is known by now: sixty failures that come in at once are one opening.
         before = self._known.get(permit.model)
         self._known[permit.model] = after
@@ -143,7 +140,7 @@ class Breakers:
         while True:
             await self._clock.sleep(self._rules().probe_seconds / _RENEWALS)
             with contextlib.suppress(LedgerError):
-                await self._in_thread(lambda: self._book.renew(permit, self._rules()))
+                await self._writing.run(lambda: self._book.renew(permit, self._rules()))
 
     def _held_back(self, breaker: Breaker) -> GenerationFailure:
         now, rules = self._clock.now(), self._rules()
@@ -161,9 +158,6 @@ class Breakers:
         if breaker.state is BreakerState.OPEN and until is not None:
             wait = min((until - now).total_seconds(), patience)
         return HeldBackFailure(breaker.model, retry_after=wait, reason=why)
-
-    async def _in_thread(self, transaction: Callable[[], T]) -> T:
-        return await self._writing.run(transaction)
 
 
 def _class_of(breaker: Breaker) -> ErrorClass:

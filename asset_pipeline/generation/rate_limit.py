@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import TypeVar
 
 from asset_pipeline.clock import Clock
 from asset_pipeline.ledger.grouping import Writing
@@ -25,8 +23,6 @@ _KEPT_SECONDS = 0.2
 
 # Limits are kept by the minute; whoever names more is asked again after two.
 _LONGEST_PAUSE = 120.0
-
-T = TypeVar("T")
 
 
 class RateLimiter:
@@ -69,7 +65,7 @@ class RateLimiter:
         self._hold(seconds)
         if self._per_minute:
             book, per_minute = self._book, self._per_minute
-            await self._in_thread(lambda: book.throttle(seconds, per_minute))
+            await self._writing.run(lambda: book.throttle(seconds, per_minute))
 
     async def heed(self, allowance: Allowance | None) -> None:
         """Stop before the provider has to: it says with each answer how much of its limit is left.
@@ -83,7 +79,7 @@ class RateLimiter:
         self._hold(seconds)
         if self._per_minute:
             book, per_minute = self._book, self._per_minute
-            await self._in_thread(lambda: book.pause(seconds, per_minute))
+            await self._writing.run(lambda: book.pause(seconds, per_minute))
 
     async def _take(self) -> bool:
         """Take the next slot when it is due; otherwise go a step towards it."""
@@ -109,7 +105,7 @@ class RateLimiter:
     async def _lease(self) -> None:
         """Take as many slots as are waited for, but no more than are soon used."""
         book, count, per_minute = self._book, min(self._waiting, self._most), self._per_minute
-        lease = await self._in_thread(lambda: book.lease(count, per_minute))
+        lease = await self._writing.run(lambda: book.lease(count, per_minute))
         now = self._clock.monotonic()
         ahead = (lease.first_at - self._clock.now()).total_seconds()
         step = lease.interval.total_seconds()
@@ -117,7 +113,7 @@ class RateLimiter:
         self._heard_at = now
 
     async def _ask_for_news(self) -> None:
-        rate = await self._in_thread(self._book.get)
+        rate = await self._writing.run(self._book.get)
         self._heard_at = self._clock.monotonic()
         if rate is not None and rate.paused_until is not None:
             self._hold((rate.paused_until - self._clock.now()).total_seconds())
@@ -127,6 +123,3 @@ class RateLimiter:
         self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
         while self._slots and self._slots[0] < self._paused_until:
             self._slots.popleft()
-
-    async def _in_thread(self, transaction: Callable[[], T]) -> T:
-        return await self._writing.run(transaction)

@@ -66,8 +66,8 @@ class GroupCommit:
         self._engine = engine
         self._largest = _LARGEST if engine.dialect.name == "sqlite" else 1
         self._waiting: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
-        # A daemon: a process that is torn down without closing it must not wait for it.
         self._is_closed = False
+        # A daemon: a process that is torn down without closing it must not wait for it.
         self._thread = threading.Thread(target=self._serve, name="ledger", daemon=True)
 
     def __enter__(self) -> Self:

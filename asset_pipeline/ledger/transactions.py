@@ -32,9 +32,11 @@ _shared = _Shared()
 def transaction(engine: Engine, *, reading: bool = False) -> Generator[Connection]:
     """Yield a connection in one transaction: committed at the end, rolled back on any error.
 
+    Within :func:`shared_transaction` it is a part of that one, which commits it.
+
     Args:
         engine: The ledger's.
-        reading: On SQLite, take no write lock.
+        reading: On SQLite, take no write lock; a part has the shared transaction's.
 
     Raises:
         LedgerError: The database is busy, full, gone or broken. Nothing was written.
