@@ -69,14 +69,14 @@ def main(arguments: Sequence[str]) -> int:
 def _mark(pid: int, clips: int, seconds: float) -> Mark:
     command = psutil.Process(pid)
     decoders = command.children()
-    ended = command.cpu_times()  # the decoders of earlier runs are counted in it
     times = [member.cpu_times() for member in (command, *decoders)]
+    own = times[0]  # the decoders of earlier runs are counted in it
     return Mark(
         clips,
         seconds,
         sum(each.user + each.system for each in times)
-        + ended.children_user
-        + ended.children_system,
+        + own.children_user
+        + own.children_system,
         command.memory_info().rss / _MEGABYTE,
         sum(each.memory_info().rss for each in decoders) / _MEGABYTE,
     )

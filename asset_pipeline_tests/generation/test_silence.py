@@ -106,7 +106,7 @@ def test_a_later_question_is_asked_anew() -> None:
     assert clock.run(run()) == 1
 
 
-class Prompt:
+class Answering:
     """A provider that answers, and whose one prediction ends at a time."""
 
     def __init__(self, clock: SimulatedClock, ends_at: float) -> None:
@@ -127,7 +127,7 @@ def test_the_end_of_a_prediction_is_seen_soon_and_for_few_looks(
 ) -> None:
     """A place stands empty until somebody looks; a look a second is enough for a long one."""
     clock = SimulatedClock()
-    provider = Prompt(clock, seconds)
+    provider = Answering(clock, seconds)
 
     async def run() -> Prediction | None:
         watch = Watch(cast("Provider", provider), clock, Timing())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import sqlite3
+from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from pydantic import SecretStr
 from sqlalchemy import select
+from sqlalchemy.engine import make_url
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import Clock, SystemClock
@@ -86,6 +89,21 @@ class Books:
     def close(self) -> None:
         """Give the connections back."""
         self.ledger.close()
+
+
+def database_file(url: SecretStr) -> str:
+    """The file of a ledger on SQLite."""
+    return make_url(url.get_secret_value()).database or ""
+
+
+@contextlib.contextmanager
+def locked(url: SecretStr) -> Generator[None]:
+    """Hold a SQLite ledger's write lock, as another process that writes."""
+    other = sqlite3.connect(database_file(url), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    yield
+    other.execute("ROLLBACK")
+    other.close()
 
 
 def generation_hash(name: str) -> str:

@@ -24,7 +24,7 @@ from asset_pipeline.ledger.columns import metadata
 from asset_pipeline.ledger.engine import HEAD_REVISION, LedgerError, ensure_schema, open_engine
 from asset_pipeline.ledger.schema import intents
 from asset_pipeline_tests.conftest import NewLedger
-from asset_pipeline_tests.ledger.books import PRICE, Books
+from asset_pipeline_tests.ledger.books import PRICE, Books, database_file, locked
 from asset_pipeline_tests.ledger.invariants import violations
 from asset_pipeline_tests.postgres import new_database
 
@@ -167,15 +167,11 @@ def test_a_server_that_is_not_there_is_a_sentence() -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def _database_file(url: SecretStr) -> str:
-    return make_url(url.get_secret_value()).database or ""
-
-
 def test_a_busy_sqlite_file_is_waited_for(new_sqlite: NewLedger) -> None:
     """A writer that holds the file for a moment delays the next one and fails nobody."""
     url = new_sqlite()
     books = Books(url)
-    other = sqlite3.connect(_database_file(url), isolation_level=None, check_same_thread=False)
+    other = sqlite3.connect(database_file(url), isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     letting_go = threading.Timer(0.3, lambda: other.execute("COMMIT"))
     letting_go.start()
@@ -206,13 +202,11 @@ def test_readers_do_not_wait_for_a_writer(new_sqlite: NewLedger) -> None:
     url = new_sqlite()
     books = Books(url)
     intent = books.reserve()
-    other = sqlite3.connect(_database_file(url), isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    started = time.monotonic()
-    assert books.ledger.find(intent.generation_hash) == intent
-    assert books.balance()[2] == PRICE
-    assert time.monotonic() - started < 1
-    other.close()
+    with locked(url):
+        started = time.monotonic()
+        assert books.ledger.find(intent.generation_hash) == intent
+        assert books.balance()[2] == PRICE
+        assert time.monotonic() - started < 1
     books.close()
 
 
@@ -223,14 +217,10 @@ def test_a_file_that_stays_busy_is_a_sentence(
     monkeypatch.setattr(engine_module, "_BUSY_SECONDS", 0)
     url = new_sqlite()
     books = Books(url)
-    other = sqlite3.connect(_database_file(url), isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(LedgerError, match="locked") as caught:
+    with locked(url), pytest.raises(LedgerError, match="locked") as caught:
         books.reserve()
     assert isinstance(caught.value, AssetPipelineError)
     assert "not paid again" in caught.value.hint
-    other.execute("ROLLBACK")
-    other.close()
     assert books.ledger.balances() == []
     books.close()
 

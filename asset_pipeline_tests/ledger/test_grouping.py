@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
-from sqlalchemy import event
-from sqlalchemy.engine import make_url
+from sqlalchemy import Engine, event
 
 from asset_pipeline.ledger import engine as engine_module
 from asset_pipeline.ledger.engine import LedgerError
@@ -24,14 +24,22 @@ from asset_pipeline.ledger.movements import BudgetExceededError
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.ledger.transactions import transaction
 from asset_pipeline_tests.conftest import NewLedger
-from asset_pipeline_tests.ledger.books import PRICE, Books, dollars, new_intent
+from asset_pipeline_tests.ledger.books import (
+    PRICE,
+    Books,
+    database_file,
+    dollars,
+    locked,
+    new_intent,
+)
 from asset_pipeline_tests.ledger.invariants import violations
 
 Step = Callable[[], Any]
 
 
-async def together(writing: GroupCommit, steps: Sequence[Step]) -> list[Any]:
-    """Ask for all steps while the thread is busy, so that they become one group."""
+@contextlib.asynccontextmanager
+async def held(writing: GroupCommit) -> AsyncGenerator[None]:
+    """Keep the thread busy, so that what is asked for within the block becomes one group."""
     busy, free = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -40,10 +48,22 @@ async def together(writing: GroupCommit, steps: Sequence[Step]) -> list[Any]:
 
     holding = asyncio.ensure_future(writing.run(hold))
     await asyncio.to_thread(busy.wait, 60)
-    tasks = [asyncio.ensure_future(writing.run(step)) for step in steps]
-    await asyncio.sleep(0)
+    yield
     free.set()
     await holding
+
+
+async def asked(writing: GroupCommit, steps: Sequence[Step]) -> list[asyncio.Task[Any]]:
+    """Ask for steps, in their order, without waiting for them."""
+    tasks = [asyncio.create_task(writing.run(step)) for step in steps]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def together(writing: GroupCommit, steps: Sequence[Step]) -> list[Any]:
+    """Run steps as one group; return their results and errors."""
+    async with held(writing):
+        tasks = await asked(writing, steps)
     return await asyncio.gather(*tasks, return_exceptions=True)
 
 
@@ -72,6 +92,17 @@ def commits_of(books: Books, steps: Sequence[Step]) -> tuple[list[Any], int]:
     event.listen(books.ledger.engine, "commit", committed.append)
     results = run(books, lambda writing: together(writing, steps))
     return results, len(committed)
+
+
+def fill_up(engine: Engine) -> None:
+    """Leave a ledger room for some small rows and no more."""
+
+    def limit(connection: sqlite3.Connection, _record: object) -> None:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages + 8}")
+
+    engine.dispose()
+    event.listen(engine, "connect", limit)
 
 
 def test_steps_that_wait_share_one_commit(new_sqlite: NewLedger) -> None:
@@ -144,13 +175,7 @@ def test_a_full_disk_fails_one_step_and_not_its_group(new_sqlite: NewLedger) -> 
     books = Books(new_sqlite())
     engine = books.ledger.engine
     books.reserve("before")
-
-    def limit(connection: sqlite3.Connection, _record: object) -> None:
-        (pages,) = connection.execute("PRAGMA page_count").fetchone()
-        connection.execute(f"PRAGMA max_page_count = {pages + 8}")
-
-    engine.dispose()
-    event.listen(engine, "connect", limit)
+    fill_up(engine)
     huge = new_intent("huge", prompt_text="x" * 400_000)
     steps = [
         *reserving(books, ["a"]),
@@ -172,13 +197,7 @@ def test_what_comes_after_a_full_disk_is_done_once(new_sqlite: NewLedger) -> Non
     engine = books.ledger.engine
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE notes (name TEXT)")
-
-    def limit(connection: sqlite3.Connection, _record: object) -> None:
-        (pages,) = connection.execute("PRAGMA page_count").fetchone()
-        connection.execute(f"PRAGMA max_page_count = {pages + 8}")
-
-    engine.dispose()
-    event.listen(engine, "connect", limit)
+    fill_up(engine)
 
     def noting(name: str) -> Step:
         def note() -> None:
@@ -217,12 +236,9 @@ def test_a_ledger_that_stays_busy_fails_all_and_writes_nothing(
     monkeypatch.setattr(engine_module, "_BUSY_SECONDS", 0)
     url = new_sqlite()
     books = Books(url)
-    other = sqlite3.connect(_file(url), isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    results = run(books, lambda writing: together(writing, reserving(books, ["a", "b"])))
+    with locked(url):
+        results = run(books, lambda writing: together(writing, reserving(books, ["a", "b"])))
     assert [type(result) for result in results] == [LedgerError, LedgerError]
-    other.execute("ROLLBACK")
-    other.close()
     assert books.ledger.balances() == []
     books.close()
 
@@ -232,21 +248,10 @@ def test_who_stops_waiting_in_time_leaves_nothing_behind(new_sqlite: NewLedger) 
     books = Books(new_sqlite())
 
     async def work(writing: GroupCommit) -> None:
-        busy, free = threading.Event(), threading.Event()
-
-        def hold() -> None:
-            busy.set()
-            free.wait(60)
-
-        holding = asyncio.ensure_future(writing.run(hold))
-        await asyncio.to_thread(busy.wait, 60)
-        one, other = (
-            asyncio.ensure_future(writing.run(step)) for step in reserving(books, ["a", "b"])
-        )
-        await asyncio.sleep(0)
-        one.cancel()
-        free.set()
-        await asyncio.gather(holding, other)
+        async with held(writing):
+            one, other = await asked(writing, reserving(books, ["a", "b"]))
+            one.cancel()
+        await other
         assert one.cancelled()
 
     run(books, work)
@@ -326,10 +331,6 @@ def _outcome(step: Step) -> object:
         return error
 
 
-def _file(url: SecretStr) -> str:
-    return str(make_url(url.get_secret_value()).database)
-
-
 def _rows(url: SecretStr) -> int:
-    with sqlite3.connect(_file(url)) as connection:
+    with sqlite3.connect(database_file(url)) as connection:
         return connection.execute("SELECT count(*) FROM intents").fetchone()[0]
