@@ -74,9 +74,7 @@ def _mark(pid: int, clips: int, seconds: float) -> Mark:
     return Mark(
         clips,
         seconds,
-        sum(each.user + each.system for each in times)
-        + own.children_user
-        + own.children_system,
+        sum(each.user + each.system for each in times) + own.children_user + own.children_system,
         command.memory_info().rss / _MEGABYTE,
         sum(each.memory_info().rss for each in decoders) / _MEGABYTE,
     )
