@@ -54,10 +54,11 @@ def worst_case(model: Model, inputs: Mapping[str, JsonValue], *, on: date) -> Mi
         UnpricedModelError: The model has no price on that day.
     """
     rule = price_on(model, on)
-    return cost(rule, _most_units(model, inputs, rule.unit))
+    return cost(rule, most_units(model, inputs, rule.unit))
 
 
-def _most_units(model: Model, inputs: Mapping[str, JsonValue], unit: PriceUnit) -> int:
+def most_units(model: Model, inputs: Mapping[str, JsonValue], unit: PriceUnit) -> int:
+    """Return the most units that one prediction with these inputs can be billed for."""
     match unit:
         case PriceUnit.IMAGE:
             return _outputs(model, inputs)

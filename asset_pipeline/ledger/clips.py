@@ -113,6 +113,10 @@ def record(
         superseded_at=None,
         wanted_hash=intent.wanted_hash,
         strategy=intent.strategy,
+        provider=intent.provider,
+        base_url=intent.base_url,
+        account=intent.account,
+        wanted_order=intent.wanted_order,
     )
     _make_current(connection, clip, now)
     add_lineage(connection, clip.object_uri, clip.sha256, parents, run_id=clip.run_id, now=now)

@@ -19,7 +19,7 @@ from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 
 # The newest migration. Compared with a plain query at every opening, because importing Alembic
 # costs 0.2 s, and only a ledger that is behind needs it.
-HEAD_REVISION = "0005"
+HEAD_REVISION = "0006"
 
 _BUSY_SECONDS = 30
 _BUSY_PAUSE = 0.01

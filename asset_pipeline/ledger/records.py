@@ -14,8 +14,10 @@ from pydantic import JsonValue
 from sqlalchemy import RowMapping
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.catalog.terms import Terms, terms_from
 from asset_pipeline.ledger.schema import OPEN_STATES, BillingState, IntentState
 from asset_pipeline.money import MicroUsd
+from asset_pipeline.origin import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class NewIntent:
     Attributes:
         wanted_hash: The generation that was wanted, when this one only stands in for it.
         strategy: How it came to stand in.
+        terms: Price and output form as they are now, which the payment keeps.
+        wanted_order: Its place in the order of what was wanted of the prompt.
     """
 
     generation_hash: str
@@ -48,6 +52,9 @@ class NewIntent:
     inputs_for_attempt: Callable[[int], AttemptInputs]
     wanted_hash: str | None = None
     strategy: str | None = None
+    terms: Terms | None = None
+    wanted_order: int = 0
+    origin: Origin = Origin()
 
     def reserved(self, attempt: int, *, run_id: str, worker_id: str, now: datetime) -> Intent:
         """Return the intent of one attempt as it begins, its money set aside."""
@@ -85,6 +92,11 @@ class NewIntent:
             updated_at=now,
             wanted_hash=self.wanted_hash,
             strategy=self.strategy,
+            provider=self.origin.provider,
+            base_url=self.origin.base_url,
+            account=self.origin.account,
+            terms_json=None if self.terms is None else self.terms.to_json(),
+            wanted_order=self.wanted_order,
         )
 
 
@@ -124,6 +136,24 @@ class Intent:
     updated_at: datetime
     wanted_hash: str | None = None
     strategy: str | None = None
+    provider: str = ""
+    base_url: str = ""
+    account: str = ""
+    terms_json: str | None = None
+    wanted_order: int = 0
+    stored_json: str | None = None
+    found_late_at: datetime | None = None
+    charge_note: str | None = None
+
+    @property
+    def origin(self) -> Origin:
+        """Who was asked."""
+        return Origin(self.provider, self.base_url, self.account)
+
+    @property
+    def terms(self) -> Terms | None:
+        """The terms it was begun on; None where an earlier release kept none."""
+        return None if self.terms_json is None else terms_from(self.terms_json)
 
     @property
     def is_open(self) -> bool:
@@ -166,6 +196,15 @@ class Clip:
     removed_at: datetime | None = None
     wanted_hash: str | None = None
     strategy: str | None = None
+    provider: str = ""
+    base_url: str = ""
+    account: str = ""
+    wanted_order: int = 0
+
+    @property
+    def origin(self) -> Origin:
+        """Who made it."""
+        return Origin(self.provider, self.base_url, self.account)
 
 
 @dataclass(frozen=True, slots=True)

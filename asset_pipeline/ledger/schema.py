@@ -80,7 +80,11 @@ class BreakerState(StrEnum):
     HALF_OPEN = "half_open"  # one prediction at a time tries whether it works again
 
 
-_OPEN = text("state IN ({})".format(", ".join(f"'{state}'" for state in OPEN_STATES)))
+_OPEN = text(
+    "state IN ({}) AND found_late_at IS NULL".format(
+        ", ".join(f"'{state}'" for state in OPEN_STATES)
+    )
+)
 
 intents = Table(
     "intents",
@@ -119,12 +123,28 @@ intents = Table(
     # was wanted itself.
     Column("wanted_hash", String(64)),
     Column("strategy", String(64)),
+    # Who was asked: nothing of it is looked up later from the environment. Empty in rows that an
+    # earlier release wrote.
+    Column("provider", String(16), nullable=False, server_default=text("''")),
+    Column("base_url", Text, nullable=False, server_default=text("''")),
+    Column("account", String(200), nullable=False, server_default=text("''")),
+    # The price and the shape of the output as they were when the money was set aside.
+    Column("terms_json", Text),
+    # Its place in the order of what was wanted of the prompt: the newest is the current clip.
+    Column("wanted_order", BigInteger, nullable=False, server_default=text("0")),
+    # The verified file, written before it is put into the store, so that it is found again.
+    Column("stored_json", Text),
+    # When a prediction turned up that had been given up as never accepted.
+    Column("found_late_at", UtcDateTime),
+    # Why the charge is not what the provider's own numbers or the reservation say.
+    Column("charge_note", Text),
     one_of("state", IntentState),
     CheckConstraint("reserved_microusd >= 0", name="reserved_not_negative"),
     CheckConstraint("charged_microusd >= 0", name="charged_not_negative"),
     # Two processes that plan the same attempt collide here, and one of them looks again.
     UniqueConstraint("generation_hash", "attempt"),
-    # At most one open intent per generation: the rule behind "never paid twice".
+    # At most one open intent per generation: the rule behind "never paid twice". One that turned up
+    # late is beside it: it is paid for already.
     Index(
         "uq_intents_open",
         "generation_hash",
@@ -206,6 +226,10 @@ clips = Table(
     Column("removed_at", UtcDateTime),
     Column("wanted_hash", String(64)),  # as for intents
     Column("strategy", String(64)),
+    Column("provider", String(16), nullable=False, server_default=text("''")),
+    Column("base_url", Text, nullable=False, server_default=text("''")),
+    Column("account", String(200), nullable=False, server_default=text("''")),
+    Column("wanted_order", BigInteger, nullable=False, server_default=text("0")),
     Index(
         "uq_clips_current",
         "kind",
@@ -237,6 +261,39 @@ lineage = Table(
     UniqueConstraint("child_uri", "parent_type", "parent_id", "relation"),
 )
 
+# What is wanted of each variant of each prompt, as the newest run that asked knew it.
+wants = Table(
+    "wants",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("prompt_id", String(100), primary_key=True),
+    Column("variant", Integer, primary_key=True),
+    Column("wanted_hash", String(64), nullable=False),  # empty: nothing any more
+    Column("wanted_order", BigInteger, nullable=False),
+)
+
+# One row: which ledger this is, whose payments it holds, and the last number of an order.
+ledger_identity = Table(
+    "ledger_identity",
+    metadata,
+    Column("one", Integer, primary_key=True),
+    Column("ledger_id", String(32), nullable=False),
+    Column("provider", String(16), nullable=False, server_default=text("''")),
+    Column("last_order", BigInteger, nullable=False, server_default=text("0")),
+    Column("created_at", UtcDateTime, nullable=False),
+    CheckConstraint("one = 1", name="one_row"),
+)
+
+# The configuration files that money went by, as they were last in force.
+configurations = Table(
+    "configurations",
+    metadata,
+    Column("name", String(64), primary_key=True),  # "budgets.yaml"
+    Column("path", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("in_force_since", UtcDateTime, nullable=False),
+)
+
 workers = Table(
     "workers",
     metadata,
@@ -244,6 +301,9 @@ workers = Table(
     Column("host", String(255), nullable=False),
     Column("pid", Integer, nullable=False),
     Column("pid_started", Float, nullable=False),  # tells a reused pid from the process meant
+    # Host names and process ids repeat over containers and cloned machines; these two don't.
+    Column("boot_id", String(64), nullable=False, server_default=text("''")),
+    Column("pid_namespace", String(64), nullable=False, server_default=text("''")),
     Column("run_id", String(64), nullable=False),
     Column("started_at", UtcDateTime, nullable=False),
     Column("heartbeat_at", UtcDateTime, nullable=False),
