@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any, cast
@@ -54,7 +54,7 @@ class NewIntent:
     strategy: str | None = None
     terms: Terms | None = None
     wanted_order: int = 0
-    origin: Origin = Origin()
+    origin: Origin = field(default_factory=Origin)
 
     def reserved(self, attempt: int, *, run_id: str, worker_id: str, now: datetime) -> Intent:
         """Return the intent of one attempt as it begins, its money set aside."""
