@@ -42,8 +42,19 @@ class Settings(BaseSettings):
     budget_total_usd: Decimal | None = Field(None, ge=0, alias="ASSET_PIPELINE_BUDGET_TOTAL_USD")
     budget_daily_usd: Decimal | None = Field(None, ge=0, alias="ASSET_PIPELINE_BUDGET_DAILY_USD")
     budget_run_usd: Decimal | None = Field(None, ge=0, alias="ASSET_PIPELINE_BUDGET_RUN_USD")
+    webhook_url: str | None = Field(None, alias="ASSET_PIPELINE_WEBHOOK_URL")
+    late_acceptance_seconds: float | None = Field(
+        None, ge=0, le=3600, alias="ASSET_PIPELINE_LATE_ACCEPTANCE_SECONDS"
+    )
     alert_webhook_url: SecretStr | None = Field(None, alias="ASSET_PIPELINE_ALERT_WEBHOOK_URL")
     max_images_decoded: int = Field(2, ge=1, le=64, alias="ASSET_PIPELINE_MAX_IMAGES_DECODED")
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("https://", "http://")):
+            raise ValueError("it must begin with https://")
+        return value
 
     @field_validator("prompts_dir", "data_dir", "config_dir")
     @classmethod

@@ -68,9 +68,11 @@ def build_clip_asset(kind: Kind, retries: dg.RetryPolicy) -> dg.AssetsDefinition
         generation: GenerationResource,
         prompt_library: PromptLibraryResource,
     ) -> AsyncIterator[dg.MaterializeResult[Any]]:
+        # Before the prompts are read: a greater number never stands for an older text.
+        order = generation.take_order()
         prompts = prompt_library.load()
         orders = check_config(config, kind, prompts)
-        step = _ClipStep(context, orders, generation, prompts, kind)
+        step = _ClipStep(context, orders, generation, prompts, kind, order)
         wanted = orders.prompt_ids or context.partition_keys
         alone = await step.run(unfinished(context, wanted))
         if alone is not None:
@@ -97,8 +99,10 @@ class _ClipStep:
         generation: GenerationResource,
         prompts: Prompts,
         kind: Kind,
+        wanted_order: int,
     ) -> None:
         self._context = context
+        self._wanted_order = wanted_order
         self._orders = orders
         self._generation = generation
         self._prompts = prompts
@@ -177,6 +181,7 @@ class _ClipStep:
             pay_again_before=family_started(self._context) if self._orders.force else None,
             report=self._lines,
             warn=self._context.log.warning,
+            wanted_order=self._wanted_order,
         )
 
     def _choose(self, prompt_ids: Sequence[str]) -> list[Prompt]:

@@ -29,6 +29,7 @@ class Collaborators:
         writing: Runs the ledger's blocking transactions, off the event loop.
         checkpoint: Called with a name at each point between two durable steps; it does nothing
             outside the crash tests, which kill the process there.
+        webhook_url: Where the provider is to tell of a prediction's end; the intent's id is added.
     """
 
     ledger: Ledger
@@ -42,6 +43,7 @@ class Collaborators:
     timing: Timing
     writing: Writing
     checkpoint: Callable[[str], None]
+    webhook_url: str | None = None
 
     async def write(self, transaction: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one ledger transaction off the event loop."""

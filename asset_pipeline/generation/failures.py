@@ -27,6 +27,7 @@ class ErrorClass(StrEnum):
     OUTPUT_EXPIRED = "output_expired"
     BUDGET = "budget"
     CANCELLED = "cancelled"
+    OTHER_ACCOUNT = "other_account"
     UNKNOWN = "unknown"
 
 
@@ -45,6 +46,7 @@ _HINTS = {
     ErrorClass.OUTPUT_EXPIRED: "The provider keeps outputs for an hour; generate again.",
     ErrorClass.BUDGET: "Raise the cap in budgets.yaml or the environment, or wait.",
     ErrorClass.CANCELLED: "Run it again: open work is taken up, not paid again.",
+    ErrorClass.OTHER_ACCOUNT: "Use that account's token; to pay again with this one, use --force.",
     ErrorClass.UNKNOWN: "Run `asset-pipeline reconcile`; its money stays reserved until then.",
 }
 

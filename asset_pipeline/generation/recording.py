@@ -118,6 +118,8 @@ class Recorder:
             collection=prompt.collection,
             variant=request.variant,
             run_id=self._payer.run_id,
+            variants=prompt.variants,
+            wanted_order=self._payer.wanted_order,
             wanted_hash=request.wanted_hash if stands_in else None,
             strategy=None if not stands_in else request.strategy if asked_so else clip.strategy,
         )

@@ -52,6 +52,8 @@ class SessionPlan:
         run_cap: A cap of this run's own.
         pay_again_before: Pay again for clips that were stored before this time.
         breaker_rules: Returns the thresholds in force.
+        webhook_url: Where the provider is to tell of a prediction's end.
+        wanted_order: The run's place in the order of what is wanted; one is taken if it has none.
     """
 
     run_id: str
@@ -65,6 +67,8 @@ class SessionPlan:
     pay_again_before: datetime | None = None
     breaker_rules: Callable[[], BreakerRules] = BreakerRules
     checkpoint: Callable[[str], None] = _no_checkpoint
+    webhook_url: str | None = None
+    wanted_order: int = 0
 
 
 @contextlib.asynccontextmanager
@@ -108,8 +112,10 @@ async def open_session(
             timing=plan.timing,
             writing=writing,
             checkpoint=plan.checkpoint,
+            webhook_url=plan.webhook_url,
         )
-        payer = Payer(plan.run_id, worker_id, plan.run_cap)
+        order = plan.wanted_order or await writing.run(ledger.take_order)
+        payer = Payer(plan.run_id, worker_id, plan.run_cap, order)
         beating = asyncio.ensure_future(_beat(collaborators, worker_id))
         try:
             yield PaidCall(collaborators, payer, pay_again_before=plan.pay_again_before)

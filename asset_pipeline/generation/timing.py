@@ -16,7 +16,9 @@ class Timing:
         deadline_margin: How much longer than the provider's own deadline we wait for its word.
         settle: A prediction that may have been accepted is not called absent before this time has
             passed since its reply was lost: the provider's listing may lag behind its creates.
-        clock_skew: How far the provider's clock may differ from ours.
+        late_acceptance: Nor before this time has passed since it was sent: a request may wait in a
+            gateway whose client is long gone. The slowest in common use gives up after 100 s.
+        clock_skew: How far a provider's clock may differ from ours beyond what its answers showed.
         other_worker: Between two looks at an intent that another process drives.
         retention: How long the provider keeps an output after completion.
         outage: A provider that answers no question is asked again for so long before a clip whose
@@ -30,7 +32,8 @@ class Timing:
     slowest_poll: float = 5.0
     deadline_margin: float = 60.0
     settle: float = 15.0
-    clock_skew: float = 60.0
+    late_acceptance: float = 120.0
+    clock_skew: float = 300.0
     other_worker: float = 0.5
     retention: float = 3600.0
     outage: float = 300.0

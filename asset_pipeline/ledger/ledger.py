@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import Clock
-from asset_pipeline.ledger import clips, decisions, intents, movements, stand_ins, workers
+from asset_pipeline.ledger import clips, decisions, intents, movements, stand_ins, wants, workers
 from asset_pipeline.ledger.caps import BudgetCaps, BudgetLine, budget_lines
 from asset_pipeline.ledger.movements import BudgetExceededError
 from asset_pipeline.ledger.questions import Questions
@@ -28,11 +28,16 @@ from asset_pipeline.money import MicroUsd
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """Who pays: the run, the worker process, and a cap of that run's own if it has one."""
+    """Who pays: the run, the worker process, and a cap of that run's own if it has one.
+
+    Attributes:
+        wanted_order: The run's place in the order of what was wanted; zero if it took none.
+    """
 
     run_id: str
     worker_id: str
     run_cap: MicroUsd | None = None
+    wanted_order: int = 0
 
 
 class Ledger(Questions):
@@ -92,11 +97,9 @@ class Ledger(Questions):
             with self._writing() as (connection, now):
                 # The newest attempt is read before the clip: of two processes that find neither,
                 # the second collides with the first at the insert, whatever became of it.
-                last = intents.find_last(connection, new.generation_hash)
-                if last is not None:
-                    if last.is_open:
-                        return last
-                    found = clips.find_by_generation(
+                attempts = intents.attempts_at(connection, new.generation_hash)
+                if attempts:
+                    found = intents.first_open(attempts) or clips.find_by_generation(
                         connection, new.generation_hash, pay_again_before
                     )
                     if found is not None:
@@ -104,11 +107,12 @@ class Ledger(Questions):
                 intent = intents.create(
                     connection,
                     new,
-                    attempt=1 if last is None else last.attempt + 1,
+                    attempt=attempts[0].attempt + 1 if attempts else 1,
                     run_id=payer.run_id,
                     worker_id=payer.worker_id,
                     now=now,
                 )
+                wants.declare(connection, _want_of(new, payer), now)
                 lines = self._lines(new, payer, now)
                 movements.reserve(connection, intent.intent_id, lines, new.worst_case, now)
                 stand_ins.check_only_way(connection, intent, pay_again_before)
@@ -202,6 +206,21 @@ class Ledger(Questions):
 
         return looking_again(deliver)
 
+    def take_order(self) -> int:
+        """Return a run's place in the order of what is wanted; due before it reads the prompts."""
+        with self._writing() as (connection, _):
+            return wants.take_order(connection)
+
+    def want(self, want: wants.Want) -> None:
+        """Write what is wanted of a place, unless something newer is wanted there."""
+        with self._writing() as (connection, now):
+            wants.declare(connection, want, now)
+
+    def revive(self, intent: Intent, prediction_id: str) -> Intent:
+        """Take back an intent that was given up as never accepted: its prediction turned up."""
+        with self._writing() as (connection, now):
+            return intents.revive(connection, intent, prediction_id, now)
+
     def reuse(
         self,
         clip: Clip,
@@ -213,10 +232,13 @@ class Ledger(Questions):
         run_id: str,
         wanted_hash: str | None = None,
         strategy: str | None = None,
+        variants: int = 0,
+        wanted_order: int = 0,
     ) -> Clip:
         """Make a stored clip the current one of a prompt's variant, at no cost.
 
-        With ``wanted_hash`` it only stands in for what was wanted; ``strategy`` says how.
+        With ``wanted_hash`` it only stands in for what was wanted; ``strategy`` says how. See
+        :func:`asset_pipeline.ledger.clips.reuse`.
         """
 
         def reuse() -> Clip:
@@ -232,6 +254,8 @@ class Ledger(Questions):
                     now=now,
                     wanted_hash=wanted_hash,
                     strategy=strategy,
+                    variants=variants,
+                    wanted_order=wanted_order,
                 )
 
         return looking_again(reuse)
@@ -278,3 +302,14 @@ class Ledger(Questions):
                 return decisions.record_orphan(connection, orphan, lines, now)
 
         return looking_again(record)
+
+
+def _want_of(new: NewIntent, payer: Payer) -> wants.Want:
+    return wants.Want(
+        new.kind,
+        new.prompt_id,
+        new.variant,
+        new.variants,
+        new.wanted_hash or new.generation_hash,
+        payer.wanted_order,
+    )

@@ -88,6 +88,20 @@ def reserve(
     _write_entries(connection, names, {EntryType.RESERVE: amount}, now, intent_id)
 
 
+def reserved_at_first(connection: Connection, intent_id: str) -> MicroUsd:
+    """Return what was set aside for an intent when it began."""
+    return MicroUsd(connection.execute(_RESERVED_FIRST, {"intent": intent_id}).scalar() or 0)
+
+
+def reserve_owed(connection: Connection, intent_id: str, amount: MicroUsd, now: datetime) -> None:
+    """Set aside what is owed already, under the budgets that it fell under: overdrawn or not."""
+    if not amount:
+        return
+    names = _budgets_of(connection, intent_id)
+    _move(connection, names, charged=0, reserved=amount)
+    _write_entries(connection, names, {EntryType.RESERVE: amount}, now, intent_id)
+
+
 def charge(
     connection: Connection, intent_id: str, amount: MicroUsd, covered: MicroUsd, now: datetime
 ) -> None:
@@ -233,8 +247,15 @@ _MOVE = (
     )
 )
 _INSERT_ENTRY = insert(entries)
+_RESERVED_FIRST = (
+    select(entries.c.amount_microusd)
+    .where(entries.c.intent_id == bindparam("intent"), entries.c.type == EntryType.RESERVE.value)
+    .order_by(entries.c.entry_id)
+    .limit(1)
+)
 _BUDGETS_OF = (
     select(entries.c.budget)
+    .distinct()
     .where(entries.c.intent_id == bindparam("intent"), entries.c.type == EntryType.RESERVE.value)
     .order_by(entries.c.budget)
 )

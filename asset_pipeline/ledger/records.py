@@ -37,6 +37,8 @@ class NewIntent:
         strategy: How it came to stand in.
         terms: Price and output form as they are now, which the payment keeps.
         wanted_order: Its place in the order of what was wanted of the prompt.
+        variants: How many clips the prompt asks for; zero leaves its others alone.
+        origin: Who is asked.
     """
 
     generation_hash: str
@@ -54,6 +56,7 @@ class NewIntent:
     strategy: str | None = None
     terms: Terms | None = None
     wanted_order: int = 0
+    variants: int = 0
     origin: Origin = field(default_factory=Origin)
 
     def reserved(self, attempt: int, *, run_id: str, worker_id: str, now: datetime) -> Intent:

@@ -28,7 +28,7 @@ from asset_pipeline.resources.library import Prompts
 from asset_pipeline.resources.logs import logs_of_run
 from asset_pipeline.resources.replicate import ReplicateResource
 from asset_pipeline.resources.store import StoreResource
-from asset_pipeline.settings import load_settings
+from asset_pipeline.settings import ProviderName, Settings, load_settings
 
 # While one clip is at the provider another is being delivered, and no more wait for their turn.
 _CLIPS_A_PLACE = 2
@@ -46,6 +46,7 @@ class RunLimits:
         earlier_tries: How often Dagster has retried the step before.
         report: Told of the totals whenever a prompt is done or has failed.
         warn: Told, in a sentence, of each budget that passed a threshold while the batch was open.
+        wanted_order: The run's place in the order of what is wanted, from :meth:`take_order`.
     """
 
     run_id: str
@@ -55,6 +56,7 @@ class RunLimits:
     earlier_tries: int = 0
     report: Callable[[BatchProgress], None] = _ignore
     warn: Callable[[str], None] | None = None
+    wanted_order: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,23 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
         description="After a lost reply, how long before an absence from the provider's listing "
         "counts as proof.",
     )
+
+    def take_order(self) -> int:
+        """Return a run's place in the order of what is wanted; due before it reads the prompts.
+
+        Raises:
+            AssetPipelineError: The ledger can't be opened.
+        """
+        with self.ledger.open() as ledger:
+            return ledger.take_order()
+
+    def _timing(self, settings: Settings) -> Timing:
+        late = settings.late_acceptance_seconds
+        if late is None and settings.provider is ProviderName.SANDBOX:
+            late = self.settle_seconds  # no gateway stands before a server on this machine
+        elif late is None:
+            late = Timing().late_acceptance
+        return Timing(settle=self.settle_seconds, late_acceptance=late)
 
     @contextlib.asynccontextmanager
     async def open_batch(self, limits: RunLimits, prompts: Prompts) -> AsyncGenerator[Batch]:
@@ -119,7 +138,9 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
             rate_limit_per_minute=settings.rate_limit_per_minute,
             max_in_flight=_max_in_flight(limits),
             max_images_decoded=settings.max_images_decoded,
-            timing=Timing(settle=self.settle_seconds),
+            timing=self._timing(settings),
+            webhook_url=settings.webhook_url,
+            wanted_order=limits.wanted_order,
             run_cap=limits.run_cap,
             pay_again_before=limits.pay_again_before,
             breaker_rules=lambda: rules.current().breaker,

@@ -60,6 +60,7 @@ class MaintenanceResource(dg.ConfigurableResource):  # pyright: ignore[reportMis
                 catalog=prompts.catalog,
                 library=prompts.library,
                 prompts_dir=prompts.folder,
+                clock=SystemClock(),
             )
 
     def audit_ledger(self) -> AuditReport:
@@ -82,7 +83,7 @@ class MaintenanceResource(dg.ConfigurableResource):  # pyright: ignore[reportMis
         provider = self.generation.replicate.open_provider()
         try:
             with self.generation.ledger.open() as ledger:
-                return await audit_orphans(provider, ledger, catalog, since)
+                return await audit_orphans(provider, ledger, catalog, since, SystemClock())
         except UnavailableError as error:
             raise ProviderSilentError(
                 f"The provider did not list its predictions: {error.message}.",

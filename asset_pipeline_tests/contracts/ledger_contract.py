@@ -74,7 +74,10 @@ STEPS: dict[str, tuple[Step, set[IntentState]]] = {
         {State.SUBMITTING, State.UNKNOWN, State.QUESTION},
     ),
     "note_absence": (lambda books, intent: books.ledger.note_absence(intent), {State.UNKNOWN}),
-    "ask": (lambda books, intent: books.ledger.ask(intent, "which?"), {State.UNKNOWN}),
+    "ask": (
+        lambda books, intent: books.ledger.ask(intent, "which?"),
+        {State.SUBMITTING, State.UNKNOWN, State.SUBMITTED},
+    ),
     "refuse": (
         lambda books, intent: books.ledger.refuse(intent, "network", "no"),
         {State.RESERVED, State.SUBMITTING, State.UNKNOWN, State.QUESTION},

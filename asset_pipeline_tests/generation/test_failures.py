@@ -26,7 +26,7 @@ E = ErrorClass
 THE_CLASSES = (
     "server_error, rate_limit, content_policy, authentication, insufficient_credit, "
     "quota_exceeded, invalid_input, network, timeout, out_of_memory, bad_output, output_expired, "
-    "budget, cancelled, unknown"
+    "budget, cancelled, other_account, unknown"
 )
 
 BODIES = {

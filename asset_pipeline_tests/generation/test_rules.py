@@ -41,6 +41,7 @@ def test_the_packaged_rules_hold_for_every_class() -> None:
         ErrorClass.INVALID_INPUT,
         ErrorClass.BUDGET,
         ErrorClass.CANCELLED,
+        ErrorClass.OTHER_ACCOUNT,
     }
     assert all(rule.strategies[-1] is S.FAIL for rule in rules.classes.values())
 

@@ -58,7 +58,10 @@ STEPS: dict[str, tuple[set[IntentState], Take]] = {
     ),
     "lose the reply": ({State.SUBMITTING}, lambda b, i: b.ledger.lose_reply(i, "timeout")),
     "note an absence": ({State.UNKNOWN}, lambda b, i: b.ledger.note_absence(i)),
-    "ask": ({State.UNKNOWN}, lambda b, i: b.ledger.ask(i, "which one?")),
+    "ask": (
+        {State.SUBMITTING, State.UNKNOWN, State.SUBMITTED},
+        lambda b, i: b.ledger.ask(i, "which one?"),
+    ),
     "charge nothing": ({State.SUBMITTED}, lambda b, i: b.charge(i, 0)),
     "charge less": ({State.SUBMITTED}, lambda b, i: b.charge(i, i.reserved_microusd // 2)),
     "charge more": ({State.SUBMITTED}, lambda b, i: b.charge(i, i.reserved_microusd * 2)),
