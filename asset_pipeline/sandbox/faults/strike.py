@@ -6,7 +6,8 @@ import asyncio
 
 from starlette.responses import HTMLResponse, Response
 
-from asset_pipeline.sandbox.faults.plan import FaultName, FaultRule
+from asset_pipeline.sandbox.faults.names import FaultName
+from asset_pipeline.sandbox.faults.plan import FaultRule, Params
 from asset_pipeline.sandbox.problems import (
     ProblemError,
     insufficient_credit,
@@ -42,7 +43,7 @@ async def strike_before(rule: FaultRule | None) -> None:
             raise ProblemError(insufficient_credit())
         case FaultName.UNAUTHENTICATED:
             raise ProblemError(unauthenticated())
-        case FaultName.NOT_FOUND_ONCE:
+        case FaultName.NOT_FOUND_ONCE | FaultName.FORGOTTEN:
             raise ProblemError(not_found())
         case FaultName.OUTAGE:
             raise ProblemError(refusal_in_outage(rule))
@@ -67,6 +68,23 @@ def strike_after(rule: FaultRule | None) -> None:
         raise ProblemError(server_error(rule.params.status))
 
 
+async def strike_while_late(rule: FaultRule) -> None:
+    """Answer a client whose create is taken up later, if the rule does not let it wait.
+
+    Raises:
+        DroppedConnectionError: The client is to see a dropped connection.
+        ProblemError: The client is to see an error.
+    """
+    params = rule.params
+    answered = "status" in params.model_fields_set
+    if params.drop or answered:
+        await asyncio.sleep(min(params.after, params.seconds))
+    if params.drop:
+        raise DroppedConnectionError
+    if answered:
+        raise ProblemError(server_error(params.status))
+
+
 def refusal_in_outage(rule: FaultRule) -> Response:
     """Return what every request is answered during an outage: 503, unless told otherwise.
 
@@ -75,8 +93,12 @@ def refusal_in_outage(rule: FaultRule) -> Response:
     """
     if rule.params.drop:
         raise DroppedConnectionError
-    status = rule.params.status if "status" in rule.params.model_fields_set else 503
-    return server_error(status)
+    return server_error(status_or_503(rule.params))
+
+
+def status_or_503(params: Params) -> int:
+    """Return the status that a rule names, else 503."""
+    return params.status if "status" in params.model_fields_set else 503
 
 
 def server_error(status: int) -> Response:
