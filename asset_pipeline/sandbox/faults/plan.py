@@ -81,12 +81,12 @@ class Match(_Part):
 class Params(_Part):
     """How a fault strikes; each fault reads only its own."""
 
-    status: int = Field(
-        default=500,
+    status: int | None = Field(
+        default=None,
         ge=500,
         le=599,
-        description="error_5xx_*, get_5xx; an outage's and a late_file's is 503; given for a"
-        " late_acceptance, the client is answered so before it is accepted.",
+        description="error_5xx_*, get_5xx: 500 when left out; outage, late_file: 503;"
+        " late_acceptance: given, the client is answered so before it is accepted.",
     )
     retry_after: int = Field(default=5, ge=0, description="rate_limited: seconds.")
     header: bool = Field(default=True, description="rate_limited: whether Retry-After is sent.")

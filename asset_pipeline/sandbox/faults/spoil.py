@@ -12,9 +12,9 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from asset_pipeline.sandbox.faults.names import FaultName
 from asset_pipeline.sandbox.faults.plan import Params
 from asset_pipeline.sandbox.faults.strike import (
+    UNAVAILABLE,
     DroppedConnectionError,
     server_error,
-    status_or_503,
 )
 from asset_pipeline.sandbox.outputs import MIME_TYPES
 from asset_pipeline.sandbox.problems import ProblemError, not_found
@@ -53,7 +53,7 @@ async def _not_ready(path: Path, params: Params) -> Response:
         case "forbidden":
             return Response(_FORBIDDEN, 403, media_type="application/xml")
         case "error_5xx":
-            return server_error(status_or_503(params))
+            return server_error(params.status or UNAVAILABLE)
         case "html_page":
             return HTMLResponse(_PAGE)
         case "empty":

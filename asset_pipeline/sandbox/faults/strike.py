@@ -7,7 +7,7 @@ import asyncio
 from starlette.responses import HTMLResponse, Response
 
 from asset_pipeline.sandbox.faults.names import FaultName
-from asset_pipeline.sandbox.faults.plan import FaultRule, Params
+from asset_pipeline.sandbox.faults.plan import FaultRule
 from asset_pipeline.sandbox.problems import (
     ProblemError,
     insufficient_credit,
@@ -16,6 +16,9 @@ from asset_pipeline.sandbox.problems import (
     throttled_for_low_credit,
     unauthenticated,
 )
+
+_OWN_ERROR = 500
+UNAVAILABLE = 503
 
 
 class DroppedConnectionError(Exception):
@@ -36,7 +39,7 @@ async def strike_before(rule: FaultRule | None) -> None:
         case FaultName.LOST_REPLY_BEFORE:
             raise DroppedConnectionError
         case FaultName.ERROR_5XX_BEFORE | FaultName.GET_5XX:
-            raise ProblemError(server_error(params.status))
+            raise ProblemError(server_error(params.status or _OWN_ERROR))
         case FaultName.RATE_LIMITED:
             raise ProblemError(throttled_for_low_credit(params.retry_after, header=params.header))
         case FaultName.INSUFFICIENT_CREDIT:
@@ -65,7 +68,7 @@ def strike_after(rule: FaultRule | None) -> None:
     if rule.fault is FaultName.LOST_REPLY_AFTER:
         raise DroppedConnectionError
     if rule.fault is FaultName.ERROR_5XX_AFTER:
-        raise ProblemError(server_error(rule.params.status))
+        raise ProblemError(server_error(rule.params.status or _OWN_ERROR))
 
 
 async def strike_while_late(rule: FaultRule) -> None:
@@ -76,12 +79,11 @@ async def strike_while_late(rule: FaultRule) -> None:
         ProblemError: The client is to see an error.
     """
     params = rule.params
-    answered = "status" in params.model_fields_set
-    if params.drop or answered:
+    if params.drop or params.status is not None:
         await asyncio.sleep(min(params.after, params.seconds))
     if params.drop:
         raise DroppedConnectionError
-    if answered:
+    if params.status is not None:
         raise ProblemError(server_error(params.status))
 
 
@@ -93,17 +95,12 @@ def refusal_in_outage(rule: FaultRule) -> Response:
     """
     if rule.params.drop:
         raise DroppedConnectionError
-    return server_error(status_or_503(rule.params))
-
-
-def status_or_503(params: Params) -> int:
-    """Return the status that a rule names, else 503."""
-    return params.status if "status" in params.model_fields_set else 503
+    return server_error(rule.params.status or UNAVAILABLE)
 
 
 def server_error(status: int) -> Response:
     """Return a 5xx: the API's own is a problem, a gateway's is a web page."""
-    if status == 500:  # noqa: PLR2004 -- the API's own
+    if status == _OWN_ERROR:
         return problem(500, "Internal server error", "An unexpected error occurred.")
     title = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}.get(
         status, "Server Error"
