@@ -13,7 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from asset_pipeline.cli.app import app
-from asset_pipeline.sandbox.faults.plan import FAILED_ERRORS, FaultName, Match, load_plan
+from asset_pipeline.sandbox.faults.names import FaultName
+from asset_pipeline.sandbox.faults.plan import FAILED_ERRORS, Match, load_plan
 from asset_pipeline_tests.project import sandbox_url
 
 __all__ = ["sandbox_url"]

@@ -32,6 +32,14 @@ def serve(
     creates_per_minute: Annotated[
         int | None, typer.Option("--creates-per-minute", min=0, help="0: no limit.")
     ] = None,
+    clock_skew: Annotated[
+        float | None,
+        typer.Option("--clock-skew", help="Seconds that its clock is ahead; -90 is behind."),
+    ] = None,
+    created_skew: Annotated[
+        float | None,
+        typer.Option("--created-skew", help="Seconds that created_at alone is ahead, on top."),
+    ] = None,
     faults: Annotated[
         Path | None, typer.Option("--faults", help="A fault plan to rehearse failures with.")
     ] = None,
@@ -51,6 +59,10 @@ def serve(
         arguments += ["--predict-seconds", predict_seconds]
     if creates_per_minute is not None:
         arguments += ["--creates-per-minute", str(creates_per_minute)]
+    if clock_skew is not None:
+        arguments += [f"--clock-skew={clock_skew}"]
+    if created_skew is not None:
+        arguments += [f"--created-skew={created_skew}"]
     if faults is not None:
         arguments += ["--faults", str(faults)]
     raise typer.Exit(main(arguments))

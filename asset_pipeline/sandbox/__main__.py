@@ -9,6 +9,7 @@ from pathlib import Path
 
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.sandbox.faults.book import FaultBook
+from asset_pipeline.sandbox.faults.plan import ClockSkew
 from asset_pipeline.sandbox.options import SandboxOptions
 from asset_pipeline.sandbox.process import remove_record, write_record
 from asset_pipeline.sandbox.server import serve
@@ -27,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         requests_per_minute=given.requests_per_minute,
         idle_seconds=given.idle_seconds,
         config_dir=given.config_dir,
+        clock_skew_seconds=given.clock_skew,
+        created_skew_seconds=given.created_skew,
         faults_file=given.faults,
     )
 
@@ -34,9 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_record(state_dir, url)
         sys.stdout.write(f"{url}\n")
         sys.stdout.flush()
-        if rules := len(FaultBook(State(state_dir)).report()):
+        faults = FaultBook(State(state_dir))
+        if rules := len(faults.report()):
             told = f"{rules} fault rules are in force; DELETE {url}/sandbox/faults ends them.\n"
             sys.stderr.write(told)
+        if faults.clock() != ClockSkew():
+            sys.stderr.write(f"The clock is off; DELETE {url}/sandbox/faults sets it right.\n")
 
     try:
         serve(given.host, given.port, state_dir, options, ready=ready)
@@ -69,6 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--requests-per-minute", type=int, default=defaults.requests_per_minute, help="0: no limit")
     add("--idle-seconds", type=float, default=0.0, help="end after so long unasked; 0: never")
     add("--config-dir", type=Path, help="folder whose models.yaml overlays the catalog")
+    add("--clock-skew", type=float, help="seconds that its clock is ahead, -90 behind")
+    add("--created-skew", type=float, help="seconds that created_at alone is ahead, on top of that")
     add("--faults", type=Path, help="a fault plan to start with")
     return parser
 

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from asset_pipeline.catalog.spec import InputSpec, Model
 from asset_pipeline.files import atomic_path
+from asset_pipeline.sandbox.accounts import account_of
 from asset_pipeline.sandbox.billing import HARDWARE
 from asset_pipeline.sandbox.core import Core, base_url
 from asset_pipeline.sandbox.problems import (
@@ -53,10 +54,10 @@ class AccountRoutes:
         ]
 
     async def account(self, request: Request) -> Response:
-        """Return the account."""
-        del request
+        """Return the account that the token belongs to."""
+        name = account_of(request)
         return JSONResponse(
-            {"type": "user", "username": "sandbox", "name": "Sandbox", "github_url": None}
+            {"type": "user", "username": name, "name": name.capitalize(), "github_url": None}
         )
 
     async def hardware(self, request: Request) -> Response:
@@ -135,6 +136,7 @@ class AccountRoutes:
         if row is None or now >= row["created_us"] + _UPLOAD_LIFE_US:
             raise ProblemError(not_found())
         url = f"{base_url(request)}/v1/files/{upload_id}"
+        created = row["created_us"] + self._core.state.skew().clock_us
         return {
             "id": upload_id,
             "name": row["name"],
@@ -143,8 +145,8 @@ class AccountRoutes:
             "etag": row["sha256"][:32],
             "checksums": {"sha256": row["sha256"]},
             "metadata": json.loads(row["metadata"]),
-            "created_at": timestamp(row["created_us"]),
-            "expires_at": timestamp(row["created_us"] + _UPLOAD_LIFE_US),
+            "created_at": timestamp(created),
+            "expires_at": timestamp(created + _UPLOAD_LIFE_US),
             "urls": {"get": url},
         }
 

@@ -15,10 +15,13 @@ from starlette.responses import Response
 from asset_pipeline.sandbox.account import AccountRoutes
 from asset_pipeline.sandbox.backstage import BackstageRoutes
 from asset_pipeline.sandbox.core import Core
+from asset_pipeline.sandbox.date_header import DateHeader
 from asset_pipeline.sandbox.delivery import DeliveryRoutes
+from asset_pipeline.sandbox.display import Display
 from asset_pipeline.sandbox.faults.book import FaultBook
-from asset_pipeline.sandbox.faults.plan import load_plan
+from asset_pipeline.sandbox.faults.plan import ClockSkew, load_plan
 from asset_pipeline.sandbox.gate import Gate
+from asset_pipeline.sandbox.late import Lateness
 from asset_pipeline.sandbox.options import SandboxOptions
 from asset_pipeline.sandbox.postman import Postman
 from asset_pipeline.sandbox.predictions import PredictionRoutes
@@ -40,22 +43,26 @@ def create_app(state_dir: Path, options: SandboxOptions) -> Starlette:
     state = State(state_dir)
     shelf = Shelf(options.config_dir)
     faults = FaultBook(state)
-    if options.faults_file is not None:
-        faults.add(load_plan(options.faults_file).faults, instead=True)
+    _load(faults, options)
+    studio = Studio(state, shelf)
+    display = Display(state, shelf, studio, faults)
     core = Core(
         options,
         state,
         shelf,
-        Studio(state, shelf),
+        studio,
         RateLimit(state, options),
         faults,
-        Postman(state),
+        display,
+        Postman(state, display),
+        Lateness(state),
     )
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         core.postman.start()
         yield
+        await core.late.close()
         await core.postman.close()
         await core.studio.close()
         core.state.close()
@@ -68,12 +75,28 @@ def create_app(state_dir: Path, options: SandboxOptions) -> Starlette:
     )
     app = Starlette(
         routes=[route for room in rooms for route in room.routes()],
-        middleware=[Middleware(Gate, core=core)],
+        middleware=[Middleware(DateHeader, state=state), Middleware(Gate, core=core)],
         exception_handlers={ProblemError: _answer_problem, HTTPException: _answer_http},
         lifespan=lifespan,
     )
     app.state.core = core
     return app
+
+
+def _load(faults: FaultBook, options: SandboxOptions) -> None:
+    """Put the plan and the clock in force that this server was started with."""
+    if options.faults_file is not None:
+        plan = load_plan(options.faults_file)
+        faults.add(plan.faults, instead=True)
+        faults.set_clock(plan.clock or ClockSkew())
+    clock = faults.clock()
+    given = {
+        "skew_seconds": options.clock_skew_seconds,
+        "created_at_seconds": options.created_skew_seconds,
+    }
+    changes = {name: seconds for name, seconds in given.items() if seconds is not None}
+    if changes:
+        faults.set_clock(clock.model_copy(update=changes))
 
 
 async def _answer_problem(request: Request, error: Exception) -> Response:

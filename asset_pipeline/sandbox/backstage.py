@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import cast
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -43,10 +43,15 @@ class BackstageRoutes:
         )
 
     async def charges(self, request: Request) -> Response:
-        """Return every prediction accepted and what it cost, oldest first, in micro-dollars."""
-        del request
+        """Return every prediction accepted and what it cost, oldest first, in micro-dollars.
+
+        Those of all accounts, unless ``?account=NAME`` asks for one's.
+        """
         now = self._core.state.now_us()
-        rows = self._core.state.connection.execute("SELECT * FROM predictions ORDER BY seq")
+        rows = self._core.state.connection.execute(
+            "SELECT * FROM predictions WHERE account = coalesce(:account, account) ORDER BY seq",
+            {"account": request.query_params.get("account")},
+        )
         lines = [
             billed(prediction, self._core.shelf.named(prediction.model), now)
             for prediction in map(from_row, rows)
@@ -74,25 +79,32 @@ class BackstageRoutes:
             issue = InvalidField("required", "seconds", "seconds is required, a number")
             raise ProblemError(invalid([issue])) from None
         offset = self._core.state.advance(seconds)
-        return JSONResponse({"offset_seconds": offset, "now": timestamp(self._core.state.now_us())})
+        now = timestamp(self._core.state.shown_us())
+        return JSONResponse({"offset_seconds": offset, "now": now})
 
     async def faults(self, request: Request) -> Response:
-        """Return the fault rules, how often each has matched and how often struck."""
+        """Return the rules, how often each has matched and struck, and a clock that is off."""
         del request
-        return JSONResponse({"faults": self._core.faults.report()})
+        return JSONResponse(self._in_force())
 
     async def add_faults(self, request: Request) -> Response:
-        """Append rules: ``{"faults": [...]}`` as in a fault plan."""
+        """Append rules as in a fault plan, ``{"faults": [...]}``; a clock replaces the last one."""
         try:
             plan = FaultPlan.model_validate_json(await request.body())
         except ValidationError as error:
             issue = InvalidField("fault_plan", "faults", explain(error))
             raise ProblemError(invalid([issue])) from None
         self._core.faults.add(plan.faults)
-        return JSONResponse({"faults": self._core.faults.report()}, 201)
+        if plan.clock is not None:
+            self._core.faults.set_clock(plan.clock)
+        return JSONResponse(self._in_force(), 201)
 
     async def clear_faults(self, request: Request) -> Response:
-        """Remove all rules."""
+        """Remove all rules, and set the clock right."""
         del request
         self._core.faults.clear()
         return Response(status_code=204)
+
+    def _in_force(self) -> dict[str, JsonValue]:
+        clock = self._core.faults.clock().model_dump(exclude_defaults=True)
+        return {"faults": self._core.faults.report(), **({"clock": clock} if clock else {})}

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
+from asset_pipeline.sandbox.display import Display
 from asset_pipeline.sandbox.faults.book import FaultBook
+from asset_pipeline.sandbox.late import Lateness
 from asset_pipeline.sandbox.options import SandboxOptions
 from asset_pipeline.sandbox.postman import Postman
 from asset_pipeline.sandbox.ratelimit import RateLimit
@@ -33,7 +35,9 @@ class Core:
     studio: Studio
     limit: RateLimit
     faults: FaultBook
+    display: Display
     postman: Postman
+    late: Lateness
     drop: Callable[[Scope], None] | None = None
     last_request: float = field(default_factory=time.monotonic)
 

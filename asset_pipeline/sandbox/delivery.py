@@ -7,12 +7,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from asset_pipeline.sandbox.core import Core
-from asset_pipeline.sandbox.faults.book import Event
-from asset_pipeline.sandbox.faults.plan import Route as FaultRoute
+from asset_pipeline.sandbox.display import event_about
+from asset_pipeline.sandbox.faults.names import Route as FaultRoute
 from asset_pipeline.sandbox.faults.spoil import spoiled
 from asset_pipeline.sandbox.faults.strike import strike_before
 from asset_pipeline.sandbox.lifecycle import find
-from asset_pipeline.sandbox.outputs import MIME_TYPES
+from asset_pipeline.sandbox.outputs import MIME_TYPES, is_file_of
 from asset_pipeline.sandbox.problems import ProblemError, not_found
 
 
@@ -33,13 +33,12 @@ class DeliveryRoutes:
         now = self._core.state.now_us()
         if (
             prediction is None
-            or name not in prediction.files
+            or not is_file_of(prediction.files, name)
             or prediction.status(now) != "succeeded"
             or prediction.removed(now)
         ):
             raise ProblemError(not_found())
-        event = Event(FaultRoute.FILE, prediction.model, prediction.prompt, prediction.id)
-        rule = self._core.faults.fire(event)
+        rule = self._core.faults.fire(event_about(prediction, FaultRoute.FILE, now))
         await strike_before(rule)
         path = await self._core.studio.file(prediction, name)
         # One that strikes this reply alone goes before one that the prediction has for good.

@@ -8,6 +8,7 @@ import time
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from asset_pipeline.sandbox.accounts import token_of
 from asset_pipeline.sandbox.core import Core
 from asset_pipeline.sandbox.faults.strike import DroppedConnectionError, refusal_in_outage
 from asset_pipeline.sandbox.problems import (
@@ -94,10 +95,8 @@ class Gate:
     def _refusal(
         self, headers: Headers, allowance: Allowance, *, creating: bool
     ) -> ProblemResponse | None:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        options = self._core.options
-        known = scheme.lower() in ("bearer", "token") and token.strip()
-        if not known or token.startswith(options.bad_token_prefix):
+        token, options = token_of(headers), self._core.options
+        if not token or token.startswith(options.bad_token_prefix):
             return unauthenticated()
         if not allowance.allowed:
             what = "creating predictions" if creating else "requests"

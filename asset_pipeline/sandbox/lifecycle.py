@@ -19,10 +19,12 @@ from pydantic import JsonValue
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.spec import Model
-from asset_pipeline.sandbox.faults.plan import FaultName, FaultRule
+from asset_pipeline.sandbox.faults.names import FaultName
+from asset_pipeline.sandbox.faults.plan import FaultRule
 from asset_pipeline.sandbox.options import SandboxOptions
 from asset_pipeline.sandbox.outputs import planned_output
 from asset_pipeline.sandbox.state import MICROSECONDS, State
+from asset_pipeline.sandbox.webhooks import Webhook
 
 RETENTION_US = 3600 * MICROSECONDS
 TERMINAL = frozenset({"succeeded", "failed", "canceled", "aborted"})
@@ -33,12 +35,19 @@ class Prediction:
     """One accepted prediction. Times are microseconds since 1970 on the server's clock.
 
     Args:
+        id: The row's own.
+        account: Whose token created it.
+        created_us: As clients see it, both skews included; the other times are without them.
         starts_us: When it starts to run; None when it ends before that.
         ends_us: When it reaches :attr:`outcome`.
         deadline_us: When it was told to end at the latest (``Cancel-After``).
         outcome: The terminal status.
         output: What it will deliver: see :func:`asset_pipeline.sandbox.outputs.planned_output`.
         audio_seconds: Measured length of the sound, once it was rendered.
+        skew_us: How far the clock that clients see was off when it was created.
+        created_skew_us: How far ``created_at`` was off on top of that.
+        shown_id: Id of an earlier prediction that is shown in place of its own.
+        webhook: Where its ends are posted to, as the create said.
     """
 
     seq: int
@@ -58,6 +67,21 @@ class Prediction:
     error: str | None
     fault: FaultRule | None
     audio_seconds: float | None
+    account: str
+    skew_us: int
+    created_skew_us: int
+    shown_id: str | None
+    webhook: Webhook | None
+
+    @property
+    def public_id(self) -> str:
+        """The id that clients see."""
+        return self.shown_id or self.id
+
+    @property
+    def accepted_us(self) -> int:
+        """When it was accepted, by the server's own clock."""
+        return self.created_us - self.skew_us - self.created_skew_us
 
     def status(self, now_us: int) -> str:
         """Return the status at a moment."""
@@ -85,18 +109,23 @@ class Order:
         cancel_after: Seconds after which it must have ended, if a limit was set.
         deployment: ``owner/name`` of the deployment it was sent to, if one.
         fault: What is to go wrong with it.
+        webhook: Where to post what becomes of it, if anywhere.
+        shown_id: Id to show in place of its own.
     """
 
+    account: str
     model: Model
     inputs: dict[str, JsonValue]
     cancel_after: float | None = None
     deployment: str | None = None
     fault: FaultRule | None = None
+    webhook: Webhook | None = None
+    shown_id: str | None = None
 
 
 def accept(state: State, options: SandboxOptions, order: Order) -> Prediction:
     """Write a prediction down, its whole life with it; from here on it is billed."""
-    created = state.now_us()
+    created, skew = state.now_us(), state.skew()
     starts, ends = _times(options, order, created)
     outcome, error = _outcome(order.fault)
     deadline = None
@@ -108,8 +137,9 @@ def accept(state: State, options: SandboxOptions, order: Order) -> Prediction:
         outcome, error, ends = "canceled", None, deadline
     row = state.connection.execute(
         "INSERT INTO predictions (id, model, version, deployment, kind, prompt, input, output,"
-        " created_us, starts_us, ends_us, deadline_us, outcome, error, fault)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
+        " created_us, starts_us, ends_us, deadline_us, outcome, error, fault, account, skew_us,"
+        " created_skew_us, shown_id, webhook)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
         (
             _new_id(),
             order.model.name,
@@ -119,22 +149,44 @@ def accept(state: State, options: SandboxOptions, order: Order) -> Prediction:
             str(order.inputs.get(order.model.prompt_input, "")),
             json.dumps(order.inputs),
             json.dumps(planned_output(order.model, order.inputs)),
-            created,
+            created + skew.clock_us + skew.created_us,
             None if outcome == "aborted" else starts,
             ends,
             deadline,
             outcome,
             error,
             None if order.fault is None else order.fault.model_dump_json(exclude_defaults=True),
+            order.account,
+            skew.clock_us,
+            skew.created_us,
+            order.shown_id,
+            None if order.webhook is None else order.webhook.stored(),
         ),
     ).fetchone()
     return from_row(row)
 
 
 def find(state: State, prediction_id: str) -> Prediction | None:
-    """Return a prediction by its id."""
+    """Return a prediction by the id of its row."""
     row = state.connection.execute(
         "SELECT * FROM predictions WHERE id = ?", (prediction_id,)
+    ).fetchone()
+    return None if row is None else from_row(row)
+
+
+def find_of(state: State, account: str, public_id: str) -> Prediction | None:
+    """Return an account's prediction by the id that it is shown by."""
+    row = state.connection.execute(
+        "SELECT * FROM predictions WHERE id = ? AND account = ? AND shown_id IS NULL",
+        (public_id, account),
+    ).fetchone()
+    return None if row is None else from_row(row)
+
+
+def latest_of(state: State, account: str) -> Prediction | None:
+    """Return the last prediction that an account made."""
+    row = state.connection.execute(
+        "SELECT * FROM predictions WHERE account = ? ORDER BY seq DESC LIMIT 1", (account,)
     ).fetchone()
     return None if row is None else from_row(row)
 
@@ -159,6 +211,7 @@ def from_row(row: sqlite3.Row) -> Prediction:
     values["input"] = json.loads(values["input"])
     values["output"] = json.loads(values["output"])
     values["fault"] = None if fault is None else FaultRule.model_validate_json(fault)
+    values["webhook"] = None if values["webhook"] is None else Webhook.read(values["webhook"])
     return Prediction(**values)
 
 

@@ -18,6 +18,9 @@ class SandboxOptions:
         requests_per_minute: Other API requests answered a minute, 0 for no limit.
         idle_seconds: The server ends after so long without a request, 0 for never.
         config_dir: Folder whose ``models.yaml`` overlays the packaged catalog.
+        clock_skew_seconds: How far the clock that clients see is off, ahead when positive; None
+            leaves it to the fault plan.
+        created_skew_seconds: How far ``created_at`` alone is off, on top of that; None likewise.
         faults_file: A fault plan to load at start; see :mod:`asset_pipeline.sandbox.faults.plan`.
         bad_token_prefix: Tokens that begin so are refused with 401.
         poor_token_prefix: Tokens that begin so may read but not create: 402.
@@ -29,6 +32,8 @@ class SandboxOptions:
     requests_per_minute: int = 3000
     idle_seconds: float = 0.0
     config_dir: Path | None = None
+    clock_skew_seconds: float | None = None
+    created_skew_seconds: float | None = None
     faults_file: Path | None = None
     bad_token_prefix: str = "r8_wrong"  # noqa: S105 -- opens nothing
     poor_token_prefix: str = "r8_poor"  # noqa: S105 -- opens nothing

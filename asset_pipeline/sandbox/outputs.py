@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
@@ -17,6 +18,24 @@ MIME_TYPES = {
     "mp3": "audio/mpeg",
     "flac": "audio/flac",
 }
+
+
+# Files beyond those that were asked for, which a fault plan can have a prediction show.
+_EXTRA = re.compile(r"extra-[1-9]\.(\w+)")
+
+
+def with_extras(files: Sequence[str], count: int) -> list[str]:
+    """Return the first file's name and those of extra files beside it, ``count`` in all."""
+    extension = files[0].rpartition(".")[2]
+    return [files[0], *(f"extra-{number}.{extension}" for number in range(1, count))]
+
+
+def is_file_of(files: Sequence[str], name: str) -> bool:
+    """Return whether a prediction with these files delivers one of this name."""
+    extra = _EXTRA.fullmatch(name)
+    return name in files or (
+        extra is not None and any(file.endswith(f".{extra[1]}") for file in files)
+    )
 
 
 def resolved(model: Model, inputs: Mapping[str, JsonValue], name: str) -> JsonValue:

@@ -35,8 +35,8 @@ class _Place:
     before_us: int | None
 
 
-def read_page(state: State, query: Mapping[str, str]) -> Page:
-    """Return the page that a query asks for.
+def read_page(state: State, account: str, query: Mapping[str, str]) -> Page:
+    """Return the page of an account's predictions that a query asks for.
 
     ``created_after`` is inclusive, ``created_before`` is not; a cursor carries both along.
 
@@ -46,7 +46,7 @@ def read_page(state: State, query: Mapping[str, str]) -> Page:
     if query.get("source") == "web":
         return Page([], None, None)  # everything here came by the API
     place = _place(query)
-    conditions = ["1"]
+    conditions = ["account = :account"]
     if place.seq:
         conditions.append(f"(created_us, seq) {'>' if place.newer else '<'} (:created_us, :seq)")
     if place.after_us is not None:
@@ -58,6 +58,7 @@ def read_page(state: State, query: Mapping[str, str]) -> Page:
         f"SELECT * FROM predictions WHERE {' AND '.join(conditions)}"  # noqa: S608 -- fixed words, bound values
         f" ORDER BY created_us {order}, seq {order} LIMIT {PAGE + 1}",
         {
+            "account": account,
             "created_us": place.created_us,
             "seq": place.seq,
             "after_us": place.after_us,

@@ -8,10 +8,11 @@ import json
 import sqlite3
 from typing import TYPE_CHECKING
 
+from asset_pipeline.sandbox.display import Display
+from asset_pipeline.sandbox.faults.names import Route
 from asset_pipeline.sandbox.lifecycle import Prediction, find
-from asset_pipeline.sandbox.replies import shown
 from asset_pipeline.sandbox.state import MICROSECONDS, State
-from asset_pipeline.sandbox.webhooks import signed_headers
+from asset_pipeline.sandbox.webhooks import Webhook, signed_headers
 
 if TYPE_CHECKING:
     import httpx
@@ -40,25 +41,26 @@ class Postman:
 
     Args:
         state: Where they are written down.
+        display: Shows the prediction in a post as an answer to a question would.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, display: Display) -> None:
         self._state = state
+        self._display = display
         self._news = asyncio.Event()
         self._posting: asyncio.Task[None] | None = None
 
-    def take(self, prediction: Prediction, url: str, events: tuple[str, ...], origin: str) -> None:
+    def take(self, prediction: Prediction, webhook: Webhook, origin: str) -> None:
         """Write down what is to be posted.
 
         Args:
             prediction: What about.
-            url: Where to.
-            events: On which occasions, in the order in which they happen.
+            webhook: Where to, and on which occasions.
             origin: The server's own address, for the links in the body.
         """
         self._state.connection.executemany(
             "INSERT INTO webhooks (prediction_id, event, url, origin) VALUES (?, ?, ?, ?)",
-            [(prediction.id, event, url, origin) for event in events],
+            [(prediction.id, event, webhook.url, origin) for event in webhook.events],
         )
         self._news.set()
 
@@ -100,11 +102,12 @@ class Postman:
         if prediction is None or not _happens(prediction, row["event"]):
             self._settle(row)
         elif self._claim(row):
-            now = self._state.now_us()
-            body = json.dumps(shown(prediction, now, row["origin"])).encode()
+            document = await self._display.single(prediction, Route.GET, row["origin"])
+            body = json.dumps(document).encode()
             message_id = f"msg_{prediction.id}_{row['event']}"
             secret = self._state.webhook_secret()
-            headers = signed_headers(secret, message_id, now // MICROSECONDS, body)
+            moment = self._state.shown_us() // MICROSECONDS
+            headers = signed_headers(secret, message_id, moment, body)
             if await _was_taken(client, row["url"], headers, body):
                 self._settle(row)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
+from dataclasses import replace
 from typing import cast
 from urllib.parse import quote
 
@@ -14,11 +14,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from asset_pipeline.catalog.spec import Model
+from asset_pipeline.sandbox.accounts import account_of
 from asset_pipeline.sandbox.core import Core, base_url
+from asset_pipeline.sandbox.display import event_about
 from asset_pipeline.sandbox.faults.book import Event
-from asset_pipeline.sandbox.faults.plan import KEPT, FaultName
-from asset_pipeline.sandbox.faults.plan import Route as FaultRoute
-from asset_pipeline.sandbox.faults.strike import strike_after, strike_before
+from asset_pipeline.sandbox.faults.names import KEPT, FaultName
+from asset_pipeline.sandbox.faults.names import Route as FaultRoute
+from asset_pipeline.sandbox.faults.plan import FaultRule
+from asset_pipeline.sandbox.faults.strike import strike_after, strike_before, strike_while_late
+from asset_pipeline.sandbox.headers import cancel_after, preferred_wait
 from asset_pipeline.sandbox.lifecycle import (
     TERMINAL,
     Order,
@@ -26,25 +30,17 @@ from asset_pipeline.sandbox.lifecycle import (
     accept,
     cancel,
     find,
+    find_of,
+    latest_of,
 )
 from asset_pipeline.sandbox.pages import read_page
-from asset_pipeline.sandbox.problems import (
-    InvalidField,
-    ProblemError,
-    invalid,
-    invalid_version,
-    not_found,
-)
-from asset_pipeline.sandbox.replies import shown
+from asset_pipeline.sandbox.problems import ProblemError, invalid_version, not_found
 from asset_pipeline.sandbox.state import MICROSECONDS
 from asset_pipeline.sandbox.validation import check_input, read_body
-from asset_pipeline.sandbox.webhooks import checked_url, wanted_events
+from asset_pipeline.sandbox.webhooks import asked_webhook
 
-_LONGEST_WAIT = 60.0
 # Other processes may cancel a prediction, or set the clock ahead, while a reply is held.
 _LOOK_AGAIN_SECONDS = 0.25
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
-_SHORTEST_CANCEL, _LONGEST_CANCEL = 5, 86_400
 
 
 class PredictionRoutes:
@@ -92,37 +88,46 @@ class PredictionRoutes:
 
     async def get(self, request: Request) -> Response:
         """Return one prediction."""
-        prediction = find(self._core.state, request.path_params["id"])
-        if prediction is None:
-            raise ProblemError(not_found())
-        await strike_before(self._core.faults.fire(_event(FaultRoute.GET, prediction)))
-        return JSONResponse(await self._shown(request, prediction))
+        prediction, rule = self._asked_for(request, FaultRoute.GET)
+        await strike_before(rule)
+        return JSONResponse(await self._shown(request, prediction, FaultRoute.GET))
 
     async def list_(self, request: Request) -> Response:
         """Return a page of predictions."""
         await strike_before(self._core.faults.fire(Event(FaultRoute.LIST)))
-        page = read_page(self._core.state, request.query_params)
-        now = self._core.state.now_us()
+        page = read_page(self._core.state, account_of(request), request.query_params)
         root = base_url(request)
 
         def link(cursor: str | None) -> str | None:
             return None if cursor is None else f"{root}/v1/predictions?cursor={quote(cursor)}"
 
-        results = [shown(prediction, now, root) for prediction in page.predictions]
+        rows = [await self._core.display.row(each, root) for each in page.predictions]
+        results = [row for row in rows if row is not None]
         return JSONResponse(
             {"next": link(page.next), "previous": link(page.previous), "results": results}
         )
 
     async def cancel(self, request: Request) -> Response:
         """Cancel; one that has ended is returned as it is."""
-        prediction = find(self._core.state, request.path_params["id"])
-        if prediction is None:
-            raise ProblemError(not_found())
-        rule = self._core.faults.fire(_event(FaultRoute.CANCEL, prediction))
+        prediction, rule = self._asked_for(request, FaultRoute.CANCEL)
         await strike_before(rule)
         prediction = cancel(self._core.state, prediction.id) or prediction
         strike_after(rule)
-        return JSONResponse(await self._shown(request, prediction))
+        return JSONResponse(await self._shown(request, prediction, FaultRoute.CANCEL))
+
+    def _asked_for(
+        self, request: Request, route: FaultRoute
+    ) -> tuple[Prediction, FaultRule | None]:
+        """Return the account's prediction that a request names, and what strikes the request.
+
+        Raises:
+            ProblemError: 404, there is none, or it is another account's.
+        """
+        state = self._core.state
+        prediction = find_of(state, account_of(request), request.path_params["id"])
+        if prediction is None:
+            raise ProblemError(not_found())
+        return prediction, self._core.faults.fire(event_about(prediction, route, state.now_us()))
 
     async def _create(
         self,
@@ -132,25 +137,41 @@ class PredictionRoutes:
         deployment: str | None = None,
     ) -> Response:
         inputs = check_input(model, cast("dict[str, JsonValue]", body["input"]))
-        cancel_after, wait = _cancel_after(request), _preferred_wait(request)
-        webhook, events = checked_url(body), wanted_events(body)
+        limit, wait = cancel_after(request.headers), preferred_wait(request.headers)
+        account, webhook = account_of(request), asked_webhook(body)
         prompt = str(inputs.get(model.prompt_input, ""))
         subject = json.dumps(inputs, sort_keys=True)
         rule = self._core.faults.fire(Event(FaultRoute.CREATE, model.name, prompt, subject))
         kept = rule if rule is not None and rule.fault in KEPT else None
         if kept is None:
             await strike_before(rule)
-        order = Order(model, inputs, cancel_after, deployment, kept)
-        prediction = accept(self._core.state, self._core.options, order)
-        self._core.studio.warm(prediction)
-        if webhook is not None and (kept is None or kept.fault is not FaultName.WEBHOOK_ABSENT):
-            self._core.postman.take(prediction, webhook, events, base_url(request))
+        order = Order(account, model, inputs, limit, deployment, kept, webhook)
+        prediction = await self._taken_up(order, rule, base_url(request))
         strike_after(rule)
         if wait is None:
-            return JSONResponse(await self._shown(request, prediction), 201)
+            return JSONResponse(await self._shown(request, prediction, FaultRoute.CREATE), 201)
         prediction = await self._held(prediction, wait)
-        content = await self._shown(request, prediction)
+        content = await self._shown(request, prediction, FaultRoute.CREATE)
         return JSONResponse(content, 201 if content["status"] in TERMINAL else 202)
+
+    async def _taken_up(self, order: Order, rule: FaultRule | None, origin: str) -> Prediction:
+        """Accept a create now, or when the rule says so: then also if the client is gone."""
+        if rule is not None and rule.fault is FaultName.LATE_ACCEPTANCE:
+            late = self._core.late.hold(rule.params.seconds, lambda: self._accept(order, origin))
+            await strike_while_late(rule)
+            return await asyncio.shield(late)
+        if rule is not None and rule.fault is FaultName.SAME_ID:
+            earlier = latest_of(self._core.state, order.account)
+            order = replace(order, shown_id=earlier.public_id if earlier is not None else None)
+        return self._accept(order, origin)
+
+    def _accept(self, order: Order, origin: str) -> Prediction:
+        prediction = accept(self._core.state, self._core.options, order)
+        self._core.studio.warm(prediction)
+        silent = order.fault is not None and order.fault.fault is FaultName.WEBHOOK_ABSENT
+        if order.webhook is not None and not silent:
+            self._core.postman.take(prediction, order.webhook, origin)
+        return prediction
 
     async def _held(self, prediction: Prediction, seconds: float) -> Prediction:
         loop = asyncio.get_running_loop()
@@ -163,49 +184,16 @@ class PredictionRoutes:
                 return prediction
             await asyncio.sleep(min(left, patience, _LOOK_AGAIN_SECONDS))
 
-    async def _shown(self, request: Request, prediction: Prediction) -> dict[str, JsonValue]:
+    async def _shown(
+        self, request: Request, prediction: Prediction, route: FaultRoute
+    ) -> dict[str, JsonValue]:
         now = self._core.state.now_us()
         if prediction.status(now) == "succeeded" and not prediction.removed(now):
             # A sound's length is one of the metrics, and known only when it was made.
             await self._core.studio.measured(prediction)
             prediction = find(self._core.state, prediction.id) or prediction
-        return shown(prediction, now, base_url(request))
-
-
-def _event(route: FaultRoute, prediction: Prediction) -> Event:
-    return Event(route, prediction.model, prediction.prompt, prediction.id)
+        return await self._core.display.single(prediction, route, base_url(request))
 
 
 def _name(request: Request) -> str:
     return f"{request.path_params['owner']}/{request.path_params['name']}"
-
-
-def _preferred_wait(request: Request) -> float | None:
-    """Return the seconds of ``Prefer: wait`` or ``wait=N``; None when it was not sent."""
-    for part in request.headers.get("prefer", "").split(","):
-        name, _, seconds = part.strip().partition("=")
-        if name != "wait":
-            continue
-        if not seconds:
-            return _LONGEST_WAIT
-        if not seconds.isdigit() or not 1 <= int(seconds) <= _LONGEST_WAIT:
-            issue = InvalidField("format", "Prefer", "wait must be between 1 and 60 seconds")
-            raise ProblemError(invalid([issue]))
-        return float(seconds)
-    return None
-
-
-def _cancel_after(request: Request) -> float | None:
-    """Return the seconds of ``Cancel-After``, such as ``5s``, ``2m``, ``1h30m`` or ``90``."""
-    given = request.headers.get("cancel-after")
-    if given is None:
-        return None
-    match = _DURATION.fullmatch(given.strip())
-    seconds = 0.0
-    if match is not None:
-        hours, minutes, rest = match.groups()
-        seconds = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(rest or 0)
-    if not _SHORTEST_CANCEL <= seconds <= _LONGEST_CANCEL:
-        issue = InvalidField("format", "Cancel-After", "must be between 5s and 24h")
-        raise ProblemError(invalid([issue]))
-    return seconds

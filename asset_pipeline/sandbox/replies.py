@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.spec import Model
 from asset_pipeline.sandbox.billing import PRICES, Usage, charge
-from asset_pipeline.sandbox.faults.plan import FaultName
+from asset_pipeline.sandbox.faults.names import FaultName
 from asset_pipeline.sandbox.lifecycle import TERMINAL, Prediction
 from asset_pipeline.sandbox.state import MICROSECONDS
 
@@ -22,7 +22,7 @@ def timestamp(moment_us: int) -> str:
 
 
 def shown(prediction: Prediction, now_us: int, base_url: str) -> dict[str, JsonValue]:
-    """Return the prediction's JSON.
+    """Return the prediction's JSON as it is; what is shown of it may be less.
 
     Args:
         prediction: What to show.
@@ -31,9 +31,13 @@ def shown(prediction: Prediction, now_us: int, base_url: str) -> dict[str, JsonV
     """
     status = prediction.status(now_us)
     removed = prediction.removed(now_us) or _hidden_output(prediction, status)
-    self_url = f"{base_url}/v1/predictions/{prediction.id}"
+    self_url = f"{base_url}/v1/predictions/{prediction.public_id}"
+
+    def clock(moment_us: int) -> str:
+        return timestamp(moment_us + prediction.skew_us)
+
     body: dict[str, JsonValue] = {
-        "id": prediction.id,
+        "id": prediction.public_id,
         "model": prediction.model,
         "version": prediction.version,
         "input": {} if removed else prediction.input,
@@ -47,23 +51,28 @@ def shown(prediction: Prediction, now_us: int, base_url: str) -> dict[str, JsonV
         "urls": {
             "cancel": f"{self_url}/cancel",
             "get": self_url,
-            "web": f"https://replicate.com/p/{prediction.id}",
+            "web": f"https://replicate.com/p/{prediction.public_id}",
         },
     }
     if prediction.deployment is not None:
         body["deployment"] = prediction.deployment
     if prediction.deadline_us is not None:
-        body["deadline"] = timestamp(prediction.deadline_us)
+        body["deadline"] = clock(prediction.deadline_us)
+    if prediction.webhook is not None:
+        body.update(prediction.webhook.as_sent)
     if prediction.starts_us is not None and status != "starting":
-        body["started_at"] = timestamp(prediction.starts_us)
+        body["started_at"] = clock(prediction.starts_us)
     if status in TERMINAL:
-        body["completed_at"] = timestamp(prediction.ends_us)
+        body["completed_at"] = clock(prediction.ends_us)
         body["metrics"] = _metrics(prediction)
     return body
 
 
 def billed(prediction: Prediction, model: Model | None, now_us: int) -> dict[str, JsonValue]:
-    """Return the prediction's line in ``/sandbox/charges``; what has not ended owes nothing yet."""
+    """Return the prediction's line in ``/sandbox/charges``; what has not ended owes nothing yet.
+
+    Lines that show one id are told apart by their number.
+    """
     status = prediction.status(now_us)
     amount = 0
     if status in TERMINAL:
@@ -76,7 +85,9 @@ def billed(prediction: Prediction, model: Model | None, now_us: int) -> dict[str
         )
         amount = charge(model, prediction.model, usage, created_us=prediction.created_us)
     return {
-        "id": prediction.id,
+        "number": prediction.seq,
+        "id": prediction.public_id,
+        "account": prediction.account,
         "model": prediction.model,
         "prompt": prediction.prompt,
         "status": status,
@@ -124,7 +135,7 @@ def _output(prediction: Prediction, status: str, base_url: str) -> JsonValue:
 
 
 def _metrics(prediction: Prediction) -> dict[str, JsonValue]:
-    total = (prediction.ends_us - prediction.created_us) / MICROSECONDS
+    total = (prediction.ends_us - prediction.accepted_us) / MICROSECONDS
     metrics: dict[str, JsonValue] = {
         "predict_time": _predict_us(prediction) / MICROSECONDS,
         "total_time": total,

@@ -80,6 +80,7 @@ class SandboxServer:
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=2,
             server_header=False,
+            date_header=False,  # the application's own goes by the clock that clients see
         )
         self._server = uvicorn.Server(self._config)
 
@@ -109,6 +110,8 @@ class SandboxServer:
         core, idle = self._core, self._core.options.idle_seconds
         while core.state.path.exists():
             await asyncio.sleep(min(_WATCH_SECONDS, idle or _WATCH_SECONDS))
+            if core.late.busy:
+                core.last_request = time.monotonic()
             if idle and time.monotonic() - core.last_request > idle:
                 break
         self.stop()

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
+from typing import NamedTuple
 
 MICROSECONDS = 1_000_000
 
@@ -84,6 +85,29 @@ CREATE TABLE IF NOT EXISTS settings (
 );
 """
 
+# Columns that a state of an earlier release lacks; a user's sandbox keeps its state for months.
+_LATER = (
+    ("predictions", "account", "TEXT NOT NULL DEFAULT 'sandbox'"),
+    ("predictions", "skew_us", "INTEGER NOT NULL DEFAULT 0"),
+    ("predictions", "created_skew_us", "INTEGER NOT NULL DEFAULT 0"),
+    ("predictions", "shown_id", "TEXT"),
+    ("predictions", "webhook", "TEXT"),
+    ("settings", "skew_us", "INTEGER NOT NULL DEFAULT 0"),
+    ("settings", "created_skew_us", "INTEGER NOT NULL DEFAULT 0"),
+)
+
+
+class Skew(NamedTuple):
+    """How far the clock that clients see is off, in microseconds.
+
+    Args:
+        clock_us: Of every time that is shown.
+        created_us: Of ``created_at`` alone, on top of it.
+    """
+
+    clock_us: int
+    created_us: int
+
 
 class State:
     """Connections to the state file, one a thread, and the server's clock.
@@ -99,8 +123,13 @@ class State:
         self.state_dir.mkdir(parents=True, exist_ok=True)
         connection = self.connection
         connection.executescript(_SCHEMA)
+        self._add_later_columns()
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
-        connection.execute("INSERT OR IGNORE INTO settings VALUES (1, 0, 0, ?)", (secret,))
+        connection.execute(
+            "INSERT OR IGNORE INTO settings (one, clock_offset_us, faults_version, webhook_secret)"
+            " VALUES (1, 0, 0, ?)",
+            (secret,),
+        )
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -129,7 +158,11 @@ class State:
         connection.execute("COMMIT")
 
     def now_us(self) -> int:
-        """Return the server's time in microseconds since 1970; it can be set ahead."""
+        """Return the server's time in microseconds since 1970; it can be set ahead.
+
+        Lives are laid down on it: however far the clock that clients see is off, and whenever that
+        changes, a prediction runs for as long as it was to run.
+        """
         row = self.connection.execute("SELECT clock_offset_us FROM settings").fetchone()
         return time.time_ns() // 1000 + int(row[0])
 
@@ -141,10 +174,30 @@ class State:
         ).fetchone()
         return int(row[0]) / MICROSECONDS
 
+    def skew(self) -> Skew:
+        """Return how far the clock that clients see is off."""
+        row = self.connection.execute("SELECT skew_us, created_skew_us FROM settings").fetchone()
+        return Skew(int(row[0]), int(row[1]))
+
+    def set_skew(self, skew: Skew) -> None:
+        """Put the clock that clients see off, for every process on this state."""
+        self.connection.execute("UPDATE settings SET skew_us = ?, created_skew_us = ?", skew)
+
+    def shown_us(self) -> int:
+        """Return the time that clients see, in microseconds since 1970."""
+        return self.now_us() + self.skew().clock_us
+
     def webhook_secret(self) -> str:
         """Return the account's signing secret, ``whsec_...``."""
         row = self.connection.execute("SELECT webhook_secret FROM settings").fetchone()
         return str(row[0])
+
+    def _add_later_columns(self) -> None:
+        with self.transaction() as connection:
+            for table, column, form in _LATER:
+                known = connection.execute(f"PRAGMA table_info({table})").fetchall()
+                if column not in {row["name"] for row in known}:
+                    connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {form}")
 
     def close(self) -> None:
         """Close this thread's connection."""

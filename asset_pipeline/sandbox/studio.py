@@ -83,7 +83,7 @@ class Studio:
     async def _render(self, prediction: Prediction, name: str, path: Path) -> None:
         request = _request(prediction, self._shelf.named(prediction.model), name)
         seconds = await self._workshop.render(prediction.kind, path, request)
-        if seconds is not None:
+        if seconds is not None and name in prediction.files:
             self._state.connection.execute(
                 "UPDATE predictions SET audio_seconds = ? WHERE id = ?",
                 (round(seconds, 3), prediction.id),
@@ -125,10 +125,10 @@ def _request(prediction: Prediction, model: Model | None, name: str) -> dict[str
     if not isinstance(seed, int):
         # Unseeded, each prediction is different, as on Replicate.
         seed = int.from_bytes(hashlib.sha256(prediction.id.encode()).digest()[:4])
-    if prediction.kind is Kind.AUDIO:
-        return _sound(prediction, value_of, seed, extension)
     number = stem.rpartition("-")[2]
     seed += int(number) * 7919 if number.isdigit() else 0
+    if prediction.kind is Kind.AUDIO:
+        return _sound(prediction, value_of, seed, extension)
     return _picture(prediction, value_of, seed, extension)
 
 

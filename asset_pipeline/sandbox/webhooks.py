@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import cast
 from urllib.parse import urlsplit
@@ -17,6 +19,47 @@ from asset_pipeline.sandbox.problems import InvalidField, ProblemError, invalid
 # In the order in which they happen.
 EVENTS = ("start", "logs", "output", "completed")
 _UNFILTERED = ("output", "completed")
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """What a create says of its webhook.
+
+    Args:
+        url: Where to post; its query is kept, and repeated wherever the prediction is shown.
+        events: On which occasions, in the order in which they happen.
+        filtered: Whether the create chose them itself.
+    """
+
+    url: str
+    events: tuple[str, ...]
+    filtered: bool
+
+    @property
+    def as_sent(self) -> dict[str, JsonValue]:
+        """The fields of the create that a prediction repeats."""
+        chosen: dict[str, JsonValue] = {"webhook_events_filter": list(self.events)}
+        return {"webhook": self.url, **(chosen if self.filtered else {})}
+
+    def stored(self) -> str:
+        """Return it as one line."""
+        return json.dumps([self.url, self.events, self.filtered])
+
+    @classmethod
+    def read(cls, line: str) -> Webhook:
+        """Return what :meth:`stored` wrote."""
+        url, events, filtered = json.loads(line)
+        return cls(url, tuple(events), filtered)
+
+
+def asked_webhook(body: Mapping[str, JsonValue]) -> Webhook | None:
+    """Return the webhook of a create, None when it names none.
+
+    Raises:
+        ProblemError: 422, the address is not one of this machine, or an event does not exist.
+    """
+    url, events = checked_url(body), wanted_events(body)
+    return None if url is None else Webhook(url, events, bool(body.get("webhook_events_filter")))
 
 
 def wanted_events(body: Mapping[str, JsonValue]) -> tuple[str, ...]:

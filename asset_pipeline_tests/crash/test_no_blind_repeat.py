@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from asset_pipeline.prompts.spec import Prompt
-from asset_pipeline.sandbox.faults.plan import FaultName
+from asset_pipeline.sandbox.faults.names import FaultName
 from asset_pipeline_tests.crash import workload
 from asset_pipeline_tests.crash.site import Site, open_site
 from asset_pipeline_tests.crash.worker import QUICK, drive

@@ -71,6 +71,17 @@ class Running:
         assert reply.status_code == 200, reply.text
         return reply.json()
 
+    def listed(self, token: str = "r8_test", **query: str) -> list[Reply]:
+        """Return a page of the listing as an account sees it."""
+        headers = {"Authorization": f"Bearer {token}"}
+        reply = self.http.get("/v1/predictions", params=query, headers=headers)
+        assert reply.status_code == 200, reply.text
+        return reply.json()["results"]
+
+    def row(self, prediction: Reply) -> Reply:
+        """Return a prediction as the listing shows it."""
+        return next(row for row in self.listed() if row["id"] == prediction["id"])
+
     def advance(self, seconds: float) -> None:
         """Set the server's clock ahead."""
         assert self.http.post("/sandbox/clock", json={"seconds": seconds}).status_code == 200

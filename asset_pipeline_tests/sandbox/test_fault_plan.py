@@ -8,7 +8,8 @@ import pytest
 
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.sandbox.faults.book import Event, FaultBook
-from asset_pipeline.sandbox.faults.plan import FAILED_ERRORS, FaultRule, Route, load_plan
+from asset_pipeline.sandbox.faults.names import Route
+from asset_pipeline.sandbox.faults.plan import FAILED_ERRORS, FaultRule, load_plan
 from asset_pipeline.sandbox.state import State
 from asset_pipeline_tests.sandbox.conftest import INSTANT, SMALL, Start
 

@@ -10,8 +10,9 @@ from fnmatch import fnmatchcase
 
 from pydantic import JsonValue
 
-from asset_pipeline.sandbox.faults.plan import FaultName, FaultRule, Match, Route
-from asset_pipeline.sandbox.state import MICROSECONDS, State
+from asset_pipeline.sandbox.faults.names import SHOWN, STEADY, STRIKING, FaultName, Route
+from asset_pipeline.sandbox.faults.plan import ClockSkew, FaultRule, Match
+from asset_pipeline.sandbox.state import MICROSECONDS, Skew, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +24,16 @@ class Event:
         model: ``owner/name`` of the prediction, empty for a list.
         prompt: Its prompt.
         subject: What tells it from others: the input as JSON, or the prediction's id.
+        asked: The input as JSON, where it is not the subject.
+        age: Seconds since it was created; of a file, since the prediction ended.
     """
 
     route: Route
     model: str = ""
     prompt: str = ""
     subject: str = ""
+    asked: str = ""
+    age: float = 0.0
 
 
 class FaultBook:
@@ -51,8 +56,26 @@ class FaultBook:
             _touch(connection)
 
     def clear(self) -> None:
-        """Remove all rules; predictions keep the faults they were given."""
+        """Remove all rules and set the clock right; predictions keep the faults they were given."""
         self.add((), instead=True)
+        self.set_clock(ClockSkew())
+
+    def clock(self) -> ClockSkew:
+        """Return how far the clock that clients see is off."""
+        skew = self._state.skew()
+        return ClockSkew(
+            skew_seconds=skew.clock_us / MICROSECONDS,
+            created_at_seconds=skew.created_us / MICROSECONDS,
+        )
+
+    def set_clock(self, clock: ClockSkew) -> None:
+        """Put the clock that clients see off."""
+        self._state.set_skew(
+            Skew(
+                round(clock.skew_seconds * MICROSECONDS),
+                round(clock.created_at_seconds * MICROSECONDS),
+            )
+        )
 
     def report(self) -> list[JsonValue]:
         """Return the rules with their counts."""
@@ -68,11 +91,9 @@ class FaultBook:
             for row in rows
         ]
 
-    def fire(self, event: Event) -> FaultRule | None:
+    def fire(self, event: Event, among: frozenset[FaultName] = STRIKING) -> FaultRule | None:
         """Return the first rule that strikes this request, having counted it."""
-        candidates = [
-            (position, rule) for position, rule in self._current() if _concerns(rule, event)
-        ]
+        candidates = self._concerning(event, among)
         if not candidates:
             return None
         with self._state.transaction() as connection:
@@ -80,6 +101,18 @@ class FaultBook:
                 if self._strikes(connection, position, rule, event):
                     return rule
         return None
+
+    def changes(self, event: Event) -> list[FaultRule]:
+        """Return all rules that change how a prediction is shown, having counted them."""
+        candidates = self._concerning(event, SHOWN)
+        if not candidates:
+            return []
+        with self._state.transaction() as connection:
+            return [
+                rule
+                for position, rule in candidates
+                if self._strikes(connection, position, rule, event)
+            ]
 
     def outage(self) -> FaultRule | None:
         """Return the outage that is on, if one is."""
@@ -93,6 +126,13 @@ class FaultBook:
             if began is not None and now < began + rule.params.seconds * MICROSECONDS:
                 return rule
         return None
+
+    def _concerning(self, event: Event, among: frozenset[FaultName]) -> list[tuple[int, FaultRule]]:
+        return [
+            (position, rule)
+            for position, rule in self._current()
+            if rule.fault in among and _concerns(rule, event)
+        ]
 
     def _current(self) -> list[tuple[int, FaultRule]]:
         connection = self._state.connection
@@ -132,10 +172,22 @@ class FaultBook:
 def _concerns(rule: FaultRule, event: Event) -> bool:
     match: Match = rule.match
     return (
-        rule.route is event.route
+        event.route in rule.routes
+        and _in_time(rule, event)
         and (match.model is None or fnmatchcase(event.model, match.model))
         and (match.prompt is None or match.prompt.casefold() in event.prompt.casefold())
     )
+
+
+def _in_time(rule: FaultRule, event: Event) -> bool:
+    params = rule.params
+    if rule.fault is FaultName.LATE_FILE:
+        return event.age < params.seconds
+    if rule.fault is FaultName.FORGOTTEN:
+        lasting = params.lasting
+        over = lasting is not None and event.age >= params.after + lasting
+        return bool(event.subject) and event.age >= params.after and not over
+    return True
 
 
 def _turn(rule: FaultRule, event: Event, count: int) -> bool:
@@ -153,13 +205,18 @@ def _turn(rule: FaultRule, event: Event, count: int) -> bool:
         return True
     # Drawn from the input, not from the order of arrival: concurrent runs meet the same faults.
     # A status that is asked for again and again gets a new draw each time.
-    turn = "" if event.route is Route.CREATE else count
-    return _lot(rule, f"{event.subject}|{turn}") < match.probability
+    if event.route is Route.CREATE or rule.fault in STEADY:
+        drawn = _lot(rule, f"{event.asked or event.subject}|")
+    else:
+        drawn = _lot(rule, f"{event.subject}|{count}")
+    return drawn < match.probability
 
 
 def _lot(rule: FaultRule, subject: str) -> float:
     """Return a number from 0 up to 1 that depends on rule and subject alone."""
-    drawn = hashlib.sha256(f"{rule.model_dump_json()}|{subject}".encode()).digest()
+    # Without defaults: a parameter that a later release adds moves no draw of an old plan.
+    form = rule.model_dump_json(exclude_defaults=True)
+    drawn = hashlib.sha256(f"{form}|{subject}".encode()).digest()
     return int.from_bytes(drawn[:6]) / 2**48
 
 

@@ -13,13 +13,17 @@
       - fault: outage
         match: {nth: 40}                   # from the fortieth create on
         params: {seconds: 30}
+      - fault: hidden_seed                 # wherever the prediction is shown
+        match: {model: "black-forest-labs/*"}
+    clock:
+      skew_seconds: -90                    # the server's clock is behind
 
-The first rule that matches a request decides; the others do not count it.
+The first rule that matches a request decides; the others do not count it. Only rules about what is
+shown of a prediction add up.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
@@ -27,47 +31,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from asset_pipeline.errors import ConfigurationError
-
-
-class Route(StrEnum):
-    """The requests that faults can hit."""
-
-    CREATE = "create"
-    GET = "get"
-    LIST = "list"
-    CANCEL = "cancel"
-    FILE = "file"
-
-
-class FaultName(StrEnum):
-    """Everything that can go wrong."""
-
-    LOST_REPLY_BEFORE = "lost_reply_before"
-    LOST_REPLY_AFTER = "lost_reply_after"
-    ERROR_5XX_BEFORE = "error_5xx_before"
-    ERROR_5XX_AFTER = "error_5xx_after"
-    GET_5XX = "get_5xx"
-    RATE_LIMITED = "rate_limited"
-    INSUFFICIENT_CREDIT = "insufficient_credit"
-    UNAUTHENTICATED = "unauthenticated"
-    NOT_FOUND_ONCE = "not_found_once"
-    OUTAGE = "outage"
-    SLOW = "slow"
-    FAILED = "failed"
-    ABORTED = "aborted"
-    CANCELED = "canceled"
-    SHORT_LIST = "short_list"
-    WRONG_OUTPUT_TYPE = "wrong_output_type"
-    EXPIRED_OUTPUT = "expired_output"
-    TRUNCATED = "truncated"
-    EMPTY = "empty"
-    BLANK = "blank"
-    SILENT = "silent"
-    HTML_PAGE = "html_page"
-    WRONG_MEDIA = "wrong_media"
-    OVERSIZE = "oversize"
-    WEBHOOK_ABSENT = "webhook_absent"
-
+from asset_pipeline.sandbox.faults.names import ROUTES, SHOWN, FaultName, Route
 
 # What a failed prediction says, by code. The words around a code vary with the model; the code and
 # the phrases about unsafe content are the provider's own.
@@ -87,48 +51,12 @@ FAILED_ERRORS = {
     "E4875": "The webhook URL is not valid (E4875)",
 }
 
-_F, _R = FaultName, Route
-_ANY = (_R.CREATE, _R.GET, _R.LIST, _R.CANCEL, _R.FILE)
-_API = (_R.CREATE, _R.GET, _R.LIST, _R.CANCEL)
-_OUTPUT = (_R.CREATE, _R.FILE)
-
-# Where each may strike; the first is the default.
-ROUTES: dict[FaultName, tuple[Route, ...]] = {
-    _F.LOST_REPLY_BEFORE: _ANY,
-    _F.LOST_REPLY_AFTER: (_R.CREATE, _R.CANCEL),
-    _F.ERROR_5XX_BEFORE: _ANY,
-    _F.ERROR_5XX_AFTER: (_R.CREATE, _R.CANCEL),
-    _F.GET_5XX: (_R.GET,),
-    _F.RATE_LIMITED: _API,
-    _F.INSUFFICIENT_CREDIT: (_R.CREATE,),
-    _F.UNAUTHENTICATED: _API,
-    _F.NOT_FOUND_ONCE: (_R.GET,),
-    _F.OUTAGE: _ANY,
-    _F.SLOW: _ANY,
-    _F.FAILED: (_R.CREATE,),
-    _F.ABORTED: (_R.CREATE,),
-    _F.CANCELED: (_R.CREATE,),
-    _F.SHORT_LIST: (_R.CREATE,),
-    _F.WRONG_OUTPUT_TYPE: (_R.CREATE,),
-    _F.EXPIRED_OUTPUT: _OUTPUT,
-    _F.TRUNCATED: _OUTPUT,
-    _F.EMPTY: _OUTPUT,
-    _F.BLANK: _OUTPUT,
-    _F.SILENT: _OUTPUT,
-    _F.HTML_PAGE: _OUTPUT,
-    _F.WRONG_MEDIA: _OUTPUT,
-    _F.OVERSIZE: _OUTPUT,
-    _F.WEBHOOK_ABSENT: (_R.CREATE,),
-}
-# These belong to the prediction: decided when it is created, kept with it.
-KEPT = frozenset(name for name, routes in ROUTES.items() if routes in ((_R.CREATE,), _OUTPUT)) - {
-    _F.INSUFFICIENT_CREDIT
-} | {_F.SLOW}
+_DAY = 86_400.0
 
 
 class _Part(BaseModel):
     # Unknown fields are refused: a rule with a misspelt condition would strike everything.
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Match(_Part):
@@ -153,20 +81,76 @@ class Match(_Part):
 class Params(_Part):
     """How a fault strikes; each fault reads only its own."""
 
-    status: int = Field(
-        default=500, ge=500, le=599, description="error_5xx_*, get_5xx; an outage's is 503."
+    status: int | None = Field(
+        default=None,
+        ge=500,
+        le=599,
+        description="error_5xx_*, get_5xx: 500 when left out; outage, late_file: 503;"
+        " late_acceptance: given, the client is answered so before it is accepted.",
     )
     retry_after: int = Field(default=5, ge=0, description="rate_limited: seconds.")
     header: bool = Field(default=True, description="rate_limited: whether Retry-After is sent.")
     code: str = Field(default="PA", description="failed: one of the provider's errors.")
     error: str | None = Field(default=None, description="failed: other words than the code's.")
-    seconds: float = Field(default=5, ge=0, description="slow, outage.")
-    drop: bool = Field(default=False, description="outage, truncated: the connection is dropped.")
+    seconds: float = Field(
+        default=5,
+        ge=0,
+        le=_DAY,
+        description="slow, outage; late_acceptance: until it is accepted; late_file: after its"
+        " end until the file is right.",
+    )
+    drop: bool = Field(
+        default=False,
+        description="outage, truncated, late_acceptance, late_file with truncated: the connection"
+        " is dropped.",
+    )
+    after: float = Field(
+        default=0,
+        ge=0,
+        le=_DAY,
+        description="forgotten: seconds after its creation; late_acceptance: seconds until the"
+        " connection drops, or the status is answered.",
+    )
+    lasting: float | None = Field(
+        default=None, gt=0, le=_DAY, description="forgotten: seconds; left out, for good."
+    )
+    listed: bool = Field(default=True, description="forgotten: whether listings still have it.")
     keep: int = Field(default=0, ge=0, description="short_list: outputs that stay.")
     what: Literal["file", "data"] = Field(
         default="file", description="expired_output: the file is gone, or the whole output with it."
     )
     bytes: int = Field(default=200_000_000, ge=1, description="oversize: length of the file.")
+    answer: Literal["not_found", "forbidden", "error_5xx", "html_page", "empty", "truncated"] = (
+        Field(default="not_found", description="late_file: what comes before the file is right.")
+    )
+    form: Literal["version", "upper", "lower", "alias"] = Field(
+        default="version",
+        description="other_model_name: owner/name:version, in capitals, in small letters, or the"
+        " alias.",
+    )
+    alias: str | None = Field(
+        default=None, min_length=1, max_length=200, description="other_model_name: what is shown."
+    )
+    hide: Literal["missing", "null"] = Field(
+        default="missing", description="hidden_seed: the seed is left out, or null."
+    )
+    metrics: dict[str, int | float | str | None] = Field(
+        default={},
+        description="absurd_metrics: what is shown by name; null leaves one out.",
+    )
+    shape: Literal[
+        "string",
+        "list",
+        "object",
+        "nested_list",
+        "nested_object",
+        "data_uri",
+        "several",
+        "none",
+    ] = Field(default="list", description="output_shape: how the output is shown.")
+    files: int = Field(
+        default=2, ge=2, le=10, description="output_shape several: files, the first the real one."
+    )
 
     @property
     def failure(self) -> str:
@@ -194,22 +178,53 @@ class FaultRule(_Part):
     params: Params = Params()
 
     @property
-    def route(self) -> Route:
+    def routes(self) -> tuple[Route, ...]:
         """The requests it can hit."""
-        return self.match.route or ROUTES[self.fault][0]
+        if self.match.route is not None:
+            return (self.match.route,)
+        possible = ROUTES[self.fault]
+        if self.fault in SHOWN:
+            return possible
+        if self.fault is FaultName.FORGOTTEN:
+            return possible[:2] if self.params.listed else possible
+        return possible[:1]
 
     @model_validator(mode="after")
     def _check_route(self) -> FaultRule:
-        if self.route not in ROUTES[self.fault]:
-            allowed = ", ".join(ROUTES[self.fault])
-            raise ValueError(f"{self.fault} can strike {allowed}, not {self.route}")
+        possible = ROUTES[self.fault]
+        if self.match.route is not None and self.match.route not in possible:
+            allowed = ", ".join(possible)
+            raise ValueError(f"{self.fault} can strike {allowed}, not {self.match.route}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_params(self) -> FaultRule:
+        if self.fault is FaultName.ABSURD_METRICS and not self.params.metrics:
+            raise ValueError("absurd_metrics needs params.metrics, what is shown by name")
+        aliased = self.fault is FaultName.OTHER_MODEL_NAME and self.params.form == "alias"
+        if aliased and self.params.alias is None:
+            raise ValueError("other_model_name needs params.alias, what is shown")
         return self
 
 
-class FaultPlan(_Part):
-    """A whole plan."""
+class ClockSkew(_Part):
+    """How far the server's clock is off, in seconds; ahead when positive."""
 
-    faults: tuple[FaultRule, ...]
+    skew_seconds: float = Field(
+        default=0, ge=-_DAY, le=_DAY, description="All times, and the Date header."
+    )
+    created_at_seconds: float = Field(
+        default=0, ge=-_DAY, le=_DAY, description="created_at alone, on top of that."
+    )
+
+
+class FaultPlan(_Part):
+    """A whole plan: what goes wrong, and how far the clock is off."""
+
+    faults: tuple[FaultRule, ...] = ()
+    clock: ClockSkew | None = Field(
+        default=None, description="Left out, the clock stays as it is; at a server's start, right."
+    )
 
 
 def load_plan(path: Path) -> FaultPlan:

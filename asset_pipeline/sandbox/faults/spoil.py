@@ -9,12 +9,18 @@ from pathlib import Path
 
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
-from asset_pipeline.sandbox.faults.plan import FaultName, Params
-from asset_pipeline.sandbox.faults.strike import DroppedConnectionError
+from asset_pipeline.sandbox.faults.names import FaultName
+from asset_pipeline.sandbox.faults.plan import Params
+from asset_pipeline.sandbox.faults.strike import (
+    UNAVAILABLE,
+    DroppedConnectionError,
+    server_error,
+)
 from asset_pipeline.sandbox.outputs import MIME_TYPES
 from asset_pipeline.sandbox.problems import ProblemError, not_found
 
 _CHUNK = 1 << 20
+_FORBIDDEN = '<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>'
 _PAGE = "<!doctype html><html><head><title>Sign in</title></head><body>Sign in</body></html>"
 
 
@@ -28,6 +34,8 @@ async def spoiled(path: Path, fault: FaultName, params: Params) -> Response | No
         raise ProblemError(not_found())
     if fault is FaultName.HTML_PAGE:
         return HTMLResponse(_PAGE)
+    if fault is FaultName.LATE_FILE:
+        return await _not_ready(path, params)
     mime = MIME_TYPES[path.suffix[1:]]
     if fault in (FaultName.TRUNCATED, FaultName.OVERSIZE):
         content = await asyncio.to_thread(path.read_bytes)
@@ -36,6 +44,23 @@ async def spoiled(path: Path, fault: FaultName, params: Params) -> Response | No
         return _oversize(content, mime, params.bytes)
     make = _MAKERS.get(fault)
     return None if make is None else Response(await asyncio.to_thread(make, path), media_type=mime)
+
+
+async def _not_ready(path: Path, params: Params) -> Response:
+    match params.answer:
+        case "not_found":
+            raise ProblemError(not_found())
+        case "forbidden":
+            return Response(_FORBIDDEN, 403, media_type="application/xml")
+        case "error_5xx":
+            return server_error(params.status or UNAVAILABLE)
+        case "html_page":
+            return HTMLResponse(_PAGE)
+        case "empty":
+            return Response(b"", media_type=MIME_TYPES[path.suffix[1:]])
+        case "truncated":
+            content = await asyncio.to_thread(path.read_bytes)
+            return _truncated(content, MIME_TYPES[path.suffix[1:]], drop=params.drop)
 
 
 def _truncated(content: bytes, mime: str, *, drop: bool) -> Response:
