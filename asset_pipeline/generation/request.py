@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 from asset_pipeline.catalog.pricing import UnpricedModelError, price_on, worst_case
 from asset_pipeline.catalog.reader import Catalog
+from asset_pipeline.catalog.seeds import counts_in_hash, given_seed, with_variants_seed
 from asset_pipeline.catalog.spec import Model, OutputShape, PriceUnit
 from asset_pipeline.catalog.terms import Terms, terms_of
 from asset_pipeline.errors import AssetPipelineError
@@ -62,8 +63,8 @@ class GenerationRequest:
         inputs: Everything but the derived seed. A reference file stands as ``sha256:<hex>``.
         reference: The reference file itself, whose content replaces that mark when it is sent.
         prompt_hash: The prompt's data version; None when the prompt that paid has left the files.
-        generation_hash: SHA-256 over model, inputs and variant, and nothing else: renaming or
-            moving a prompt costs nothing.
+        generation_hash: SHA-256 over model, inputs and, where each variant gets a seed of its own,
+            the variant; and over nothing else: renaming or moving a prompt costs nothing.
         stands_in: For what it stands in; None when it is what was wanted itself.
     """
 
@@ -151,8 +152,8 @@ class GenerationRequest:
         name = self.model.seed_input
         if name is None:
             return AttemptInputs(None, self.inputs)
-        given = self.inputs.get(name)
-        if isinstance(given, int):
+        given = given_seed(self.model, self.inputs)
+        if given is not None:
             return AttemptInputs(given, self.inputs)
         seed = derived_seed(self.generation_hash, attempt)
         return AttemptInputs(seed, {**self.inputs, name: seed})
@@ -165,7 +166,8 @@ def resolve(prompt: Prompt, variant: int, catalog: Catalog, prompts_dir: Path) -
         UnknownModelError: The catalog has no such model.
     """
     model = catalog.get(prompt.model)
-    inputs = model.request_inputs(prompt.full_text, prompt.inputs)
+    sent = model.request_inputs(prompt.full_text, prompt.inputs)
+    inputs = with_variants_seed(model, sent, variant)
     reference = None
     if prompt.reference is not None and model.reference_input is not None:
         reference = prompts_dir / prompt.reference
@@ -176,7 +178,9 @@ def resolve(prompt: Prompt, variant: int, catalog: Catalog, prompts_dir: Path) -
         variant=variant,
         inputs=inputs,
         reference=reference,
-        generation_hash=generation_hash(model.name, inputs, variant),
+        generation_hash=generation_hash(
+            model.name, inputs, variant if counts_in_hash(model, inputs) else 1
+        ),
         prompt_hash=prompt.prompt_hash,
     )
 

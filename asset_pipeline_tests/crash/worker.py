@@ -20,7 +20,6 @@ from pathlib import Path
 
 from pydantic import SecretStr, TypeAdapter
 
-from asset_pipeline.catalog.reader import load_catalog
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.errors import ExitCode
 from asset_pipeline.generation.batch import Batch, PromptOutcome
@@ -33,6 +32,7 @@ from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.providers.replicate import ReplicateProvider
 from asset_pipeline.stores.local import LocalStore
+from asset_pipeline_tests.crash import workload
 from asset_pipeline_tests.rules import rules_without_waits
 
 # Waits of a tenth: the sandbox answers from loopback. Two seconds to settle leave a busy machine
@@ -126,7 +126,7 @@ def no_checkpoint(_: str) -> None:
 
 async def drive(job: Job, checkpoint: Checkpoint = no_checkpoint) -> Summary:
     """Run a job to its end in this process."""
-    catalog = load_catalog(None)
+    catalog = workload.catalog()
     ledger = job.open_ledger()
     plan = SessionPlan(
         run_id=f"run-{os.getpid()}",
