@@ -107,8 +107,9 @@ def export(
 ) -> None:
     """Copy current clips under human names, with manifest.json, manifest.csv and SHA256SUMS.
 
-    All prompts are taken if none are named. A second export writes only what has changed, and no
-    file that something else put there is replaced. Exit code 1 if a clip could not be copied.
+    All prompts are taken if none are named. A second export writes only what has changed. No file
+    is replaced that something else put there, or that somebody has worked on since it was exported.
+    Exit code 1 if a clip could not be copied.
     """
     from asset_pipeline.cli.export_view import run_export  # noqa: PLC0415 -- as above
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from enum import Enum
 
 from asset_pipeline.clock import Clock
 from asset_pipeline.errors import AssetPipelineError
@@ -33,6 +34,15 @@ _ADOPT = "`asset-pipeline store adopt`"
 
 class WrongStoreError(AssetPipelineError):
     """Store and ledger don't belong together, as far as can be told: no verdict, no payment."""
+
+
+class Standing(Enum):
+    """How a store and a ledger stand to each other, when nothing speaks against them."""
+
+    MARKED = "its marker names the ledger"
+    PROVED = "the ledger's clips are there, and no marker"
+    NEW = "neither knows of any clip"
+    MOVED = "the ledger's clips are all recorded elsewhere, and there are none here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +75,50 @@ class Belonging:
             WrongStoreError: It can't be told, or is another ledger's.
             StoreError: The store can't be read: it says nothing, neither good nor bad.
         """
+        standing = self.look()
+        if standing is Standing.PROVED:
+            with contextlib.suppress(StoreRefusedError):  # a copy that nobody writes to
+                self._claim()
+        elif standing is not Standing.MARKED:
+            if claim:
+                self._claim()
+            elif standing is Standing.MOVED:
+                raise self._of_none(self.book.sample("", _SAMPLE))
+        return self.moved if standing is Standing.MOVED else ""
+
+    def look(self) -> Standing:
+        """Tell how store and ledger stand to each other; nothing is written.
+
+        Raises:
+            WrongStoreError: They don't belong together, as far as can be told.
+            StoreError: The store can't be read.
+        """
         marker = read_marker(self.store, self._key)
         if marker is not None and marker.ledger_id == self._ledger_id:
-            return ""
+            return Standing.MARKED
         here = self.book.sample(self._place + "/", _SAMPLE)
         recorded = here or self.book.sample("", _SAMPLE)
         if recorded and self._are_there(recorded):
-            # A store from before markers; or one that several ledgers put clips in.
-            if marker is None:
-                with contextlib.suppress(StoreRefusedError):  # a copy that nobody writes to
-                    self._claim()
-            return ""
+            # From before markers; or a store that several ledgers put clips in.
+            return Standing.PROVED if marker is None else Standing.MARKED
         if marker is not None:
             raise self._of_another(marker)
-        if here or (recorded and not claim):
-            raise self._of_none(recorded)
-        if not recorded and not self.book.has_clips() and self._holds_unknown():
+        if here:
+            raise self._of_none(here)
+        if recorded:
+            return Standing.MOVED
+        if not self.book.has_clips() and self._holds_unknown():
             raise self._unknown()
-        if claim:
-            self._claim()
-        return self._moved(recorded[0]) if recorded else ""
+        return Standing.NEW
+
+    @property
+    def moved(self) -> str:
+        """What a person should hear of when new clips go to another place than the old ones."""
+        return (
+            f"New clips are stored in {self._place} from now on. The clips that this ledger has "
+            f"stay in {_place_of(self.book.sample('', 1)[0])}: they are not made again, and can be "
+            "read there alone. If that was not meant, correct ASSET_PIPELINE_STORE_URL."
+        )
 
     def adopt(self) -> StoreMarker:
         """Say that this is the ledger's store from now on, whatever was so before.
@@ -153,13 +187,6 @@ class Belonging:
             "nothing was paid.",
             hint="Is its disk mounted, and is ASSET_PIPELINE_STORE_URL the one that was used "
             f"before? If this is to be the store from now on: {_ADOPT}.",
-        )
-
-    def _moved(self, recorded: RecordedObject) -> str:
-        return (
-            f"New clips are stored in {self._place} from now on. The clips that this ledger has "
-            f"stay in {_place_of(recorded)}: they are not made again, and can be read there alone. "
-            "If that was not meant, correct ASSET_PIPELINE_STORE_URL."
         )
 
     def _unknown(self) -> WrongStoreError:
