@@ -22,6 +22,7 @@ from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.resources.custody import CustodyResource
 
 _SHOWN = 50
+_KEPT_NAMED = 5
 
 
 def run_export(choice: Choice, to: str, template: str | None, *, as_json: bool) -> ExitCode:
@@ -87,6 +88,11 @@ def _show(target: Target, results: Sequence[ExportResult], bare: int) -> None:
             ],
         )
     counts = Counter(each.result for each in results)
+    kept = [each for each in results if each.result is Copied.KEPT]
+    if kept:
+        named = ", ".join(each.named.path for each in kept[:_KEPT_NAMED])
+        more = f" and {len(kept) - _KEPT_NAMED:,} more" if len(kept) > _KEPT_NAMED else ""
+        say(console, f"Changed since they were exported, and kept: {named}{more}.", "yellow")
     say(
         console,
         f"{target.name}: {counts[Copied.COPIED]:,} clips copied, {counts[Copied.UNCHANGED]:,} "

@@ -29,6 +29,7 @@ from asset_pipeline.ledger.reading import LedgerReader
 from asset_pipeline.money import MicroUsd, format_usd
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.prompts.states import PromptState, PromptStates
+from asset_pipeline.resources.store import StoreResource
 
 INTERRUPTED = 130
 """What a shell says of a command that Ctrl-C ended."""
@@ -85,6 +86,7 @@ def make(orders: Orders) -> Summary:
     read_caps(workshop.settings)
     load_rules(workshop.settings.config_dir)
     with open_ledger(workshop.settings) as ledger, open_instance() as instance:
+        _check_store(ledger)
         tally = Tally()
         runner = Runner(instance, ledger, tally.add)
         try:
@@ -104,6 +106,18 @@ def make(orders: Orders) -> Summary:
             warehouse=workshop.settings.warehouse_path,
             broken=broken,
         )
+
+
+def _check_store(ledger: LedgerReader) -> None:
+    """Make sure that ledger and store belong together, whatever Dagster remembers of the prompts.
+
+    Raises:
+        AssetPipelineError: They don't, or the store can't be read.
+    """
+    resource = StoreResource()
+    moved = resource.belonging(resource.open(), ledger.engine).check(claim=True)
+    if moved:
+        say(stderr(), moved, "yellow")
 
 
 def _choose(orders: Orders, workshop: Workshop, instance: DagsterInstance) -> list[Prompt]:

@@ -118,8 +118,10 @@ class Runner:
 
         Raises:
             KeyboardInterrupt: A signal came.
+            LedgerError: The ledger is not the one any more that the runs wrote to.
             RunFailedError: They could not be written.
         """
+        self.charged()  # publishing opens the ledger anew, and would take an empty one for it
         result = self._run(PUBLISH_JOB.name, {})
         if not result.success:
             raise RunFailedError(

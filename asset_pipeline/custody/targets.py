@@ -14,7 +14,12 @@ from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 from asset_pipeline.files import atomic_path, resolve_inside, sha256_of
 from asset_pipeline.stores.local import LocalStore
 from asset_pipeline.stores.opening import open_store
-from asset_pipeline.stores.protocol import Store, StoreConflictError, check_key
+from asset_pipeline.stores.protocol import (
+    ObjectNotFoundError,
+    Store,
+    StoreConflictError,
+    check_key,
+)
 
 
 class ExportError(AssetPipelineError):
@@ -125,13 +130,13 @@ class BucketTarget:
         return self._store.uri(path)
 
     def digest(self, path: str) -> str | None:
-        """Ask for the SHA-256 that the object was stored with; read it if none was kept."""
-        found = self._store.head(path)
-        if found is None or found.sha256 is not None:
-            return None if found is None else found.sha256
+        """Read the object and hash it: its name and its ETag say little about what it holds."""
         digest = hashlib.sha256()
-        for block in self._store.read(path):
-            digest.update(block)
+        try:
+            for block in self._store.read(path):
+                digest.update(block)
+        except ObjectNotFoundError:
+            return None
         return digest.hexdigest()
 
     def write(self, path: str, source: Path, *, sha256: str, content_type: str) -> None:

@@ -108,7 +108,9 @@ class Attempts:
         if failure is None:
             return None
         clip.failure = failure
-        final = failure.error_class is ErrorClass.BUDGET or clip.settled
+        # A store that refuses files does so to every clip: waiting here changes nothing.
+        stopped = self._paid_call.stopped_paying
+        final = failure.error_class is ErrorClass.BUDGET or clip.settled or stopped
         pause = None if final else self._next(clip, failure)
         if pause is None:
             told = {"error_class": failure.error_class, "prediction_id": failure.prediction_id}

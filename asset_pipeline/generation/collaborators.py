@@ -11,6 +11,7 @@ from asset_pipeline.generation.breaker import Breakers
 from asset_pipeline.generation.delivery import Deliverer
 from asset_pipeline.generation.places import Places
 from asset_pipeline.generation.rate_limit import RateLimiter
+from asset_pipeline.generation.store_gate import StoreGate
 from asset_pipeline.generation.timing import Timing
 from asset_pipeline.generation.watching import Watch
 from asset_pipeline.ledger.grouping import Writing
@@ -37,6 +38,7 @@ class Collaborators:
     deliverer: Deliverer
     limiter: RateLimiter
     breakers: Breakers
+    gate: StoreGate
     places: Places
     watch: Watch
     clock: Clock

@@ -88,6 +88,7 @@ class PaidCall:
         try:
             return await self._land_in_rounds(request)
         except GenerationFailure as failure:
+            self._with.gate.heed(failure)
             find = self._with.ledger.open_intent
             still_open = await self._with.write(find, request.generation_hash)
             failure.left = None if still_open is None else still_open.state
@@ -147,6 +148,11 @@ class PaidCall:
         """Tell whether a model's breaker lets nothing through now."""
         return self._with.breakers.is_open(model)
 
+    @property
+    def stopped_paying(self) -> bool:
+        """Whether the store refuses files, so that nothing new is paid for in this session."""
+        return self._with.gate.is_closed
+
     async def failed_attempts(self, request: GenerationRequest) -> list[Intent]:
         """Return the attempts at this clip that ended without it in this run, oldest first."""
         prompt, ledger = request.prompt, self._with.ledger
@@ -192,6 +198,7 @@ class PaidCall:
         while True:
             found = await self._look_up(request)
             if found is None:
+                await self._with.gate.admit()
                 await trial.admit()
                 try:
                     origin = await self._origin()

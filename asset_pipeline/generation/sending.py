@@ -62,12 +62,13 @@ class Sender:
         return await to_the_end(self._post(request, intent, inputs, trial))
 
     async def _wait_for_turn(self, intent: Intent, trial: Trial) -> None:
-        """Wait for the rate limit, and look at the breaker once more after that."""
+        """Wait for the rate limit, and look at breaker and store once more after that."""
         refuse = self._with.ledger.refuse
         try:
             await trial.confirm()  # a slot must not be taken for what is held back
             await self._with.limiter.acquire()
             await trial.confirm()
+            await self._with.gate.admit()
         except asyncio.CancelledError:
             # Certainly nothing was sent: the money goes back at once.
             await to_the_end(self._with.write(refuse, intent, ErrorClass.CANCELLED, "not sent"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from asset_pipeline.generation.paid_call import PaidCall
 from asset_pipeline.generation.places import Places
 from asset_pipeline.generation.previews import PreviewShelf
 from asset_pipeline.generation.rate_limit import RateLimiter
+from asset_pipeline.generation.store_gate import StoreGate
 from asset_pipeline.generation.timing import Timing
 from asset_pipeline.generation.watching import Watch
 from asset_pipeline.ledger.breaker_machine import BreakerRules
@@ -30,6 +31,7 @@ from asset_pipeline.ledger.rates import RateBook
 from asset_pipeline.ledger.workers import HEARTBEAT_SECONDS
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.providers.protocol import Provider
+from asset_pipeline.stores.probing import try_putting
 from asset_pipeline.stores.protocol import Store
 
 _STORING_THREADS = 8
@@ -106,6 +108,7 @@ async def open_session(
             breakers=Breakers(
                 BreakerBook(ledger.engine, clock), plan.breaker_rules, clock, writing, worker_id
             ),
+            gate=StoreGate(lambda: _try_putting(store, storing)),
             places=Places(plan.max_in_flight),
             watch=Watch(provider, clock, plan.timing),
             clock=clock,
@@ -123,6 +126,10 @@ async def open_session(
             beating.cancel()
             await collaborators.watch.aclose()
             await collaborators.write(ledger.end_worker, worker_id)
+
+
+async def _try_putting(store: Store, storing: Executor) -> None:
+    await asyncio.get_running_loop().run_in_executor(storing, try_putting, store)
 
 
 async def _beat(collaborators: Collaborators, worker_id: str) -> None:

@@ -12,6 +12,7 @@ from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import Clock
 from asset_pipeline.ledger import clips, decisions, intents, movements, stand_ins, wants, workers
 from asset_pipeline.ledger.caps import BudgetCaps, BudgetLine, budget_lines
+from asset_pipeline.ledger.identity import HeldIdentity
 from asset_pipeline.ledger.movements import BudgetExceededError
 from asset_pipeline.ledger.questions import Questions
 from asset_pipeline.ledger.records import (
@@ -54,6 +55,7 @@ class Ledger(Questions):
     def __init__(self, engine: Engine, clock: Clock, caps: Callable[[], BudgetCaps]) -> None:
         super().__init__(engine, clock)
         self._caps = caps
+        self._identity = HeldIdentity()
 
     def start_worker(self, run_id: str) -> str:
         """Enter this process as a worker and return the worker id."""
@@ -95,6 +97,7 @@ class Ledger(Questions):
     ) -> Clip | Intent:
         try:
             with self._writing() as (connection, now):
+                self._identity.check(connection)
                 # The newest attempt is read before the clip: of two processes that find neither,
                 # the second collides with the first at the insert, whatever became of it.
                 attempts = intents.attempts_at(connection, new.generation_hash)

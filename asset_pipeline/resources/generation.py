@@ -127,7 +127,8 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
         """Yield the right to pay on behalf of one run, and sweep up after dead processes.
 
         Raises:
-            AssetPipelineError: Provider, ledger or store can't be opened.
+            AssetPipelineError: Provider, ledger or store can't be opened, or the store is not the
+                one that holds the ledger's clips.
         """
         settings = load_settings()
         rules = RulesSource(settings.config_dir)
@@ -148,6 +149,10 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
         clock, store = SystemClock(), self.store.open()
         await asyncio.to_thread(sweep, swept_folders(settings, store), clock.now())
         with logs_of_run(settings, limits.run_id, limits.warn), self.ledger.open() as ledger:
+            belonging = self.store.belonging(store, ledger.engine)
+            moved = await asyncio.to_thread(belonging.check, claim=True)
+            if moved and limits.warn is not None:
+                limits.warn(moved)
             provider = LoggedProvider(self.replicate.open_provider(), clock)
             async with open_session(
                 plan, ledger=ledger, provider=provider, store=store, clock=clock

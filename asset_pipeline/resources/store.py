@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from typing import cast
 
 import dagster as dg
+from sqlalchemy import Engine
 
+from asset_pipeline.clock import SystemClock
+from asset_pipeline.custody.belonging import Belonging
+from asset_pipeline.ledger.identity import IdentityBook
 from asset_pipeline.settings import load_settings
 from asset_pipeline.stores.hardening import Rule
 from asset_pipeline.stores.opening import bucket_of, open_store
@@ -20,6 +24,12 @@ class StoreResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTy
     def open(self) -> Store:
         """Return the store."""
         return open_store(load_settings().store_url)
+
+    def belonging(self, store: Store, engine: Engine) -> Belonging:
+        """Return what tells whether a store holds the clips of a ledger."""
+        clock = SystemClock()
+        provider = load_settings().provider.value
+        return Belonging(store, IdentityBook(engine, clock), provider, clock)
 
     def rules(self, *, versioning: bool = False) -> Sequence[Rule]:
         """Return the rules that keep the store's bucket private and tidy; none for a folder.

@@ -23,7 +23,7 @@ from asset_pipeline.stores.protocol import (
     LinkMethod,
     ObjectNotFoundError,
     StoredObject,
-    StoreError,
+    StoreRefusedError,
     StoreUnavailableError,
     check_link_ttl,
     sha256_in,
@@ -223,7 +223,7 @@ class S3Store:
         except Exception as error:
             translated = from_botocore(error, "find the bucket of", str(self._address))
             if isinstance(translated, ObjectNotFoundError):
-                raise StoreError(
+                raise StoreRefusedError(
                     f"There is no bucket {self._address.bucket}.",
                     hint="Create the bucket, or correct ASSET_PIPELINE_STORE_URL.",
                 ) from error
