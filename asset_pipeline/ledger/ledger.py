@@ -28,11 +28,16 @@ from asset_pipeline.money import MicroUsd
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """Who pays: the run, the worker process, and a cap of that run's own if it has one."""
+    """Who pays: the run, the worker process, and a cap of that run's own if it has one.
+
+    Attributes:
+        budget_id: The run whose cap it pays under, where that is another than its own.
+    """
 
     run_id: str
     worker_id: str
     run_cap: MicroUsd | None = None
+    budget_id: str | None = None
 
 
 class Ledger(Questions):
@@ -108,6 +113,7 @@ class Ledger(Questions):
                     run_id=payer.run_id,
                     worker_id=payer.worker_id,
                     now=now,
+                    run_budget=payer.budget_id,
                 )
                 lines = self._lines(new, payer, now)
                 movements.reserve(connection, intent.intent_id, lines, new.worst_case, now)
@@ -125,7 +131,7 @@ class Ledger(Questions):
         return budget_lines(
             self._caps(),
             collection=new.collection,
-            run_id=payer.run_id,
+            run_id=payer.budget_id or payer.run_id,
             now=now,
             run_cap=payer.run_cap,
         )
