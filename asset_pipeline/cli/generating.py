@@ -87,6 +87,7 @@ def make(orders: Orders) -> Summary:
     with open_ledger(workshop.settings) as ledger, open_instance() as instance:
         tally = Tally()
         runner = Runner(instance, ledger, tally.add)
+        tally.waiting = runner.waiting
         try:
             prompts = _choose(orders, workshop, instance)
             _confirm(orders, workshop, ledger, prompts)

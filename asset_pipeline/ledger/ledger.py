@@ -10,7 +10,15 @@ from sqlalchemy import Engine
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import Clock
-from asset_pipeline.ledger import clips, decisions, intents, movements, stand_ins, workers
+from asset_pipeline.ledger import (
+    clips,
+    decisions,
+    intents,
+    movements,
+    queueing,
+    stand_ins,
+    workers,
+)
 from asset_pipeline.ledger.caps import BudgetCaps, BudgetLine, budget_lines
 from asset_pipeline.ledger.movements import BudgetExceededError
 from asset_pipeline.ledger.questions import Questions
@@ -86,7 +94,9 @@ class Ledger(Questions):
             other may have another way to the same clip.
 
         Raises:
-            BudgetExceededError: A budget has no headroom; nothing was reserved.
+            BudgetExceededError: A budget has no headroom; nothing was reserved. It says whether
+                held money may come back: then the process has a place in the order of those that
+                wait, as long as it asks again every few seconds.
         """
         return looking_again(lambda: self._reserve(new, payer, pay_again_before))
 
@@ -116,16 +126,22 @@ class Ledger(Questions):
                     run_budget=payer.budget_id,
                 )
                 lines = self._lines(new, payer, now)
+                tickets = queueing.tickets(connection, now)
+                queueing.check_turn(tickets, lines, payer.worker_id, new.worst_case)
                 movements.reserve(connection, intent.intent_id, lines, new.worst_case, now)
+                if any(ticket.worker_id == payer.worker_id for ticket in tickets):
+                    queueing.leave(connection, payer.worker_id)
                 stand_ins.check_only_way(connection, intent, pay_again_before)
                 return intent
         except stand_ins.AnotherWayError as error:
             return error.found  # nothing is left of the reservation
-        except BudgetExceededError:
+        except BudgetExceededError as breach:
             # Nothing of the refused reservation is left, but an edited cap is on record.
             with self._writing() as (connection, now):
-                movements.sync_caps(connection, self._lines(new, payer, now), now)
-            raise
+                lines = self._lines(new, payer, now)
+                movements.sync_caps(connection, lines, now)
+                outlook = queueing.outlook(connection, breach, lines, payer.worker_id, now)
+            raise outlook from None
 
     def _lines(self, new: NewIntent, payer: Payer, now: datetime) -> tuple[BudgetLine, ...]:
         return budget_lines(

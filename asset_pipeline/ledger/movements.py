@@ -7,6 +7,7 @@ committed together or not at all.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import (
@@ -32,20 +33,49 @@ from asset_pipeline.ledger.scopes import TOTAL, scope_of, within
 from asset_pipeline.money import MicroUsd, format_usd
 
 
+@dataclass(frozen=True, slots=True)
+class ComingBack:
+    """What a budget holds that may be given back, in micro-dollars.
+
+    Attributes:
+        here: For intents of the process that asks, whether or not it is at them.
+        elsewhere: For those of other processes that live.
+        again: Whether to look again whatever is held: it is another's turn, or there is room now.
+    """
+
+    here: int
+    elsewhere: int
+    again: bool = False
+
+
 class BudgetExceededError(AssetPipelineError):
-    """A reservation would pass a cap: nothing was sent and nothing is reserved."""
+    """A reservation would pass a cap: nothing was sent and nothing is reserved.
+
+    Attributes:
+        coming_back: What is held and may come back, so that waiting helps; None when it is final.
+    """
 
     exit_code = ExitCode.BUDGET
 
-    def __init__(self, budget: str, *, headroom: MicroUsd, needed: MicroUsd) -> None:
+    def __init__(
+        self,
+        budget: str,
+        *,
+        headroom: MicroUsd,
+        needed: MicroUsd,
+        held: int = 0,
+        coming_back: ComingBack | None = None,
+    ) -> None:
+        stuck = f", {format_usd(held)} is held by what nobody is at" if held else ""
         super().__init__(
             f"Budget {budget!r} has {format_usd(headroom)} left and "
-            f"{format_usd(needed)} is needed.",
+            f"{format_usd(needed)} is needed{stuck}.",
             hint="Raise the cap in budgets.yaml, or wait for the next period.",
         )
         self.budget = budget
         self.headroom = headroom
         self.needed = needed
+        self.coming_back = coming_back
 
 
 def sync_caps(

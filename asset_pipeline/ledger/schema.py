@@ -198,6 +198,17 @@ entries = Table(
     Index("ix_entries_budget", "budget", "type"),
 )
 
+# Who waits for reserved money to come back, in the order of coming: one row a process and budget.
+waiting = Table(
+    "waiting",
+    metadata,
+    Column("ticket", RowId, primary_key=True, autoincrement=True),
+    Column("worker_id", String(32), nullable=False),
+    Column("budget", String(200), nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    UniqueConstraint("worker_id", "budget"),
+)
+
 clips = Table(
     "clips",
     metadata,

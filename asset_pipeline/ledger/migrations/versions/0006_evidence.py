@@ -147,10 +147,24 @@ def _create_tables() -> None:
         sa.Column("in_force_since", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_configurations")),
     )
+    op.create_table(
+        "waiting",
+        sa.Column(
+            "ticket",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("worker_id", sa.String(length=32), nullable=False),
+        sa.Column("budget", sa.String(length=200), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("ticket", name=op.f("pk_waiting")),
+        sa.UniqueConstraint("worker_id", "budget", name=op.f("uq_waiting_worker_id_budget")),
+    )
 
 
 def downgrade() -> None:
-    for table in ("configurations", "ledger_identity", "wants"):
+    for table in ("waiting", "configurations", "ledger_identity", "wants"):
         op.drop_table(table)
     _index_open(_OPEN)
     with op.batch_alter_table("workers", schema=None) as batch_op:
