@@ -89,6 +89,7 @@ def make(orders: Orders) -> Summary:
         _check_store(ledger)
         tally = Tally()
         runner = Runner(instance, ledger, tally.add)
+        tally.waiting = runner.waiting
         try:
             prompts = _choose(orders, workshop, instance)
             _confirm(orders, workshop, ledger, prompts)

@@ -6,7 +6,16 @@ import contextlib
 from collections.abc import Callable, Generator
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from asset_pipeline.cli.console import say, stderr
 from asset_pipeline.cli.tally import Tally
@@ -42,6 +51,7 @@ def _bar(console: Console, tally: Tally, clock: Clock) -> Generator[Callable[[],
         TextColumn("{task.fields[failed]} failed", style="red"),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
+        _Waiting(tally),
     )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("", total=tally.clips, paid="$0.00", failed=0, rate="")
@@ -56,6 +66,19 @@ def _bar(console: Console, tally: Tally, clock: Clock) -> Generator[Callable[[],
             )
 
         yield update
+
+
+class _Waiting(ProgressColumn):
+    """Says that clips wait for money; drawn anew all the time, since nothing ends meanwhile."""
+
+    def __init__(self, tally: Tally) -> None:
+        super().__init__()
+        self._tally = tally
+
+    def render(self, task: Task) -> Text:
+        """Return what it says now."""
+        del task
+        return Text(_waiting(self._tally), style="yellow")
 
 
 class _Lines:
@@ -88,9 +111,16 @@ class _Lines:
             f"{tally.failed:,} failed",
             f"{rate:.1f} a second",
         ]
+        if waiting := _waiting(tally):
+            parts.append(waiting)
         if left and rate:
             parts.append(f"about {left / rate:.0f} s left")
         say(self._console, ", ".join(parts))
+
+
+def _waiting(tally: Tally) -> str:
+    count = tally.waiting()
+    return f"{count:,} waiting for reserved money to come back" if count else ""
 
 
 def _rate(tally: Tally, seconds: float) -> float:

@@ -94,6 +94,10 @@ class Runner:
         """Return what the runs so far were charged."""
         return self._ledger.charged_by(self._run_ids, self._started)
 
+    def waiting(self) -> int:
+        """Return how many clips wait for reserved money to come back."""
+        return self._watched.waiting()
+
     @property
     def warnings(self) -> Sequence[str]:
         """What the runs so far had to say about budgets that are being used up."""

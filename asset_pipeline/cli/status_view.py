@@ -122,9 +122,10 @@ def _show(
         [
             (
                 one.budget,
-                *(format_usd(amount) for amount in (one.cap, one.charged, one.reserved)),
-                format_usd(one.headroom),
-                f"{used_percent(one)} %",
+                format_usd(one.cap) if one.is_capped else "lifted",
+                *(format_usd(amount) for amount in (one.charged, one.reserved)),
+                format_usd(one.headroom) if one.is_capped else "",
+                f"{used_percent(one)} %" if one.is_capped else "",
                 _warning(one, warn_at),
             )
             for one in budgets
@@ -165,10 +166,10 @@ def _write(
             "budgets": [
                 {
                     "budget": one.budget,
-                    "cap_usd": to_decimal(one.cap),
+                    "cap_usd": to_decimal(one.cap) if one.is_capped else None,
                     "charged_usd": to_decimal(one.charged),
                     "reserved_usd": to_decimal(one.reserved),
-                    "headroom_usd": to_decimal(one.headroom),
+                    "headroom_usd": to_decimal(one.headroom) if one.is_capped else None,
                     "used_percent": used_percent(one),
                     "passed_percent": reached(one, warn_at),
                 }

@@ -33,6 +33,7 @@ class Tally:
         paid: Micro-dollars paid for those.
         failures: Why the prompts that have not landed did not.
         changed: Called after each change.
+        waiting: Returns how many clips wait for reserved money to come back.
     """
 
     prompts: int = 0
@@ -46,6 +47,7 @@ class Tally:
         default_factory=dict[PromptKey, tuple[GenerationFailure, ...]]
     )
     changed: Callable[[], None] | None = None
+    waiting: Callable[[], int] = lambda: 0
     _latest: dict[PromptKey, _Latest] = field(default_factory=dict[PromptKey, _Latest])
 
     def want(self, prompts: Sequence[Prompt]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from asset_pipeline.catalog.pricing import worst_case
 from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.generation.deciding import Again, Attempt, Instead, Past, decide
@@ -96,7 +97,7 @@ class Attempts:
         self._prompts_dir = prompts_dir
         self._rules = rules
         self._earlier_tries = earlier_tries
-        self._breach: BudgetExceededError | None = None
+        self._breaches: dict[str, BudgetExceededError] = {}
 
     async def attempt(self, clip: WantedClip) -> Pause | None:
         """Make one attempt; return how long to wait for the next, or None when there is none.
@@ -184,14 +185,31 @@ class Attempts:
             raise failure
 
     async def _land_within_budget(self, request: GenerationRequest) -> Landed:
-        """Land a clip; after a first breach only what costs nothing more is still done."""
-        if self._breach is not None and not await self._paid_call.is_begun(request):
-            raise self._breach
+        """Land a clip; what a budget has refused already is not asked of it once more.
+
+        What is begun still lands, and so does what is cheaper than all that was refused.
+        """
+        breach = self._known_breach(request)
+        if breach is not None and not await self._paid_call.is_begun(request):
+            raise breach
         try:
             return await self._paid_call.land(request)
-        except BudgetExceededError as breach:
-            self._breach = breach
+        except BudgetExceededError as found:
+            least = self._breaches.setdefault(found.budget, found)
+            if found.needed < least.needed:
+                self._breaches[found.budget] = found
             raise
+
+    def _known_breach(self, request: GenerationRequest) -> BudgetExceededError | None:
+        if not self._breaches:
+            return None
+        day = self._paid_call.clock.now().date()
+        needed = worst_case(request.model, request.inputs, on=day)
+        for budget in self._paid_call.budgets_of(request):
+            breach = self._breaches.get(budget)
+            if breach is not None and needed >= breach.needed:
+                return breach
+        return None
 
     def _next(self, clip: WantedClip, failure: GenerationFailure) -> Pause | None:
         if clip.ways is None or clip.request is None:

@@ -63,7 +63,8 @@ class BatchProgress:
     """A batch's running totals; ``clips`` count variants, the rest prompts.
 
     ``in_flight`` returns how many predictions the provider is at, or is about to be asked for, at
-    the moment it is called: they change while no prompt ends.
+    the moment it is called: they change while no prompt ends. ``waiting`` returns how many clips
+    wait for reserved money to come back.
     """
 
     total: int
@@ -72,6 +73,7 @@ class BatchProgress:
     clips: int = 0
     cached_clips: int = 0
     in_flight: Callable[[], int] = lambda: 0
+    waiting: Callable[[], int] = lambda: 0
     paid: int = 0  # micro-dollars
 
 
@@ -104,13 +106,22 @@ class Batch:
         self._report = report
         self._attempts = Attempts(paid_call, catalog, prompts_dir, rules, earlier_tries)
 
+    @property
+    def waiting(self) -> int:
+        """Clips that wait for reserved money to come back."""
+        return self._paid_call.waiting
+
     async def run(self, prompts: Iterable[Prompt], total: int) -> AsyncIterator[PromptOutcome]:
         """Yield each prompt's outcome as soon as its last variant has landed or failed.
 
         Prompts are drawn from the iterable as places get free, so memory does not grow with
         their number.
         """
-        progress = BatchProgress(total, in_flight=lambda: self._paid_call.in_flight)
+        progress = BatchProgress(
+            total,
+            in_flight=lambda: self._paid_call.in_flight,
+            waiting=lambda: self._paid_call.waiting,
+        )
         self._report(progress)
         turns = Turns(self._wanted(prompts), self._paid_call.clock)
         finished: deque[PromptOutcome] = deque()

@@ -13,6 +13,7 @@ from asset_pipeline.clock import Clock
 from asset_pipeline.generation.classifying import from_prediction, from_refusal
 from asset_pipeline.generation.collaborators import Collaborators
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, StoreFailure
+from asset_pipeline.generation.held_money import MoneyQueue
 from asset_pipeline.generation.reconcile import ProvedAbsentError, Reconciler
 from asset_pipeline.generation.recording import Landed, Recorder
 from asset_pipeline.generation.request import GenerationRequest, terms_of_intent
@@ -24,6 +25,7 @@ from asset_pipeline.ledger.ledger import Payer
 from asset_pipeline.ledger.records import Clip, Intent
 from asset_pipeline.ledger.removing import ObjectRemovedError
 from asset_pipeline.ledger.schema import IntentState
+from asset_pipeline.ledger.scopes import Scope
 from asset_pipeline.ledger.stand_ins import Stake
 from asset_pipeline.ledger.wants import Want
 from asset_pipeline.logs.fields import bind, bound
@@ -71,6 +73,13 @@ class PaidCall:
         self._reconciler = Reconciler(with_)
         self._recorder = Recorder(with_, payer)
         self._driven: set[str] = set()
+        pause = with_.timing.other_worker
+        self._queue = MoneyQueue(with_.clock, pause, lambda: bool(self._driven))
+
+    @property
+    def waiting(self) -> int:
+        """Clips that wait for reserved money to come back."""
+        return self._queue.waiting
 
     @property
     def in_flight(self) -> int:
@@ -82,7 +91,8 @@ class PaidCall:
 
         Raises:
             GenerationFailure: It did not land, and why; ``left`` says whether its intent is open.
-            BudgetExceededError: A budget has no headroom; nothing was sent.
+            BudgetExceededError: A budget has no headroom, and nothing is held that could come back;
+                nothing was sent.
             OtherWayError: Another request is under way for the same wanted clip.
         """
         try:
@@ -313,13 +323,21 @@ class PaidCall:
         except ProvedAbsentError:
             return None
 
+    def budgets_of(self, request: GenerationRequest) -> frozenset[str]:
+        """Return the budgets that a clip falls under now, whether or not they have a cap."""
+        run = self._payer.budget_id or self._payer.run_id
+        return frozenset(Scope(request.prompt.collection, run, self._with.clock.now()).budgets)
+
     async def _reserve(self, request: GenerationRequest, origin: Origin) -> Clip | Intent:
-        new = request.new_intent(self._with.clock.now().date())
-        new = replace(new, origin=origin, wanted_order=self._payer.wanted_order)
-        reserve = self._with.ledger.reserve
-        found = await self._with.write(
-            reserve, new, self._payer, pay_again_before=self._pay_again_before
-        )
+        async def ask() -> Clip | Intent:
+            new = request.new_intent(self._with.clock.now().date())
+            new = replace(new, origin=origin, wanted_order=self._payer.wanted_order)
+            reserve = self._with.ledger.reserve
+            return await self._with.write(
+                reserve, new, self._payer, pay_again_before=self._pay_again_before
+            )
+
+        found = await self._queue.reserve(self.budgets_of(request), ask)
         self._with.checkpoint("reserved")
         return found
 
@@ -333,6 +351,7 @@ class PaidCall:
             raise GenerationFailure(ErrorClass.UNKNOWN, str(error)) from error
         finally:
             self._driven.discard(intent.intent_id)
+            self._queue.tell()
 
     async def _continue(self, request: GenerationRequest, intent: Intent, trial: Trial) -> Landed:
         """Take an open intent from its state to a delivered clip."""

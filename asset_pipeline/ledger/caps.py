@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from asset_pipeline.errors import ConfigurationError
+from asset_pipeline.ledger import scopes
 from asset_pipeline.money import MicroUsd, micro_usd
 from asset_pipeline.settings import Settings
 
@@ -61,7 +62,7 @@ def budget_lines(
     now: datetime,
     run_cap: MicroUsd | None = None,
 ) -> tuple[BudgetLine, ...]:
-    """Return the budgets of one payment, sorted by name.
+    """Return the budgets of one payment: the total, then the others sorted by name.
 
     The order is fixed so that two Postgres transactions never lock them crosswise.
 
@@ -75,18 +76,19 @@ def budget_lines(
     today = now.date()
     month = today.replace(day=1)
     run_caps = [cap for cap in (_micro(caps.run_usd), run_cap) if cap is not None]
-    lines = [BudgetLine("total", "all", None, micro_usd(caps.total_usd))]
-    if caps.daily_usd is not None:
-        lines.append(BudgetLine(f"daily:{today}", "day", today, micro_usd(caps.daily_usd)))
-    if caps.monthly_usd is not None:
-        name = f"monthly:{month:%Y-%m}"
-        lines.append(BudgetLine(name, "month", month, micro_usd(caps.monthly_usd)))
-    if run_caps:
-        lines.append(BudgetLine(f"run:{run_id}", "run", None, min(run_caps)))
+    total = BudgetLine(scopes.TOTAL, "all", None, micro_usd(caps.total_usd))
+    lines: list[BudgetLine] = []
     if collection in caps.collections_usd:
         cap = micro_usd(caps.collections_usd[collection])
-        lines.append(BudgetLine(f"collection:{collection}", "all", None, cap))
-    return tuple(sorted(lines, key=lambda line: line.budget))
+        lines.append(BudgetLine(scopes.of_collection(collection), "all", None, cap))
+    if caps.daily_usd is not None:
+        lines.append(BudgetLine(scopes.daily(today), "day", today, micro_usd(caps.daily_usd)))
+    if caps.monthly_usd is not None:
+        cap = micro_usd(caps.monthly_usd)
+        lines.append(BudgetLine(scopes.monthly(today), "month", month, cap))
+    if run_caps:
+        lines.append(BudgetLine(scopes.of_run(run_id), "run", None, min(run_caps)))
+    return (total, *lines)
 
 
 class CapsSource:

@@ -151,7 +151,7 @@ def record_orphan(
             updated_at=now,
         )
     )
-    movements.charge_unreserved(connection, intent_id, lines, orphan.amount, now)
+    movements.charge(connection, intent_id, orphan.amount, MicroUsd(0), now)
     return True
 
 

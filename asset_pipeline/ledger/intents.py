@@ -104,9 +104,12 @@ def create(
     run_id: str,
     worker_id: str,
     now: datetime,
+    run_budget: str | None = None,
 ) -> Intent:
     """Insert an intent whose money the caller reserves in the same transaction."""
-    intent = new.reserved(attempt, run_id=run_id, worker_id=worker_id, now=now)
+    intent = new.reserved(
+        attempt, run_id=run_id, worker_id=worker_id, now=now, run_budget=run_budget
+    )
     connection.execute(_INSERT, row_of(intent))
     return intent
 

@@ -10,7 +10,16 @@ from sqlalchemy import Engine
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import Clock
-from asset_pipeline.ledger import clips, decisions, intents, movements, stand_ins, wants, workers
+from asset_pipeline.ledger import (
+    clips,
+    decisions,
+    intents,
+    movements,
+    queueing,
+    stand_ins,
+    wants,
+    workers,
+)
 from asset_pipeline.ledger.caps import BudgetCaps, BudgetLine, budget_lines
 from asset_pipeline.ledger.identity import HeldIdentity
 from asset_pipeline.ledger.movements import BudgetExceededError
@@ -33,12 +42,14 @@ class Payer:
 
     Attributes:
         wanted_order: The run's place in the order of what was wanted; zero if it took none.
+        budget_id: The run whose cap it pays under, where that is another than its own.
     """
 
     run_id: str
     worker_id: str
     run_cap: MicroUsd | None = None
     wanted_order: int = 0
+    budget_id: str | None = None
 
 
 class Ledger(Questions):
@@ -88,7 +99,9 @@ class Ledger(Questions):
             other may have another way to the same clip.
 
         Raises:
-            BudgetExceededError: A budget has no headroom; nothing was reserved.
+            BudgetExceededError: A budget has no headroom; nothing was reserved. It says whether
+                held money may come back: then the process has a place in the order of those that
+                wait, as long as it asks again every few seconds.
         """
         return looking_again(lambda: self._reserve(new, payer, pay_again_before))
 
@@ -114,25 +127,32 @@ class Ledger(Questions):
                     run_id=payer.run_id,
                     worker_id=payer.worker_id,
                     now=now,
+                    run_budget=payer.budget_id,
                 )
                 wants.declare(connection, _want_of(new, payer), now)
                 lines = self._lines(new, payer, now)
+                tickets = queueing.tickets(connection, now)
+                queueing.check_turn(tickets, lines, payer.worker_id, new.worst_case)
                 movements.reserve(connection, intent.intent_id, lines, new.worst_case, now)
+                if any(ticket.worker_id == payer.worker_id for ticket in tickets):
+                    queueing.leave(connection, payer.worker_id)
                 stand_ins.check_only_way(connection, intent, pay_again_before)
                 return intent
         except stand_ins.AnotherWayError as error:
             return error.found  # nothing is left of the reservation
-        except BudgetExceededError:
+        except BudgetExceededError as breach:
             # Nothing of the refused reservation is left, but an edited cap is on record.
             with self._writing() as (connection, now):
-                movements.sync_caps(connection, self._lines(new, payer, now), now)
-            raise
+                lines = self._lines(new, payer, now)
+                movements.sync_caps(connection, lines, now)
+                outlook = queueing.outlook(connection, breach, lines, payer.worker_id, now)
+            raise outlook from None
 
     def _lines(self, new: NewIntent, payer: Payer, now: datetime) -> tuple[BudgetLine, ...]:
         return budget_lines(
             self._caps(),
             collection=new.collection,
-            run_id=payer.run_id,
+            run_id=payer.budget_id or payer.run_id,
             now=now,
             run_cap=payer.run_cap,
         )

@@ -19,6 +19,9 @@ from asset_pipeline.ledger.schema import OPEN_STATES, BillingState, IntentState
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.origin import Origin
 
+UNCAPPED = MicroUsd(10**15)
+"""The cap of a budget whose cap was lifted, and the largest that a cap may be."""
+
 
 @dataclass(frozen=True, slots=True)
 class AttemptInputs:
@@ -59,8 +62,24 @@ class NewIntent:
     variants: int = 0
     origin: Origin = field(default_factory=Origin)
 
-    def reserved(self, attempt: int, *, run_id: str, worker_id: str, now: datetime) -> Intent:
-        """Return the intent of one attempt as it begins, its money set aside."""
+    def reserved(
+        self,
+        attempt: int,
+        *,
+        run_id: str,
+        worker_id: str,
+        now: datetime,
+        run_budget: str | None = None,
+    ) -> Intent:
+        """Return the intent of one attempt as it begins, its money set aside.
+
+        Args:
+            attempt: Its number, from 1.
+            run_id: The run that pays.
+            worker_id: The process that pays.
+            now: The time of the reservation.
+            run_budget: The run whose cap it falls under, where that is another.
+        """
         sent = self.inputs_for_attempt(attempt)
         return Intent(
             intent_id=uuid.uuid4().hex,
@@ -100,6 +119,7 @@ class NewIntent:
             account=self.origin.account,
             terms_json=None if self.terms is None else self.terms.to_json(),
             wanted_order=self.wanted_order,
+            run_budget=run_budget,
         )
 
 
@@ -147,6 +167,7 @@ class Intent:
     stored_json: str | None = None
     found_late_at: datetime | None = None
     charge_note: str | None = None
+    run_budget: str | None = None
 
     @property
     def origin(self) -> Origin:
@@ -243,6 +264,11 @@ class BudgetBalance:
     cap: MicroUsd
     charged: MicroUsd
     reserved: MicroUsd
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether a cap is in force; one that was lifted is counted on, and stops nothing."""
+        return self.cap < UNCAPPED
 
     @property
     def headroom(self) -> MicroUsd:

@@ -12,10 +12,10 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import psutil
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from asset_pipeline.ledger import intents
-from asset_pipeline.ledger.schema import IntentState, workers
+from asset_pipeline.ledger.schema import IntentState, waiting, workers
 
 HEARTBEAT_SECONDS = 5.0
 
@@ -53,6 +53,7 @@ def end(connection: Connection, worker_id: str, now: datetime) -> None:
     What it reserved and certainly never sent is given back.
     """
     connection.execute(update(workers).where(workers.c.worker_id == worker_id).values(ended_at=now))
+    connection.execute(delete(waiting).where(waiting.c.worker_id == worker_id))
     for intent in intents.in_states(connection, [IntentState.RESERVED]):
         if intent.worker_id == worker_id:
             intents.refuse(connection, intent, "cancelled", "not sent", now)

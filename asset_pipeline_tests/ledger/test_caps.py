@@ -111,7 +111,7 @@ def test_bytes_that_are_no_text_are_a_sentence(budgets_file: Path) -> None:
 
 
 def test_lines_come_in_one_order_and_only_where_a_cap_is() -> None:
-    """Sorted by name, so that two transactions never wait for each other crosswise."""
+    """The total, then by name, so that two transactions never wait for each other crosswise."""
     caps = BudgetCaps(
         total_usd=Decimal(1),
         daily_usd=Decimal(2),
@@ -121,13 +121,13 @@ def test_lines_come_in_one_order_and_only_where_a_cap_is() -> None:
     )
     lines = budget_lines(caps, collection="kit", run_id="r", now=day(21), run_cap=MicroUsd(6))
     assert [line.budget for line in lines] == [
+        "total",
         "collection:kit",
         "daily:2026-11-21",
         "monthly:2026-11",
         "run:r",
-        "total",
     ]
-    assert [line.cap for line in lines][3] == 6
+    assert lines[-1].cap == 6
     bare = budget_lines(
         BudgetCaps(daily_usd=None, collections_usd={"other": Decimal(1)}),
         collection="kit",
