@@ -14,7 +14,7 @@ from asset_pipeline.generation.classifying import from_prediction
 from asset_pipeline.generation.collaborators import Collaborators
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, StoreFailure
 from asset_pipeline.generation.reconcile import ProvedAbsentError, Reconciler
-from asset_pipeline.generation.recording import Landed, Recorder
+from asset_pipeline.generation.recording import Landed, Recorder, terms_in_force
 from asset_pipeline.generation.request import GenerationRequest
 from asset_pipeline.generation.sending import Sender
 from asset_pipeline.generation.trial import Trial
@@ -242,6 +242,9 @@ class PaidCall:
         """Take an open intent from its state to a delivered clip."""
         if intent.state is IntentState.QUESTION:
             raise GenerationFailure(ErrorClass.UNKNOWN, intent.error or "a person must decide")
+        if intent.state is IntentState.COMPLETED:
+            # Its prediction has ended and is charged: there is only a file to be had.
+            return await self._recorder.deliver(request, intent, None)
         async with self._with.places:
             if intent.state is IntentState.RESERVED:
                 intent = await self._sender.send(request, intent, trial)
@@ -250,12 +253,11 @@ class PaidCall:
             bind(prediction_id=intent.prediction_id)
             self._with.deliverer.expect()
             try:
-                prediction = await wait_for_end(self._with, request.model, intent)
+                prediction = await wait_for_end(self._with, terms_in_force(request, intent), intent)
             except GenerationFailure as silence:
                 await trial.ended(silence)
                 raise
-        if intent.state is IntentState.SUBMITTED:
-            intent = await self._recorder.charge(request, intent, prediction)
+        intent = await self._recorder.charge(request, intent, prediction)
         succeeded = prediction.status is PredictionStatus.SUCCEEDED
         await trial.ended(None if succeeded else from_prediction(prediction))
         return await self._recorder.deliver(request, intent, prediction)

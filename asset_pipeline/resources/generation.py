@@ -125,8 +125,10 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
             breaker_rules=lambda: rules.current().breaker,
         )
         clock, store = SystemClock(), self.store.open()
-        await asyncio.to_thread(sweep, swept_folders(settings, store), clock.now())
         with logs_of_run(settings, limits.run_id, limits.warn), self.ledger.open() as ledger:
+            await asyncio.to_thread(
+                sweep, swept_folders(settings, store), clock.now(), has_ended=ledger.has_ended
+            )
             provider = LoggedProvider(self.replicate.open_provider(), clock)
             async with open_session(
                 plan, ledger=ledger, provider=provider, store=store, clock=clock
