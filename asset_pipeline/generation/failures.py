@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 
 from asset_pipeline.errors import AssetPipelineError, ExitCode
@@ -24,7 +25,9 @@ class ErrorClass(StrEnum):
     TIMEOUT = "timeout"
     OUT_OF_MEMORY = "out_of_memory"
     BAD_OUTPUT = "bad_output"
+    NOT_DELIVERED = "not_delivered"
     OUTPUT_EXPIRED = "output_expired"
+    FORGOTTEN = "forgotten"
     BUDGET = "budget"
     CANCELLED = "cancelled"
     OTHER_ACCOUNT = "other_account"
@@ -43,6 +46,11 @@ _HINTS = {
     ErrorClass.TIMEOUT: "Retry: a prediction that still runs is taken up, not paid again.",
     ErrorClass.OUT_OF_MEMORY: "Ask for a smaller output.",
     ErrorClass.BAD_OUTPUT: "Generate again with --failed if it is worth another payment.",
+    ErrorClass.NOT_DELIVERED: "Run it again, or `asset-pipeline reconcile`: nothing is paid again.",
+    ErrorClass.FORGOTTEN: (
+        "Is REPLICATE_API_TOKEN of the account that paid for it, and REPLICATE_BASE_URL the server "
+        "that took it? It is asked for again by the next run or `asset-pipeline reconcile`."
+    ),
     ErrorClass.OUTPUT_EXPIRED: "The provider keeps outputs for an hour; generate again.",
     ErrorClass.BUDGET: "Raise the cap in budgets.yaml or the environment, or wait.",
     ErrorClass.CANCELLED: "Run it again: open work is taken up, not paid again.",
@@ -70,6 +78,8 @@ class GenerationFailure(AssetPipelineError):  # noqa: N818 -- the design's word 
     """
 
     exit_code = ExitCode.SOME_FAILED
+    leaves_open = False
+    """Whether what is paid for is still to be had: its intent stays open and is gone on with."""
 
     def __init__(
         self,
@@ -108,8 +118,32 @@ class HeldBackFailure(GenerationFailure):
         self.model = model
 
 
+class LateFileFailure(GenerationFailure):
+    """The file of a clip that is paid for can't be had yet, and may still be to be had.
+
+    Args:
+        obstacle: What came instead of the file.
+        until: When the provider's time of retention is over; None when it is over, and the
+            provider could not be asked.
+    """
+
+    leaves_open = True
+
+    def __init__(self, obstacle: str, until: datetime | None, *, prediction_id: str | None) -> None:
+        ever = "once more" if until is None else f"until {until:%H:%M} UTC"
+        super().__init__(
+            ErrorClass.NOT_DELIVERED,
+            f"paid for; its file can't be had yet; fetched again {ever} by the next run or "
+            f"`asset-pipeline reconcile` ({obstacle})",
+            cause="download",
+            prediction_id=prediction_id,
+        )
+
+
 class StoreFailure(GenerationFailure):
-    """Our own store failed. The clip is paid for and is fetched again, so its intent stays open."""
+    """Our own store failed. The clip is paid for and kept at hand, so its intent stays open."""
+
+    leaves_open = True
 
     def __init__(self, message: str, *, prediction_id: str | None = None) -> None:
         super().__init__(
@@ -117,7 +151,7 @@ class StoreFailure(GenerationFailure):
             message,
             cause="store",
             prediction_id=prediction_id,
-            hint="Mend the store and retry: the clip is paid for and will be fetched again.",
+            hint="Mend the store and retry: the clip is paid for and is stored then.",
         )
 
 

@@ -357,6 +357,9 @@ class PaidCall:
         """Take an open intent from its state to a delivered clip."""
         if intent.state is IntentState.QUESTION:
             raise GenerationFailure(ErrorClass.UNKNOWN, intent.error or "a person must decide")
+        if intent.state is IntentState.COMPLETED:
+            # Its prediction has ended and is charged: there is only a file to be had.
+            return await self._recorder.deliver(request, intent, None)
         ended: Prediction | None = None
         if intent.state is IntentState.RESERVED:
             if intent.attempt > 1:
@@ -371,8 +374,7 @@ class PaidCall:
         if ended is None:
             async with self._with.places:
                 ended = await self._await_end(request, intent, trial)
-        if intent.state is IntentState.SUBMITTED:
-            intent = await self._recorder.charge(request, intent, ended)
+        intent = await self._recorder.charge(request, intent, ended)
         succeeded = ended.status is PredictionStatus.SUCCEEDED
         await trial.ended(None if succeeded else from_prediction(ended))
         return await self._recorder.deliver(request, intent, ended)
@@ -383,7 +385,8 @@ class PaidCall:
         bind(prediction_id=intent.prediction_id)
         self._with.deliverer.expect()
         try:
-            return await wait_for_end(self._with, request.model, intent)
+            terms = terms_of_intent(intent, request.model)
+            return await wait_for_end(self._with, terms, intent)
         except GenerationFailure as silence:
             await trial.ended(silence)
             raise

@@ -153,7 +153,9 @@ async def _silence(provider: Provider) -> str:
 
 
 def _needs_provider(intent: Intent) -> bool:
-    return intent.state not in {IntentState.RESERVED, IntentState.QUESTION}
+    # A file that was verified is looked for in the store and on this machine.
+    is_at_hand = intent.stored_json is not None
+    return intent.state not in {IntentState.RESERVED, IntentState.QUESTION} and not is_at_hand
 
 
 async def _resume(

@@ -21,6 +21,12 @@ class Timing:
         clock_skew: How far a provider's clock may differ from ours beyond what its answers showed.
         other_worker: Between two looks at an intent that another process drives.
         retention: How long the provider keeps an output after completion.
+        delivery_patience: A file that can't be had is asked for so long after its prediction
+            ended, while the run goes on with others; then it is left to later runs.
+        late_patience: So long does a later run, or ``reconcile``, ask for such a file.
+        cut_spread: Fetches that show the same damaged bytes over so long prove that the provider
+            has no others.
+        forgotten: A prediction that the provider says it does not know, for so long, is forgotten.
         outage: A provider that answers no question is asked again for so long before a clip whose
             reply was lost is left to a retry; its money stays reserved.
         store_patience: A store that is away is waited for so long with a clip that is paid for;
@@ -36,5 +42,9 @@ class Timing:
     clock_skew: float = 300.0
     other_worker: float = 0.5
     retention: float = 3600.0
+    delivery_patience: float = 180.0
+    late_patience: float = 10.0
+    cut_spread: float = 30.0
+    forgotten: float = 5.0
     outage: float = 300.0
     store_patience: float = 900.0

@@ -16,7 +16,14 @@ from typing import Any
 from sqlalchemy import Connection, Update, bindparam, insert, select, update
 
 from asset_pipeline.ledger import movements
-from asset_pipeline.ledger.records import Intent, NewIntent, as_columns, intent_from, row_of
+from asset_pipeline.ledger.records import (
+    Intent,
+    NewIntent,
+    NotedFile,
+    as_columns,
+    intent_from,
+    row_of,
+)
 from asset_pipeline.ledger.schema import OPEN_STATES, BillingState, IntentState, intents
 from asset_pipeline.money import MicroUsd
 
@@ -276,6 +283,11 @@ def charge(
     return charged
 
 
+def note_file(connection: Connection, intent: Intent, noted: NotedFile, now: datetime) -> Intent:
+    """Note the verified file before it is put into the store: whoever goes on finds it again."""
+    return _move(connection, intent, (IntentState.COMPLETED,), now, stored_json=noted.to_json())
+
+
 def fail(
     connection: Connection, intent: Intent, error_class: str, error: str, now: datetime
 ) -> None:
@@ -287,6 +299,7 @@ def fail(
         now,
         state=IntentState.FAILED,
         reserved_microusd=0,
+        stored_json=None,
         error_class=error_class,
         error=error[:MAX_ERROR_LENGTH],
     )
@@ -302,6 +315,7 @@ def deliver(connection: Connection, intent: Intent, now: datetime) -> None:
         now,
         state=IntentState.DELIVERED,
         reserved_microusd=0,
+        stored_json=None,
         delivered_at=now,
         error_class=None,
         error=None,

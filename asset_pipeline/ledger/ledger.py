@@ -28,6 +28,7 @@ from asset_pipeline.ledger.records import (
     Clip,
     Intent,
     NewIntent,
+    NotedFile,
     Parent,
     StoredFile,
 )
@@ -210,6 +211,11 @@ class Ledger(Questions):
                 predict_seconds=predict_seconds,
                 now=now,
             )
+
+    def note_file(self, intent: Intent, noted: NotedFile) -> Intent:
+        """Note the verified file of a charged intent before it is put into the store."""
+        with self._writing() as (connection, now):
+            return intents.note_file(connection, intent, noted, now)
 
     def fail(self, intent: Intent, error_class: str, error: str) -> None:
         """End a charged intent that brings no clip; the rest of its reservation is given back."""

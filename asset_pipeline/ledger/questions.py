@@ -72,6 +72,14 @@ class Questions(LedgerAccess):
         with self._reading() as connection:
             return intents.find_open(connection, generation_hash)
 
+    def has_ended(self, intent_id: str) -> bool:
+        """Tell whether there is an intent of this id and nothing more will come of it."""
+        with self._reading() as connection:
+            try:
+                return not intents.get(connection, intent_id).is_open
+            except NoResultFound:
+                return False
+
     def is_alive(self, worker_id: str) -> bool:
         """Tell whether a worker still drives its intents."""
         with self._reading() as connection:

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, cast
 
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter
 from sqlalchemy import RowMapping
 
 from asset_pipeline.catalog.kind import Kind
@@ -180,6 +180,11 @@ class Intent:
         return None if self.terms_json is None else terms_from(self.terms_json)
 
     @property
+    def noted(self) -> NotedFile | None:
+        """The verified file that was to be stored when its process ended; None without one."""
+        return None if self.stored_json is None else _NOTED.validate_json(self.stored_json)
+
+    @property
     def is_open(self) -> bool:
         """Whether money is still at stake or a clip still to be fetched."""
         return self.state in OPEN_STATES
@@ -256,6 +261,24 @@ class StoredFile:
 
 
 @dataclass(frozen=True, slots=True)
+class NotedFile:
+    """A verified file as its intent notes it before it is put into the store.
+
+    Attributes:
+        stored: What it is, and the key that it gets.
+        lineage: What else is to be recorded with the clip: the bytes as they were received, and
+            the other files of the same output.
+    """
+
+    stored: StoredFile
+    lineage: tuple[Parent, ...] = ()
+
+    def to_json(self) -> str:
+        """Return it as the ledger keeps it."""
+        return _NOTED.dump_json(self).decode()
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetBalance:
     """One budget as it stands."""
 
@@ -274,6 +297,9 @@ class BudgetBalance:
     def headroom(self) -> MicroUsd:
         """What may still be reserved; never negative."""
         return MicroUsd(max(0, self.cap - self.charged - self.reserved))
+
+
+_NOTED = TypeAdapter(NotedFile)
 
 
 def intent_from(row: RowMapping) -> Intent:

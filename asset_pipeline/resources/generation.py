@@ -147,12 +147,14 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
             breaker_rules=lambda: rules.current().breaker,
         )
         clock, store = SystemClock(), self.store.open()
-        await asyncio.to_thread(sweep, swept_folders(settings, store), clock.now())
         with logs_of_run(settings, limits.run_id, limits.warn), self.ledger.open() as ledger:
             belonging = self.store.belonging(store, ledger.engine)
             moved = await asyncio.to_thread(belonging.check, claim=True)
             if moved and limits.warn is not None:
                 limits.warn(moved)
+            await asyncio.to_thread(
+                sweep, swept_folders(settings, store), clock.now(), has_ended=ledger.has_ended
+            )
             provider = LoggedProvider(self.replicate.open_provider(), clock)
             async with open_session(
                 plan, ledger=ledger, provider=provider, store=store, clock=clock

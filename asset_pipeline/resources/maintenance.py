@@ -95,7 +95,8 @@ class MaintenanceResource(dg.ConfigurableResource):  # pyright: ignore[reportMis
     def sweep(self) -> Swept:
         """Remove the old temporary files of dead processes, and the parts of their uploads."""
         store, now = self.generation.store.open(), SystemClock().now()
-        swept = sweep(swept_folders(load_settings(), store), now)
+        with self.generation.ledger.open() as ledger:
+            swept = sweep(swept_folders(load_settings(), store), now, has_ended=ledger.has_ended)
         # Nothing is lost by parts that stay: the bucket's own rules end them too.
         with contextlib.suppress(StoreError):
             return Swept(swept.files + store.sweep(now - _OLD_PARTS), swept.bytes)
