@@ -64,9 +64,13 @@ class Settings(BaseSettings):
         The sandbox has a ledger of its own: its play money must not use up a real budget, nor its
         drawings stand in for clips that were asked of a real model.
         """
-        sandbox = self.provider is ProviderName.SANDBOX
-        name = "ledger.sandbox.db" if sandbox else "ledger.db"
-        return self.chosen_ledger_url or SecretStr(f"sqlite:///{self.data_dir / name}")
+        path = self.default_ledger_path(self.provider)
+        return self.chosen_ledger_url or SecretStr(f"sqlite:///{path}")
+
+    def default_ledger_path(self, provider: ProviderName) -> Path:
+        """Return where a provider's ledger is when no URL is chosen."""
+        sandbox = provider is ProviderName.SANDBOX
+        return self.data_dir / ("ledger.sandbox.db" if sandbox else "ledger.db")
 
     @cached_property
     def store_url(self) -> str:

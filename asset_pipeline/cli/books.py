@@ -8,9 +8,9 @@ from collections.abc import Generator
 from asset_pipeline.cli.opening import open_workshop
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.ledger.caps import BudgetCaps, CapsSource
-from asset_pipeline.ledger.engine import open_engine
 from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.reading import LedgerReader
+from asset_pipeline.resources.own_ledger import open_own_engine
 from asset_pipeline.settings import Settings
 
 
@@ -21,7 +21,7 @@ def open_ledger(settings: Settings) -> Generator[LedgerReader]:
     Raises:
         AssetPipelineError: It cannot be opened, or its folder cannot be written.
     """
-    engine = open_engine(settings.ledger_url)
+    engine = open_own_engine(settings)
     try:
         yield LedgerReader(engine)
     finally:
@@ -35,7 +35,7 @@ def open_whole_ledger(settings: Settings) -> Generator[Ledger]:
     Raises:
         AssetPipelineError: It cannot be opened, or its folder cannot be written.
     """
-    ledger = Ledger(open_engine(settings.ledger_url), SystemClock(), CapsSource(settings).current)
+    ledger = Ledger(open_own_engine(settings), SystemClock(), CapsSource(settings).current)
     try:
         yield ledger
     finally:

@@ -26,6 +26,7 @@ from asset_pipeline.providers.protocol import Provider
 from asset_pipeline.resources.ledger import LedgerResource
 from asset_pipeline.resources.library import Prompts
 from asset_pipeline.resources.logs import logs_of_run
+from asset_pipeline.resources.own_ledger import bind_own
 from asset_pipeline.resources.replicate import ReplicateResource
 from asset_pipeline.resources.store import StoreResource
 from asset_pipeline.settings import load_settings
@@ -127,6 +128,7 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
         clock, store = SystemClock(), self.store.open()
         await asyncio.to_thread(sweep, swept_folders(settings, store), clock.now())
         with logs_of_run(settings, limits.run_id, limits.warn), self.ledger.open() as ledger:
+            await asyncio.to_thread(bind_own, ledger.engine, settings)
             provider = LoggedProvider(self.replicate.open_provider(), clock)
             async with open_session(
                 plan, ledger=ledger, provider=provider, store=store, clock=clock
