@@ -84,13 +84,23 @@ class Settings(BaseSettings):
 
     @cached_property
     def warehouse_path(self) -> Path:
-        """The published DuckDB file."""
+        """Where people find the published DuckDB file of the provider in use; a link to it."""
         return self.data_dir / "warehouse.duckdb"
 
     @cached_property
+    def own_warehouse_path(self) -> Path:
+        """The DuckDB file that the provider in use publishes to, and no other one."""
+        return self.warehouse_path.with_suffix(f".{self.provider}.duckdb")
+
+    @cached_property
     def gallery_path(self) -> Path:
-        """The self-contained gallery page."""
+        """Where people find the gallery page of the provider in use; a link to it."""
         return self.data_dir / "gallery" / "index.html"
+
+    @cached_property
+    def own_gallery_path(self) -> Path:
+        """The page of the provider in use, beside the link: the page's own links hold for both."""
+        return self.gallery_path.with_suffix(f".{self.provider}.html")
 
     @cached_property
     def previews_dir(self) -> Path:

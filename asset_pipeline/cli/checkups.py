@@ -145,9 +145,9 @@ def _dagster_folder(home: Path) -> Iterator[Checkup]:
 
 
 def _warehouse(settings: Settings) -> Iterator[Checkup]:
-    if settings.warehouse_path.exists():
-        query(settings.warehouse_path, "SELECT 1")
-        yield Checkup("warehouse", State.OK, f"{settings.warehouse_path} can be read.")
+    if settings.own_warehouse_path.exists():
+        query(settings.own_warehouse_path, "SELECT 1")
+        yield Checkup("warehouse", State.OK, f"{settings.own_warehouse_path} can be read.")
     else:
         yield Checkup("warehouse", State.OK, "None is published yet: the first run does so.")
 

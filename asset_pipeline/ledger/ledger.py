@@ -28,11 +28,17 @@ from asset_pipeline.money import MicroUsd
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """Who pays: the run, the worker process, and a cap of that run's own if it has one."""
+    """Who pays: the run, the worker process, and a cap of that run's own if it has one.
+
+    Attributes:
+        budget_id: Whose cap the run's is: that of the launch that it repeats or is a part of. The
+            run's own if empty.
+    """
 
     run_id: str
     worker_id: str
     run_cap: MicroUsd | None = None
+    budget_id: str = ""
 
 
 class Ledger(Questions):
@@ -125,7 +131,7 @@ class Ledger(Questions):
         return budget_lines(
             self._caps(),
             collection=new.collection,
-            run_id=payer.run_id,
+            run_id=payer.budget_id or payer.run_id,
             now=now,
             run_cap=payer.run_cap,
         )

@@ -44,6 +44,7 @@ class RunLimits:
     """What one run asks for beyond the settings.
 
     Attributes:
+        budget_id: The launch that the run's caps are for; the run itself if empty.
         earlier_tries: How often Dagster has retried the step before.
         report: Told of the totals whenever a prompt is done or has failed.
         warn: Told, in a sentence, of each budget that passed a threshold while the batch was open.
@@ -51,6 +52,7 @@ class RunLimits:
 
     run_id: str
     run_cap: MicroUsd | None = None
+    budget_id: str = ""
     max_in_flight: int | None = None
     pay_again_before: datetime | None = None
     earlier_tries: int = 0
@@ -122,6 +124,7 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
             max_images_decoded=settings.max_images_decoded,
             timing=Timing(settle=self.settle_seconds),
             run_cap=limits.run_cap,
+            budget_id=limits.budget_id,
             pay_again_before=limits.pay_again_before,
             breaker_rules=lambda: rules.current().breaker,
         )
