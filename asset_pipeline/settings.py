@@ -75,9 +75,13 @@ class Settings(BaseSettings):
         The sandbox has a ledger of its own: its play money must not use up a real budget, nor its
         drawings stand in for clips that were asked of a real model.
         """
-        sandbox = self.provider is ProviderName.SANDBOX
-        name = "ledger.sandbox.db" if sandbox else "ledger.db"
-        return self.chosen_ledger_url or SecretStr(f"sqlite:///{self.data_dir / name}")
+        path = self.default_ledger_path(self.provider)
+        return self.chosen_ledger_url or SecretStr(f"sqlite:///{path}")
+
+    def default_ledger_path(self, provider: ProviderName) -> Path:
+        """Return where a provider's ledger is when no URL is chosen."""
+        sandbox = provider is ProviderName.SANDBOX
+        return self.data_dir / ("ledger.sandbox.db" if sandbox else "ledger.db")
 
     @cached_property
     def store_url(self) -> str:
@@ -91,13 +95,23 @@ class Settings(BaseSettings):
 
     @cached_property
     def warehouse_path(self) -> Path:
-        """The published DuckDB file."""
+        """Where people find the published DuckDB file of the provider in use; a link to it."""
         return self.data_dir / "warehouse.duckdb"
 
     @cached_property
+    def own_warehouse_path(self) -> Path:
+        """The DuckDB file that the provider in use publishes to, and no other one."""
+        return self.warehouse_path.with_suffix(f".{self.provider}.duckdb")
+
+    @cached_property
     def gallery_path(self) -> Path:
-        """The self-contained gallery page."""
+        """Where people find the gallery page of the provider in use; a link to it."""
         return self.data_dir / "gallery" / "index.html"
+
+    @cached_property
+    def own_gallery_path(self) -> Path:
+        """The page of the provider in use, beside the link: the page's own links hold for both."""
+        return self.gallery_path.with_suffix(f".{self.provider}.html")
 
     @cached_property
     def previews_dir(self) -> Path:

@@ -24,7 +24,7 @@ from asset_pipeline.assets.prompts import (
 )
 from asset_pipeline.assets.run_config import ClipsConfig, Orders, check_config
 from asset_pipeline.assets.stopping import stopped_by_signals
-from asset_pipeline.assets.tagging import tag_run
+from asset_pipeline.assets.tagging import budget_id_of, tag_run
 from asset_pipeline.assets.telling import Teller, log_materializations, log_observations
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import SystemClock
@@ -176,6 +176,7 @@ class _ClipStep:
         return RunLimits(
             run_id=self._context.run.run_id,
             run_cap=self._orders.run_cap,
+            budget_id=budget_id_of(self._context.run),
             max_in_flight=self._orders.max_in_flight,
             earlier_tries=self._context.retry_number,
             pay_again_before=family_started(self._context) if self._orders.force else None,

@@ -21,6 +21,7 @@ from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.ledger.engine import HEAD_REVISION, LedgerError, open_engine, parse_url
 from asset_pipeline.ledger.identity import IdentityBook
 from asset_pipeline.providers.protocol import Provider, ProviderError
+from asset_pipeline.resources.own_ledger import open_own_engine
 from asset_pipeline.resources.replicate import ReplicateResource
 from asset_pipeline.resources.store import StoreResource
 from asset_pipeline.settings import ProviderName, Settings
@@ -70,6 +71,7 @@ def look_at_ledger(settings: Settings) -> Iterator[Checkup]:
     """Open the ledger and compare its revision; none is made, and none is upgraded."""
     revision = _found_revision(settings.ledger_url)
     if revision == HEAD_REVISION:
+        open_own_engine(settings).dispose()
         yield Checkup("ledger", State.OK, f"It opens and is at revision {revision}, the newest.")
     elif revision is None:
         yield _none_yet(settings)

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.ledger.custody import CustodyBook
-from asset_pipeline.ledger.engine import open_engine
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.prompts.states import PromptStates
+from asset_pipeline.resources.own_ledger import open_own_engine
 from asset_pipeline.settings import load_settings
 
 
@@ -20,7 +20,7 @@ def with_losses(states: PromptStates, prompts: Iterable[Prompt]) -> PromptStates
     Raises:
         LedgerError: The ledger can't be read.
     """
-    with closing(CustodyBook(open_engine(load_settings().ledger_url), SystemClock())) as book:
+    with closing(CustodyBook(open_own_engine(load_settings()), SystemClock())) as book:
         vacant = book.vacant()
     lost = frozenset(
         (prompt.kind, prompt.prompt_id)

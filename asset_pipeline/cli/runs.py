@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from dagster._core.events import RunFailureReason
 
 from asset_pipeline.assets.clips import PARTITIONS_A_RUN
 from asset_pipeline.assets.syncing import add_partitions, observe_edits
+from asset_pipeline.assets.tagging import COMMAND_TAG
 from asset_pipeline.automation.jobs import CLIP_JOBS, PUBLISH_JOB
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.cli.watching import WatchedGeneration
@@ -40,6 +42,7 @@ _UNFINISHED = [
 _SAME_START_SECONDS = 2
 
 # The command shows progress and failures itself; the event log has all the rest.
+_NO_TAGS: Mapping[str, str] = {}
 _QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 
 
@@ -88,6 +91,7 @@ class Runner:
         self._watch = watch
         self._heard: set[str] = set()
         self._started = datetime.now(UTC)
+        self._command_id = f"command-{uuid.uuid4().hex[:16]}"
         self._run_ids: list[str] = []
 
     def charged(self) -> MicroUsd:
@@ -137,12 +141,14 @@ class Runner:
         config: dict[str, Any] = {"prompt_ids": prompt_ids, "force": options.force}
         if options.max_in_flight is not None:
             config["max_in_flight"] = options.max_in_flight
+        tags: dict[str, str] = {}
         if options.max_usd is not None:
-            left = max(0, options.max_usd - self.charged())
-            config["max_usd"] = str(to_decimal(left))
+            # One budget of the command's: what a run leaves reserved counts for the next one too.
+            config["max_usd"] = str(to_decimal(options.max_usd))
+            tags[COMMAND_TAG] = self._command_id
         self._heard.clear()
         result = self._run(
-            CLIP_JOBS[kind].name, {"ops": {kind.value: {"config": config}}}, prompt_ids[0]
+            CLIP_JOBS[kind].name, {"ops": {kind.value: {"config": config}}}, prompt_ids[0], tags
         )
         if self._watched.error is not None:
             raise self._watched.error
@@ -155,13 +161,17 @@ class Runner:
             )
 
     def _run(
-        self, job: str, config: Mapping[str, Any], partition_key: str | None = None
+        self,
+        job: str,
+        config: Mapping[str, Any],
+        partition_key: str | None = None,
+        tags: Mapping[str, str] = _NO_TAGS,
     ) -> ExecuteInProcessResult:
         result = self._defs.resolve_job_def(job).execute_in_process(
             instance=self._instance,
             partition_key=partition_key,
             run_config={**config, "loggers": _QUIET},
-            tags=_process_tags(),
+            tags={**_process_tags(), **tags},
             raise_on_error=False,
         )
         self._run_ids.append(result.run_id)

@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
+from asset_pipeline.cli.books import open_ledger, publish_if_older
 from asset_pipeline.cli.console import say, show_table, stdout, write_json
 from asset_pipeline.cli.warehouse import By
 from asset_pipeline.errors import AssetPipelineError
@@ -37,13 +38,10 @@ def show_costs(by: By, *, as_json: bool) -> None:
     Raises:
         AssetPipelineError: Ledger or warehouse cannot be read, or the latter not be written.
     """
-    # The ledger and its SQLAlchemy, which `sql` does without.
-    from asset_pipeline.cli.books import open_ledger, publish_if_older  # noqa: PLC0415
-
     settings = load_settings()
     with open_ledger(settings) as ledger:
         publish_if_older(settings, ledger)
-    columns, rows = query(settings.warehouse_path, f"FROM {_VIEWS[by]}")
+    columns, rows = query(settings.own_warehouse_path, f"FROM {_VIEWS[by]}")
     if as_json:
         write_json(_objects(columns, rows))
     else:
@@ -68,7 +66,9 @@ def show_query(sql: str, *, as_json: bool, as_csv: bool) -> None:
     """
     if as_json and as_csv:
         raise AssetPipelineError("--json and --csv exclude each other.", hint="Give one of them.")
-    columns, rows = query(load_settings().warehouse_path, sql)
+    settings = load_settings()
+    with open_ledger(settings):
+        columns, rows = query(settings.own_warehouse_path, sql)
     if as_json:
         write_json(_objects(columns, rows))
     elif as_csv:

@@ -52,6 +52,7 @@ class SessionPlan:
         max_in_flight: Predictions at the provider at once.
         max_images_decoded: Files decoded at once, which bounds memory.
         run_cap: A cap of this run's own.
+        budget_id: The launch that the cap is for, where the run is a part or a repetition of it.
         pay_again_before: Pay again for clips that were stored before this time.
         breaker_rules: Returns the thresholds in force.
         webhook_url: Where the provider is to tell of a prediction's end.
@@ -66,6 +67,7 @@ class SessionPlan:
     max_images_decoded: int
     timing: Timing
     run_cap: MicroUsd | None = None
+    budget_id: str = ""
     pay_again_before: datetime | None = None
     breaker_rules: Callable[[], BreakerRules] = BreakerRules
     checkpoint: Callable[[str], None] = _no_checkpoint
@@ -118,7 +120,7 @@ async def open_session(
             webhook_url=plan.webhook_url,
         )
         order = plan.wanted_order or await writing.run(ledger.take_order)
-        payer = Payer(plan.run_id, worker_id, plan.run_cap, order)
+        payer = Payer(plan.run_id, worker_id, plan.run_cap, order, plan.budget_id or None)
         beating = asyncio.ensure_future(_beat(collaborators, worker_id))
         try:
             yield PaidCall(collaborators, payer, pay_again_before=plan.pay_again_before)

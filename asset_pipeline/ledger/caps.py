@@ -69,7 +69,7 @@ def budget_lines(
     Args:
         caps: The configured caps.
         collection: The prompt's collection.
-        run_id: The run that pays.
+        run_id: The run that pays, or the one whose launch it belongs to.
         now: The time of the reservation; days and months are UTC.
         run_cap: A tighter cap for this run alone (``max_usd`` in its config).
     """

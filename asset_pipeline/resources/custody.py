@@ -30,7 +30,7 @@ from asset_pipeline.resources.replicate import ReplicateResource
 from asset_pipeline.resources.store import StoreResource
 from asset_pipeline.settings import load_settings
 from asset_pipeline.stores.probing import try_putting
-from asset_pipeline.warehouse.publish import publish
+from asset_pipeline.warehouse.showcase import publish_own
 
 
 def _unheard(_: Deleted) -> None:
@@ -110,9 +110,8 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
             AssetPipelineError: It can't be written.
         """
         prompts = self.prompt_library.load().library.prompts.values()
-        target = load_settings().warehouse_path
         with self.ledger.open() as ledger:
-            publish(ledger.engine, prompts, target, clock=SystemClock())
+            publish_own(ledger.engine, prompts, load_settings(), clock=SystemClock())
 
     def lost_prompts(self) -> dict[Kind, list[str]]:
         """Return the live prompts that lack a clip because its file was lost or deleted."""

@@ -26,6 +26,7 @@ from asset_pipeline.providers.protocol import Provider
 from asset_pipeline.resources.ledger import LedgerResource
 from asset_pipeline.resources.library import Prompts
 from asset_pipeline.resources.logs import logs_of_run
+from asset_pipeline.resources.own_ledger import bind_own
 from asset_pipeline.resources.replicate import ReplicateResource
 from asset_pipeline.resources.store import StoreResource
 from asset_pipeline.settings import ProviderName, Settings, load_settings
@@ -43,6 +44,7 @@ class RunLimits:
     """What one run asks for beyond the settings.
 
     Attributes:
+        budget_id: The launch that the run's caps are for; the run itself if empty.
         earlier_tries: How often Dagster has retried the step before.
         report: Told of the totals whenever a prompt is done or has failed.
         warn: Told, in a sentence, of each budget that passed a threshold while the batch was open.
@@ -51,6 +53,7 @@ class RunLimits:
 
     run_id: str
     run_cap: MicroUsd | None = None
+    budget_id: str = ""
     max_in_flight: int | None = None
     pay_again_before: datetime | None = None
     earlier_tries: int = 0
@@ -143,11 +146,13 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
             webhook_url=settings.webhook_url,
             wanted_order=limits.wanted_order,
             run_cap=limits.run_cap,
+            budget_id=limits.budget_id,
             pay_again_before=limits.pay_again_before,
             breaker_rules=lambda: rules.current().breaker,
         )
         clock, store = SystemClock(), self.store.open()
         with logs_of_run(settings, limits.run_id, limits.warn), self.ledger.open() as ledger:
+            await asyncio.to_thread(bind_own, ledger.engine, settings)
             belonging = self.store.belonging(store, ledger.engine)
             moved = await asyncio.to_thread(belonging.check, claim=True)
             if moved and limits.warn is not None:

@@ -19,9 +19,11 @@ from sqlalchemy import Connection, Engine
 
 from asset_pipeline.clock import Clock
 from asset_pipeline.files import atomic_path
+from asset_pipeline.ledger.mark import mark_of
 from asset_pipeline.money import to_decimal
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.warehouse.errors import WarehouseError
+from asset_pipeline.warehouse.reading import query
 from asset_pipeline.warehouse.tables import (
     LEDGER_TABLES,
     Row,
@@ -68,10 +70,23 @@ def publish(
             for name, query in LEDGER_TABLES.items()
         }
         rows["prompts"] = _load(warehouse, "prompts", prompt_rows(library_prompts), target.parent)
-        for query in sorted((_HERE / "queries").glob("*.sql")):
-            select = query.read_text(encoding="utf-8")
-            warehouse.execute(f"CREATE VIEW {query.stem} AS {select}")
+        warehouse.execute(
+            "INSERT INTO about.publication VALUES (?, ?)", [mark_of(ledger), clock.now()]
+        )
+        for view in sorted((_HERE / "queries").glob("*.sql")):
+            select = view.read_text(encoding="utf-8")
+            warehouse.execute(f"CREATE VIEW {view.stem} AS {select}")
     return PublishReport(rows=rows, seconds=clock.monotonic() - started)
+
+
+def published_mark(target: Path) -> str:
+    """Return the mark of the ledger that a published file shows; empty for none that tells."""
+    if not target.is_file():
+        return ""
+    try:
+        return str(query(target, "SELECT ledger_mark FROM about.publication")[1][0][0])
+    except WarehouseError:
+        return ""  # of an earlier release, or damaged: it is built anew
 
 
 @contextlib.contextmanager
