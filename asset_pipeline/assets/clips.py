@@ -140,6 +140,13 @@ class _ClipStep:
             async for outcome in batch.run(chosen, len(chosen)):
                 if not outcome.done:
                     self.failed.append(outcome)
+                elif outcome.overtaken:
+                    # Its partition shows what is wanted now, and must not go back.
+                    context.log.info(
+                        "%s landed, but something newer is wanted of it by now: what was paid for "
+                        "is stored and superseded.",
+                        outcome.prompt.prompt_id,
+                    )
                 elif self._is_alone:
                     alone = outcome
                 else:

@@ -48,6 +48,11 @@ class PromptOutcome:
         return len(self.landed) == self.prompt.variants
 
     @property
+    def overtaken(self) -> bool:
+        """Whether something newer was wanted of the prompt before its clips had landed."""
+        return any(landed.clip.superseded_at is not None for landed in self.landed)
+
+    @property
     def complete(self) -> bool:
         """Whether nothing more will happen to this prompt in this batch."""
         return len(self.landed) + len(self.failures) == self.prompt.variants

@@ -168,8 +168,8 @@ def reuse(
 ) -> Clip:
     """Make an existing clip the current one of a prompt's variant, at no cost.
 
-    It stays as it is when it is so already, which is what nearly every cache hit is, and when
-    something newer is wanted by now.
+    It stays as it is when it is so already, which is what nearly every cache hit is. When
+    something newer is wanted by now it is returned as superseded, and nothing is written.
 
     Args:
         connection: The caller's transaction.
@@ -192,7 +192,7 @@ def reuse(
         kind, prompt_id, variant, variants, wanted_hash or clip.generation_hash, wanted_order
     )
     if not declare(connection, want, now):
-        return clip
+        return replace(clip, superseded_at=clip.superseded_at or now)
     for known in current(connection, kind, prompt_id):
         same = known.generation_hash == clip.generation_hash and known.wanted_hash == wanted_hash
         if known.variant == variant and same:

@@ -146,8 +146,7 @@ def reserve_owed(connection: Connection, intent_id: str, amount: MicroUsd, now: 
     """Set aside what is owed already, under the budgets that it fell under: overdrawn or not."""
     if not amount:
         return
-    names = _counting(connection, intent_id)
-    _change(connection, names, charged=0, reserved=amount)
+    names = _move(connection, intent_id, charged=0, reserved=amount)
     _write_entries(connection, names, {EntryType.RESERVE: amount}, now, intent_id)
 
 
