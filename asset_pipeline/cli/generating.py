@@ -88,7 +88,7 @@ def make(orders: Orders) -> Summary:
         tally = Tally()
         runner = Runner(instance, ledger, tally.add)
         try:
-            prompts = _choose(orders, workshop, instance)
+            prompts = _choose(orders, workshop, instance, ledger)
             _confirm(orders, workshop, ledger, prompts)
             tally.want(prompts)
             broken = _run(runner, tally, prompts, orders)
@@ -106,9 +106,11 @@ def make(orders: Orders) -> Summary:
         )
 
 
-def _choose(orders: Orders, workshop: Workshop, instance: DagsterInstance) -> list[Prompt]:
+def _choose(
+    orders: Orders, workshop: Workshop, instance: DagsterInstance, ledger: LedgerReader
+) -> list[Prompt]:
     """Bring Dagster up to date and return the prompts that are to be made."""
-    cancel_dead_runs(instance)
+    cancel_dead_runs(instance, ledger)
     sync_library(instance, workshop.library)
     library = workshop.library.prompts.values()
     states = with_losses(read_states(instance, library), library)
