@@ -91,7 +91,7 @@ def make(orders: Orders) -> Summary:
         runner = Runner(instance, ledger, tally.add)
         tally.waiting = runner.waiting
         try:
-            prompts = _choose(orders, workshop, instance)
+            prompts = _choose(orders, workshop, instance, ledger)
             _confirm(orders, workshop, ledger, prompts)
             tally.want(prompts)
             broken = _run(runner, tally, prompts, orders)
@@ -121,9 +121,11 @@ def _check_store(ledger: LedgerReader) -> None:
         say(stderr(), moved, "yellow")
 
 
-def _choose(orders: Orders, workshop: Workshop, instance: DagsterInstance) -> list[Prompt]:
+def _choose(
+    orders: Orders, workshop: Workshop, instance: DagsterInstance, ledger: LedgerReader
+) -> list[Prompt]:
     """Bring Dagster up to date and return the prompts that are to be made."""
-    cancel_dead_runs(instance)
+    cancel_dead_runs(instance, ledger)
     sync_library(instance, workshop.library)
     library = workshop.library.prompts.values()
     states = with_losses(read_states(instance, library), library)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
-import psutil
 from dagster import DagsterInstance, DagsterRunStatus, ExecuteInProcessResult, RunsFilter
 from dagster._core.events import RunFailureReason
 
@@ -26,6 +23,7 @@ from asset_pipeline.errors import AssetPipelineError, ExitCode
 from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.ledger.reading import LedgerReader
 from asset_pipeline.money import MicroUsd, to_decimal
+from asset_pipeline.processes import identity_from, this_process
 from asset_pipeline.prompts.library import Library
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.resources.generation import GenerationResource
@@ -38,8 +36,6 @@ _UNFINISHED = [
     DagsterRunStatus.STARTED,
     DagsterRunStatus.CANCELING,
 ]
-
-_SAME_START_SECONDS = 2
 
 # The command shows progress and failures itself; the event log has all the rest.
 _NO_TAGS: Mapping[str, str] = {}
@@ -198,38 +194,34 @@ def sync_library(instance: DagsterInstance, library: Library) -> None:
         observe_edits(instance, kind, prompts)
 
 
-def cancel_dead_runs(instance: DagsterInstance) -> int:
+def cancel_dead_runs(instance: DagsterInstance, ledger: LedgerReader) -> int:
     """End the runs whose command was killed on this machine, and return how many those were.
 
     No daemon looks after a run in a command's own process: without this its partitions would show
-    as being made for ever, and be neither missing nor failed.
+    as being made for ever, and be neither missing nor failed. Of a run whose process can't be
+    looked at from here, as one in another container with this host's name, the ledger's heartbeat
+    tells.
     """
-    filters = RunsFilter(statuses=_UNFINISHED, tags={_HOST_TAG: socket.gethostname()})
-    dead = [run for run in instance.get_runs(filters=filters) if not _runs(run.tags[_PROCESS_TAG])]
-    for run in dead:
-        instance.report_run_canceled(run, message="The command that ran this was killed.")
-    return len(dead)
+    host = this_process().host
+    filters = RunsFilter(statuses=_UNFINISHED, tags={_HOST_TAG: host})
+    runs = {run.run_id: run for run in instance.get_runs(filters=filters)}
+    known = {
+        run_id: None if process is None else process.runs()
+        for run_id, run in runs.items()
+        for process in [identity_from(host, run.tags.get(_PROCESS_TAG, ""))]
+    }
+    unseen = [run_id for run_id, is_running in known.items() if is_running is None]
+    silent = ledger.dead_runs(unseen, datetime.now(UTC))
+    dead = [run_id for run_id, is_running in known.items() if is_running is False]
+    for run_id in (*dead, *sorted(silent)):
+        message = "The command that ran this was killed."
+        instance.report_run_canceled(runs[run_id], message=message)
+    return len(dead) + len(silent)
 
 
 def _process_tags() -> dict[str, str]:
-    process = psutil.Process(os.getpid())
-    return {
-        _HOST_TAG: socket.gethostname(),
-        _PROCESS_TAG: f"{process.pid}@{process.create_time():.0f}",
-    }
-
-
-def _runs(process_tag: str) -> bool:
-    pid, _, started = process_tag.partition("@")
-    try:
-        process = psutil.Process(int(pid))
-        # Two seconds of slack: the create time is derived from the boot time, which may move.
-        return (
-            abs(process.create_time() - float(started)) < _SAME_START_SECONDS
-            and process.status() != psutil.STATUS_ZOMBIE
-        )
-    except (psutil.NoSuchProcess, ValueError):
-        return False
+    process = this_process()
+    return {_HOST_TAG: process.host, _PROCESS_TAG: process.to_text()}
 
 
 def _was_interrupted(result: ExecuteInProcessResult) -> bool:
