@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -36,6 +37,16 @@ class Settings(BaseSettings):
     config_dir: Path = Field(Path("config"), alias="ASSET_PIPELINE_CONFIG_DIR")
     chosen_ledger_url: SecretStr | None = Field(None, alias="ASSET_PIPELINE_LEDGER_URL")
     chosen_store_url: str | None = Field(None, alias="ASSET_PIPELINE_STORE_URL")
+    store_encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = Field(
+        None, alias="ASSET_PIPELINE_STORE_ENCRYPTION"
+    )
+    store_kms_key: str = Field("", alias="ASSET_PIPELINE_STORE_KMS_KEY")
+    store_requester_pays: bool = Field(default=False, alias="ASSET_PIPELINE_STORE_REQUESTER_PAYS")
+    store_user_project: str = Field("", alias="ASSET_PIPELINE_STORE_USER_PROJECT")
+    store_addressing: Literal["auto", "path", "virtual"] = Field(
+        "auto", alias="ASSET_PIPELINE_STORE_ADDRESSING"
+    )
+    store_headers: SecretStr | None = Field(None, alias="ASSET_PIPELINE_STORE_HEADERS")
     chosen_publish_url: str | None = Field(None, alias="ASSET_PIPELINE_PUBLISH_URL")
     max_in_flight: int = Field(64, ge=1, le=1000, alias="ASSET_PIPELINE_MAX_IN_FLIGHT")
     rate_limit_per_minute: int = Field(600, ge=0, alias="ASSET_PIPELINE_RATE_LIMIT_PER_MINUTE")

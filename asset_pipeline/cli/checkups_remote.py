@@ -25,6 +25,7 @@ from asset_pipeline.resources.own_ledger import open_own_engine
 from asset_pipeline.resources.replicate import ReplicateResource
 from asset_pipeline.resources.store import StoreResource
 from asset_pipeline.settings import ProviderName, Settings
+from asset_pipeline.stores.asked import bucket_settings
 from asset_pipeline.stores.hardening import Verdict, check, each
 from asset_pipeline.stores.marker import StoreMarker, marker_key, read_marker
 from asset_pipeline.stores.opening import bucket_of
@@ -146,6 +147,9 @@ def look_at_store(settings: Settings) -> Iterator[Checkup]:
     resource = StoreResource()
     store = resource.open()
     is_bucket = bucket_of(settings.store_url) is not None
+    asked = bucket_settings(settings).describe()
+    if asked and is_bucket:
+        yield Checkup("store: settings", State.OK, f"Requests are sent with {asked}.")
     yield from _try_store(settings, store, is_bucket=is_bucket)
     for finding in each(resource.rules(), check):
         yield Checkup(

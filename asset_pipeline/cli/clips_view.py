@@ -13,8 +13,8 @@ from asset_pipeline.custody.links import link_to, signs_links
 from asset_pipeline.ledger.custody import CustodyBook
 from asset_pipeline.ledger.records import Clip
 from asset_pipeline.resources.own_ledger import open_own_engine
+from asset_pipeline.resources.store import StoreResource
 from asset_pipeline.settings import load_settings
-from asset_pipeline.stores.opening import open_store
 from asset_pipeline.stores.protocol import LONGEST_LINK
 
 
@@ -25,7 +25,7 @@ def show_links(name: str, hours: int | None, *, as_json: bool) -> None:
         AssetPipelineError: There is no such clip, or the store gives no links.
     """
     ttl = LONGEST_LINK if hours is None else timedelta(hours=hours)
-    store = open_store(load_settings().store_url)
+    store = StoreResource().open()
     with _book() as book:
         clips = book.find(name)
         book.touch(clip.clip_id for clip in clips)

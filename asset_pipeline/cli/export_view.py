@@ -20,6 +20,8 @@ from asset_pipeline.errors import ExitCode
 from asset_pipeline.ledger.records import Clip
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.resources.custody import CustodyResource
+from asset_pipeline.settings import load_settings
+from asset_pipeline.stores.asked import settings_for
 
 _SHOWN = 50
 _KEPT_NAMED = 5
@@ -32,7 +34,7 @@ def run_export(choice: Choice, to: str, template: str | None, *, as_json: bool) 
         AssetPipelineError: Prompts, template, ledger, store or target can't be used.
     """
     pattern = Template.parse(DEFAULT_TEMPLATE if template is None else template)
-    target = open_target(to)
+    target = open_target(to, settings_for(to, load_settings()))
     workshop = open_workshop()
     show_problems(workshop.library)
     prompts = choice.take(workshop.library, lambda: states_of(workshop.library.prompts.values()))

@@ -12,6 +12,7 @@ from typing import Protocol
 from asset_pipeline.custody.scratch import scratch_file
 from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 from asset_pipeline.files import atomic_path, resolve_inside, sha256_of
+from asset_pipeline.stores.bucket_settings import NOTHING_ASKED, BucketSettings
 from asset_pipeline.stores.local import LocalStore
 from asset_pipeline.stores.opening import open_store
 from asset_pipeline.stores.protocol import (
@@ -152,14 +153,14 @@ class BucketTarget:
         return frozenset(paths).intersection(each.key for each in self._store.list(""))
 
 
-def open_target(url: str) -> Target:
+def open_target(url: str, asked: BucketSettings = NOTHING_ASKED) -> Target:
     """Return the target that ``url`` names: a folder's path, ``s3://`` or ``gs://``.
 
     Raises:
         ConfigurationError: It is none.
     """
     try:
-        store = open_store(url)
+        store = open_store(url, asked)
     except ConfigurationError as error:
         # What is right for the store is right here; only the place to correct is another.
         raise ConfigurationError(

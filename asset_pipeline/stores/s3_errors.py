@@ -70,6 +70,10 @@ _CREDENTIALS: Final = (
 )
 
 
+class AlreadyThereError(Exception):
+    """An object has the key already."""
+
+
 def from_obstore(error: Exception, doing: str, uri: str) -> StoreError:
     """Return the error to raise for one of obstore's."""
     if isinstance(error.__cause__, StoreError):
