@@ -123,6 +123,18 @@ def record(
     return clip
 
 
+def set_cost(connection: Connection, intent: Intent, cost: MicroUsd) -> None:
+    """Set what the clip that an intent paid for has cost; those that reuse it stay free."""
+    payer = (
+        select(clips.c.clip_id)
+        .where(clips.c.intent_id == intent.intent_id)
+        .order_by(clips.c.created_at, clips.c.clip_id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    connection.execute(update(clips).where(clips.c.clip_id == payer).values(cost_microusd=cost))
+
+
 def reuse(
     connection: Connection,
     clip: Clip,

@@ -194,8 +194,9 @@ class Ledger(Questions):
         *,
         billed: BillingState,
         predict_seconds: float | None,
+        note: str | None = None,
     ) -> Intent:
-        """Write what a prediction that ended cost."""
+        """Write what a prediction that ended cost, and why it is not what the provider says."""
         with self._writing() as (connection, now):
             return intents.charge(
                 connection,
@@ -203,6 +204,7 @@ class Ledger(Questions):
                 amount=amount,
                 billed=billed,
                 predict_seconds=predict_seconds,
+                note=note,
                 now=now,
             )
 
@@ -278,6 +280,20 @@ class Ledger(Questions):
         """End an undecided intent as never accepted, because a person says so."""
         with self._writing() as (connection, now):
             decisions.release_by_hand(connection, intent, now)
+
+    def correct(self, intent: Intent, amount: MicroUsd, because: str) -> Intent:
+        """Set what an ended intent was charged, as an entry of the difference.
+
+        Args:
+            intent: As it was read.
+            amount: What is owed in truth.
+            because: Who says so, and why.
+
+        Raises:
+            LedgerError: There is nothing to correct.
+        """
+        with self._writing() as (connection, now):
+            return decisions.correct(connection, intent, amount, because, now)
 
     def record_orphan(self, orphan: decisions.Orphan) -> bool:
         """Write spending that no intent asked for; return whether it was new.

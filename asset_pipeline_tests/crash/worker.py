@@ -49,6 +49,7 @@ class Job:
     Attributes:
         folder: Holds the store, the previews, the scratch files and the SQLite ledger.
         total_usd: The cap on everything ever spent.
+        config_dir: Holds a ``models.yaml`` to go by.
     """
 
     folder: Path
@@ -58,6 +59,7 @@ class Job:
     total_usd: str = "100"
     max_in_flight: int = 6
     timing: Timing = QUICK
+    config_dir: Path | None = None
 
     @property
     def store(self) -> LocalStore:
@@ -119,7 +121,7 @@ def no_checkpoint(_: str) -> None:
 
 async def drive(job: Job, checkpoint: Checkpoint = no_checkpoint) -> Summary:
     """Run a job to its end in this process."""
-    catalog = load_catalog(None)
+    catalog = load_catalog(job.config_dir)
     ledger = job.open_ledger()
     plan = SessionPlan(
         run_id=f"run-{os.getpid()}",
