@@ -82,10 +82,10 @@ def make(orders: Orders) -> Summary:
     started = clock.monotonic()
     workshop = open_workshop()
     show_problems(workshop.library)
-    # A wrong file is told before anything starts.
-    read_caps(workshop.settings)
     load_rules(workshop.settings.config_dir)
     with open_ledger(workshop.settings) as ledger, open_instance() as instance:
+        # A wrong file is told before anything starts.
+        read_caps(workshop.settings, ledger)
         tally = Tally()
         runner = Runner(instance, ledger, tally.add)
         tally.waiting = runner.waiting

@@ -60,8 +60,8 @@ def show_status(*, as_json: bool) -> None:
     groups = _grouped(prompts, states_of(prompts))
     with open_ledger(workshop.settings) as ledger:
         open_intents, budgets = ledger.open_intents(), ledger.balances()
+        warn_at = read_caps(workshop.settings, ledger).warn_at_percent
         health, noted = read_health(ledger.engine), ledger.noted_charges()
-    warn_at = read_caps(workshop.settings).warn_at_percent
     if as_json:
         problems = len(workshop.library.problems)
         _write(groups, open_intents, budgets, warn_at, health, noted, problems=problems)

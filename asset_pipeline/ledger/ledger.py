@@ -103,6 +103,8 @@ class Ledger(Questions):
     def _reserve(
         self, new: NewIntent, payer: Payer, pay_again_before: datetime | None
     ) -> Clip | Intent:
+        # Before the transaction: a file that was edited is looked up in the ledger.
+        caps = self._caps()
         try:
             with self._writing() as (connection, now):
                 # The newest attempt is read before the clip: of two processes that find neither,
@@ -125,7 +127,7 @@ class Ledger(Questions):
                     now=now,
                     run_budget=payer.budget_id,
                 )
-                lines = self._lines(new, payer, now)
+                lines = _lines(caps, new, payer, now)
                 tickets = queueing.tickets(connection, now)
                 queueing.check_turn(tickets, lines, payer.worker_id, new.worst_case)
                 movements.reserve(connection, intent.intent_id, lines, new.worst_case, now)
@@ -138,19 +140,10 @@ class Ledger(Questions):
         except BudgetExceededError as breach:
             # Nothing of the refused reservation is left, but an edited cap is on record.
             with self._writing() as (connection, now):
-                lines = self._lines(new, payer, now)
+                lines = _lines(caps, new, payer, now)
                 movements.sync_caps(connection, lines, now)
                 outlook = queueing.outlook(connection, breach, lines, payer.worker_id, now)
             raise outlook from None
-
-    def _lines(self, new: NewIntent, payer: Payer, now: datetime) -> tuple[BudgetLine, ...]:
-        return budget_lines(
-            self._caps(),
-            collection=new.collection,
-            run_id=payer.budget_id or payer.run_id,
-            now=now,
-            run_cap=payer.run_cap,
-        )
 
     def adopt(self, intent: Intent, worker_id: str) -> Intent:
         """Take over a dead worker's intent; a POST it had on the wire becomes unknown."""
@@ -316,3 +309,13 @@ class Ledger(Questions):
                 return decisions.record_orphan(connection, orphan, lines, now)
 
         return looking_again(record)
+
+
+def _lines(caps: BudgetCaps, new: NewIntent, payer: Payer, now: datetime) -> tuple[BudgetLine, ...]:
+    return budget_lines(
+        caps,
+        collection=new.collection,
+        run_id=payer.budget_id or payer.run_id,
+        now=now,
+        run_cap=payer.run_cap,
+    )
