@@ -34,13 +34,18 @@ def price_on(model: Model, day: date) -> PriceRule:
 
 
 def cost(rule: PriceRule, quantity: Decimal | int) -> MicroUsd:
-    """Return the price of ``quantity`` images, seconds, characters or runs, rounded up.
+    """Return the price of ``quantity`` images, seconds, characters or runs, rounded up."""
+    return price_of(rule.unit, rule.usd, quantity)
+
+
+def price_of(unit: PriceUnit, usd: Decimal, quantity: Decimal | int) -> MicroUsd:
+    """Return what so many units cost at ``usd`` a unit, rounded up.
 
     Characters are counted one by one, though their price is for a thousand.
     """
-    if rule.unit is PriceUnit.THOUSAND_CHARACTERS:
-        return micro_usd_ceiling(rule.usd * quantity / 1000)
-    return micro_usd_ceiling(rule.usd * quantity)
+    if unit is PriceUnit.THOUSAND_CHARACTERS:
+        return micro_usd_ceiling(usd * quantity / 1000)
+    return micro_usd_ceiling(usd * quantity)
 
 
 def worst_case(model: Model, inputs: Mapping[str, JsonValue], *, on: date) -> MicroUsd:

@@ -8,6 +8,7 @@ from collections.abc import Generator
 from asset_pipeline.cli.opening import open_workshop
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.ledger.caps import BudgetCaps, CapsSource
+from asset_pipeline.ledger.configurations import Configurations, Recalled
 from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.reading import LedgerReader
 from asset_pipeline.resources.own_ledger import open_own_engine
@@ -38,20 +39,22 @@ def open_whole_ledger(settings: Settings) -> Generator[Ledger]:
     Raises:
         AssetPipelineError: It cannot be opened, or its folder cannot be written.
     """
-    ledger = Ledger(open_own_engine(settings), SystemClock(), CapsSource(settings).current)
+    engine, clock = open_own_engine(settings), SystemClock()
+    caps = CapsSource(settings, Configurations(engine, clock))
+    ledger = Ledger(engine, clock, caps.current)
     try:
         yield ledger
     finally:
         ledger.close()
 
 
-def read_caps(settings: Settings) -> BudgetCaps:
+def read_caps(settings: Settings, ledger: LedgerReader) -> BudgetCaps:
     """Return the caps in force.
 
     Raises:
-        ConfigurationError: ``budgets.yaml`` is wrong.
+        ConfigurationError: ``budgets.yaml`` is wrong, or was in force for this ledger and is gone.
     """
-    return CapsSource(settings).current()
+    return CapsSource(settings, Recalled(ledger.engine, SystemClock())).current()
 
 
 def publish_if_older(settings: Settings, ledger: LedgerReader) -> None:

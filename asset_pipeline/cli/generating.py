@@ -10,6 +10,7 @@ from dagster import DagsterInstance
 
 from asset_pipeline.assets.states import read_states
 from asset_pipeline.cli.books import open_ledger, read_caps
+from asset_pipeline.cli.charges_view import show_charges
 from asset_pipeline.cli.choosing import Choice
 from asset_pipeline.cli.console import say, show_error, stderr
 from asset_pipeline.cli.instance import open_instance
@@ -82,10 +83,10 @@ def make(orders: Orders) -> Summary:
     started = clock.monotonic()
     workshop = open_workshop()
     show_problems(workshop.library)
-    # A wrong file is told before anything starts.
-    read_caps(workshop.settings)
     load_rules(workshop.settings.config_dir)
     with open_ledger(workshop.settings) as ledger, open_instance() as instance:
+        # A wrong file is told before anything starts.
+        read_caps(workshop.settings, ledger)
         _check_store(ledger)
         tally = Tally()
         runner = Runner(instance, ledger, tally.add)
@@ -150,6 +151,7 @@ def _run(
                 stopped = generate_in_stages(runner, tally, prompts, options, orders.rollout)
             for warning in runner.warnings:
                 say(stderr(), warning, "yellow")
+            show_charges(stderr(), runner.noted_charges())
         runner.publish()
     except AssetPipelineError as error:
         if not tally.landed and not tally.failures:

@@ -46,7 +46,7 @@ def plan_of(
         workshop.catalog,
         workshop.settings.prompts_dir,
         ledger,
-        read_caps(workshop.settings),
+        read_caps(workshop.settings, ledger),
         now=SystemClock().now(),
         prompts_a_run=PROMPTS_A_RUN,
         force=force,

@@ -22,6 +22,7 @@ from asset_pipeline.definitions import build_defs, default_resources
 from asset_pipeline.errors import AssetPipelineError, ExitCode
 from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.ledger.reading import LedgerReader
+from asset_pipeline.ledger.records import Intent
 from asset_pipeline.money import MicroUsd, to_decimal
 from asset_pipeline.processes import identity_from, this_process
 from asset_pipeline.prompts.library import Library
@@ -93,6 +94,10 @@ class Runner:
     def charged(self) -> MicroUsd:
         """Return what the runs so far were charged."""
         return self._ledger.charged_by(self._run_ids, self._started)
+
+    def noted_charges(self) -> list[Intent]:
+        """Return the charges since the command began that need a look."""
+        return self._ledger.noted_charges(self._started)
 
     def waiting(self) -> int:
         """Return how many clips wait for reserved money to come back."""

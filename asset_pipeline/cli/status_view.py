@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.cli.books import open_ledger, read_caps
+from asset_pipeline.cli.charges_view import charge_fields, show_charges
 from asset_pipeline.cli.console import say, show_table, stdout, write_json
 from asset_pipeline.cli.health import (
     Health,
@@ -18,7 +19,7 @@ from asset_pipeline.cli.health import (
 )
 from asset_pipeline.cli.opening import open_workshop, show_problems, states_of
 from asset_pipeline.ledger.reading import OpenIntents
-from asset_pipeline.ledger.records import BudgetBalance
+from asset_pipeline.ledger.records import BudgetBalance, Intent
 from asset_pipeline.ledger.schema import IntentState
 from asset_pipeline.ledger.thresholds import reached, used_percent
 from asset_pipeline.money import format_usd, to_decimal
@@ -59,13 +60,14 @@ def show_status(*, as_json: bool) -> None:
     groups = _grouped(prompts, states_of(prompts))
     with open_ledger(workshop.settings) as ledger:
         open_intents, budgets = ledger.open_intents(), ledger.balances()
-        health = read_health(ledger.engine)
-    warn_at = read_caps(workshop.settings).warn_at_percent
+        warn_at = read_caps(workshop.settings, ledger).warn_at_percent
+        health, noted = read_health(ledger.engine), ledger.noted_charges()
     if as_json:
         problems = len(workshop.library.problems)
-        _write(groups, open_intents, budgets, warn_at, health, problems=problems)
+        _write(groups, open_intents, budgets, warn_at, health, noted, problems=problems)
     else:
         _show(groups, open_intents, budgets, warn_at)
+        show_charges(stdout(), noted)
         show_troubles(stdout(), health)
 
 
@@ -145,6 +147,7 @@ def _write(
     budgets: list[BudgetBalance],
     warn_at: Sequence[int],
     health: Health,
+    noted: Sequence[Intent],
     *,
     problems: int,
 ) -> None:
@@ -175,6 +178,7 @@ def _write(
                 }
                 for one in budgets
             ],
+            "charges_to_look_at": charge_fields(noted),
             "breakers": [breaker_fields(each) for each in health.breakers],
             "rate": rate_fields(health),
         }

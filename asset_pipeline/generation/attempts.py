@@ -10,7 +10,7 @@ from pathlib import Path
 
 from asset_pipeline.catalog.pricing import worst_case
 from asset_pipeline.catalog.reader import Catalog
-from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 from asset_pipeline.generation.deciding import Again, Attempt, Instead, Past, decide
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, HeldBackFailure
 from asset_pipeline.generation.paid_call import OtherWayError, PaidCall
@@ -135,7 +135,10 @@ class Attempts:
         except LedgerError:
             raise
         except AssetPipelineError as error:
-            return GenerationFailure(ErrorClass.INVALID_INPUT, error.message, hint=error.hint)
+            # Where the caps are not to be read nothing was sent, and the clip is not at fault.
+            blocked = isinstance(error, ConfigurationError)
+            found = ErrorClass.BUDGET if blocked else ErrorClass.INVALID_INPUT
+            return GenerationFailure(found, error.message, hint=error.hint)
         except Exception as error:  # noqa: BLE001 -- one clip's surprise stays one clip's
             # A mistake of ours in one clip must not stop the others; it must not be hidden either.
             _log.exception("%s, variant %s", clip.prompt.prompt_id, clip.variant)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.catalog.spec import Model
+from asset_pipeline.catalog.terms import terms_of
 from asset_pipeline.clock import Clock
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.generation.billing import charge_for
@@ -139,7 +140,7 @@ def _priced(prediction: Prediction, catalog: Catalog, *, fallback: datetime) -> 
     # Inputs vanish after an hour; a price by characters then rests on the metrics alone.
     inputs = {**prediction.inputs, model.prompt_input: text if isinstance(text, str) else ""}
     try:
-        charge = charge_for(model, inputs, prediction, on=created.date())
+        charge = charge_for(terms_of(model, inputs, on=created.date()), inputs, prediction)
     except AssetPipelineError:
         return None
     return Orphan(
@@ -150,7 +151,8 @@ def _priced(prediction: Prediction, catalog: Catalog, *, fallback: datetime) -> 
         prompt_text=text if isinstance(text, str) else "",
         amount=charge.amount,
         price_source=f"orphan, {charge.billed.value}",
-        predict_seconds=prediction.metrics.get("predict_time"),
+        predict_seconds=charge.predict_seconds,
+        charge_note=charge.note,
         created_at=created,
         completed_at=prediction.completed_at or created,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from asset_pipeline.generation.billing import charge_for
@@ -15,6 +16,8 @@ from asset_pipeline.ledger.removing import ObjectRemovedError
 from asset_pipeline.media.preview import Preview
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.providers.prediction import Prediction, PredictionStatus
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +55,19 @@ class Recorder:
         self, request: GenerationRequest, intent: Intent, prediction: Prediction
     ) -> Intent:
         """Write what a prediction that ended cost."""
-        charge = charge_for(request.model, intent.inputs, prediction, on=intent.created_at.date())
+        terms = terms_of_intent(intent, request.model)
+        charge = charge_for(terms, intent.inputs, prediction)
         self._with.checkpoint("ended")
         intent = await self._with.write(
             self._with.ledger.charge,
             intent,
             charge.amount,
             billed=charge.billed,
-            predict_seconds=prediction.metrics.get("predict_time"),
+            predict_seconds=charge.predict_seconds,
+            note=charge.note,
         )
+        if intent.charge_note:
+            _log.warning("The charge of %s: %s.", intent.prediction_id, intent.charge_note)
         self._with.checkpoint("charged")
         return intent
 

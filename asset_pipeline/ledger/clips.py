@@ -151,6 +151,18 @@ def _is_wanted(connection: Connection, intent: Intent) -> bool:
     return intent.found_late_at is None and shown.wanted_order <= intent.wanted_order
 
 
+def set_cost(connection: Connection, intent: Intent, cost: MicroUsd) -> None:
+    """Set what the clip that an intent paid for has cost; those that reuse it stay free."""
+    payer = (
+        select(clips.c.clip_id)
+        .where(clips.c.intent_id == intent.intent_id)
+        .order_by(clips.c.created_at, clips.c.clip_id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    connection.execute(update(clips).where(clips.c.clip_id == payer).values(cost_microusd=cost))
+
+
 def reuse(
     connection: Connection,
     clip: Clip,

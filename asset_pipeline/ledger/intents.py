@@ -25,7 +25,7 @@ from asset_pipeline.ledger.records import (
     row_of,
 )
 from asset_pipeline.ledger.schema import OPEN_STATES, BillingState, IntentState, intents
-from asset_pipeline.money import MicroUsd
+from asset_pipeline.money import MicroUsd, format_usd
 
 MAX_ERROR_LENGTH = 500
 
@@ -262,8 +262,19 @@ def charge(
     billed: BillingState,
     predict_seconds: float | None,
     now: datetime,
+    note: str | None = None,
 ) -> Intent:
-    """Write what a terminal prediction cost; what stays reserved is returned."""
+    """Write what a terminal prediction cost; what stays reserved is returned.
+
+    A charge above its reservation is recorded in full, and noted, as ``note`` is: why it is not
+    what the provider's own numbers say.
+    """
+    notes = [note] if note else []
+    if amount > intent.reserved_microusd:
+        notes.append(
+            f"{format_usd(amount)} charged where {format_usd(intent.reserved_microusd)} was "
+            "reserved: the model's price or inputs in the catalog are not the provider's"
+        )
     # The intent before its budgets, as everywhere: Postgres locks rows in the order of the writes.
     held = MicroUsd(max(0, intent.reserved_microusd - amount))
     charged = _move(
@@ -276,6 +287,7 @@ def charge(
         reserved_microusd=held,
         billed=billed,
         predict_seconds=predict_seconds,
+        charge_note="; ".join(notes) or None,
         completed_at=now,
     )
     covered = MicroUsd(intent.reserved_microusd - held)

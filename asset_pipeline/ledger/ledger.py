@@ -109,6 +109,8 @@ class Ledger(Questions):
     def _reserve(
         self, new: NewIntent, payer: Payer, pay_again_before: datetime | None
     ) -> Clip | Intent:
+        # Before the transaction: a file that was edited is looked up in the ledger.
+        caps = self._caps()
         try:
             with self._writing() as (connection, now):
                 self._identity.check(connection)
@@ -131,7 +133,7 @@ class Ledger(Questions):
                     run_budget=payer.budget_id,
                 )
                 wants.declare(connection, _want_of(new, payer), now)
-                lines = self._lines(new, payer, now)
+                lines = _lines(caps, new, payer, now)
                 tickets = queueing.tickets(connection, now)
                 queueing.check_turn(tickets, lines, payer.worker_id, new.worst_case)
                 movements.reserve(connection, intent.intent_id, lines, new.worst_case, now)
@@ -144,19 +146,10 @@ class Ledger(Questions):
         except BudgetExceededError as breach:
             # Nothing of the refused reservation is left, but an edited cap is on record.
             with self._writing() as (connection, now):
-                lines = self._lines(new, payer, now)
+                lines = _lines(caps, new, payer, now)
                 movements.sync_caps(connection, lines, now)
                 outlook = queueing.outlook(connection, breach, lines, payer.worker_id, now)
             raise outlook from None
-
-    def _lines(self, new: NewIntent, payer: Payer, now: datetime) -> tuple[BudgetLine, ...]:
-        return budget_lines(
-            self._caps(),
-            collection=new.collection,
-            run_id=payer.budget_id or payer.run_id,
-            now=now,
-            run_cap=payer.run_cap,
-        )
 
     def adopt(self, intent: Intent, worker_id: str) -> Intent:
         """Take over a dead worker's intent; a POST it had on the wire becomes unknown."""
@@ -200,8 +193,9 @@ class Ledger(Questions):
         *,
         billed: BillingState,
         predict_seconds: float | None,
+        note: str | None = None,
     ) -> Intent:
-        """Write what a prediction that ended cost."""
+        """Write what a prediction that ended cost, and why it is not what the provider says."""
         with self._writing() as (connection, now):
             return intents.charge(
                 connection,
@@ -209,6 +203,7 @@ class Ledger(Questions):
                 amount=amount,
                 billed=billed,
                 predict_seconds=predict_seconds,
+                note=note,
                 now=now,
             )
 
@@ -310,6 +305,20 @@ class Ledger(Questions):
         with self._writing() as (connection, now):
             decisions.release_by_hand(connection, intent, now)
 
+    def correct(self, intent: Intent, amount: MicroUsd, because: str) -> Intent:
+        """Set what an ended intent was charged, as an entry of the difference.
+
+        Args:
+            intent: As it was read.
+            amount: What is owed in truth.
+            because: Who says so, and why.
+
+        Raises:
+            LedgerError: There is nothing to correct.
+        """
+        with self._writing() as (connection, now):
+            return decisions.correct(connection, intent, amount, because, now)
+
     def record_orphan(self, orphan: decisions.Orphan) -> bool:
         """Write spending that no intent asked for; return whether it was new.
 
@@ -341,4 +350,14 @@ def _want_of(new: NewIntent, payer: Payer) -> wants.Want:
         new.variants,
         new.wanted_hash or new.generation_hash,
         payer.wanted_order,
+    )
+
+
+def _lines(caps: BudgetCaps, new: NewIntent, payer: Payer, now: datetime) -> tuple[BudgetLine, ...]:
+    return budget_lines(
+        caps,
+        collection=new.collection,
+        run_id=payer.budget_id or payer.run_id,
+        now=now,
+        run_cap=payer.run_cap,
     )

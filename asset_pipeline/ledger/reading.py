@@ -120,6 +120,19 @@ class LedgerReader:
             ]
         return MicroUsd(sum(int(amount) for amount in amounts))
 
+    def noted_charges(self, since: datetime | None = None) -> list[Intent]:
+        """Return the intents whose charge needs a look, the newest last; see ``charge_note``.
+
+        Args:
+            since: Leave out what has not changed since this time.
+        """
+        query = select(intents).where(intents.c.charge_note.is_not(None))
+        if since is not None:
+            query = query.where(intents.c.updated_at >= since)
+        with self._reading() as connection:
+            rows = connection.execute(query.order_by(intents.c.updated_at)).mappings()
+            return [intent_from(row) for row in rows]
+
     def find(self, prefix: str) -> Intent:
         """Return the intent whose id begins so.
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
 
+from asset_pipeline.catalog.reader import FILE_NAME as MODELS_FILE
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.generation.batch import Batch, BatchProgress
 from asset_pipeline.generation.paid_call import PaidCall
@@ -18,6 +20,8 @@ from asset_pipeline.generation.rules_file import RulesSource
 from asset_pipeline.generation.session import SessionPlan, open_session
 from asset_pipeline.generation.sweeping import sweep, swept_folders
 from asset_pipeline.generation.timing import Timing
+from asset_pipeline.guarded_file import GuardedFile
+from asset_pipeline.ledger.configurations import Configurations
 from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.thresholds import newly_passed
 from asset_pipeline.money import MicroUsd
@@ -134,7 +138,6 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
                 one that holds the ledger's clips.
         """
         settings = load_settings()
-        rules = RulesSource(settings.config_dir)
         plan = SessionPlan(
             run_id=limits.run_id,
             previews=settings.previews_dir,
@@ -148,7 +151,6 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
             run_cap=limits.run_cap,
             budget_id=limits.budget_id,
             pay_again_before=limits.pay_again_before,
-            breaker_rules=lambda: rules.current().breaker,
         )
         clock, store = SystemClock(), self.store.open()
         with logs_of_run(settings, limits.run_id, limits.warn), self.ledger.open() as ledger:
@@ -160,11 +162,26 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
             await asyncio.to_thread(
                 sweep, swept_folders(settings, store), clock.now(), has_ended=ledger.has_ended
             )
+            memory = Configurations(ledger.engine, clock)
+            rules = await asyncio.to_thread(_rules, settings.config_dir, memory)
+            plan = replace(plan, breaker_rules=lambda: rules.current().breaker)
             provider = LoggedProvider(self.replicate.open_provider(), clock)
             async with open_session(
                 plan, ledger=ledger, provider=provider, store=store, clock=clock
             ) as paid_call:
                 yield OpenPayment(paid_call, ledger, provider, rules)
+
+
+def _rules(config_dir: Path, memory: Configurations) -> RulesSource:
+    """Return the retry rules, unless a file that decides about money has vanished.
+
+    Raises:
+        ConfigurationError: One has, or the rules are wrong.
+    """
+    models = GuardedFile(config_dir / MODELS_FILE, memory, nothing="models: {}")
+    models.has_news()
+    models.taken()
+    return RulesSource(config_dir, memory)
 
 
 def _max_in_flight(limits: RunLimits) -> int:

@@ -56,6 +56,7 @@ class Job:
     Attributes:
         folder: Holds the store, the previews, the scratch files and the SQLite ledger.
         total_usd: The cap on everything ever spent.
+        config_dir: Holds a ``models.yaml`` to go by.
     """
 
     folder: Path
@@ -65,6 +66,7 @@ class Job:
     total_usd: str = "100"
     max_in_flight: int = 6
     timing: Timing = QUICK
+    config_dir: Path | None = None
 
     @property
     def store(self) -> LocalStore:
@@ -126,7 +128,7 @@ def no_checkpoint(_: str) -> None:
 
 async def drive(job: Job, checkpoint: Checkpoint = no_checkpoint) -> Summary:
     """Run a job to its end in this process."""
-    catalog = workload.catalog()
+    catalog = workload.catalog(job.config_dir)
     ledger = job.open_ledger()
     plan = SessionPlan(
         run_id=f"run-{os.getpid()}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
 
@@ -109,8 +109,7 @@ def test_a_stop_while_it_waits_is_prompt(stage: Stage, name: str) -> None:
         async with stage.session() as paid_call:
             run = stage.batch(paid_call).run(_pictures(name, 6), 6)
             task = asyncio.ensure_future(anext(run))  # pyright: ignore[reportArgumentType]
-            while paid_call.waiting < 5:
-                await asyncio.sleep(0.01)
+            await _until(lambda: paid_call.waiting >= 5)
             began = time.monotonic()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -118,6 +117,14 @@ def test_a_stop_while_it_waits_is_prompt(stage: Stage, name: str) -> None:
             return time.monotonic() - began
 
     assert asyncio.run(stopped()) < 3
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    for _ in range(3000):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came to that")
 
 
 class _Purse:
@@ -154,8 +161,7 @@ def test_those_who_wait_are_served_in_the_order_of_coming() -> None:
             await queue.reserve(frozenset({"total"}), lambda: purse.take(name, names[name]))
 
         first = asyncio.ensure_future(get("dear"))
-        while queue.waiting < 1:
-            await asyncio.sleep(0)
+        await _until(lambda: queue.waiting > 0)
         others = [asyncio.ensure_future(get(name)) for name in ("cheap", "cheaper")]
         for coins in range(12):
             purse.amount += 1
@@ -188,8 +194,7 @@ def test_another_collections_clips_do_not_wait_for_its_cap() -> None:
         waiting = asyncio.ensure_future(
             queue.reserve(frozenset({"total", "collection:poor"}), poor)
         )
-        while queue.waiting < 1:
-            await asyncio.sleep(0)
+        await _until(lambda: queue.waiting > 0)
         rich = frozenset({"total", "collection:rich"})
         got = await queue.reserve(rich, lambda: purse.take("rich", 0))
         waiting.cancel()
