@@ -39,6 +39,10 @@ def test_the_packaged_rules_hold_for_every_class() -> None:
         ErrorClass.INSUFFICIENT_CREDIT,
         ErrorClass.QUOTA_EXCEEDED,
         ErrorClass.INVALID_INPUT,
+        ErrorClass.BAD_OUTPUT,
+        ErrorClass.NOT_DELIVERED,
+        ErrorClass.OUTPUT_EXPIRED,
+        ErrorClass.FORGOTTEN,
         ErrorClass.BUDGET,
         ErrorClass.CANCELLED,
     }
