@@ -37,7 +37,14 @@ from asset_pipeline_tests.rules import rules_without_waits
 
 # Waits of a tenth: the sandbox answers from loopback. Two seconds to settle leave a busy machine
 # time to accept what a killed worker had sent.
-QUICK = Timing(first_poll=0.1, slowest_poll=0.4, settle=2.0, other_worker=0.1, deadline_margin=30)
+QUICK = Timing(
+    first_poll=0.1,
+    slowest_poll=0.4,
+    settle=2.0,
+    other_worker=0.1,
+    deadline_margin=30,
+    forgotten=0.5,
+)
 
 Checkpoint = Callable[[str], None]
 
