@@ -19,7 +19,7 @@ from asset_pipeline.generation.recording import Landed, Recorder
 from asset_pipeline.generation.request import GenerationRequest, terms_of_intent
 from asset_pipeline.generation.sending import Sender
 from asset_pipeline.generation.trial import Trial
-from asset_pipeline.generation.waiting import wait_for_end
+from asset_pipeline.generation.waiting import known_again, wait_for_end
 from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.ledger import Payer
 from asset_pipeline.ledger.records import Clip, Intent
@@ -356,7 +356,7 @@ class PaidCall:
     async def _continue(self, request: GenerationRequest, intent: Intent, trial: Trial) -> Landed:
         """Take an open intent from its state to a delivered clip."""
         if intent.state is IntentState.QUESTION:
-            raise GenerationFailure(ErrorClass.UNKNOWN, intent.error or "a person must decide")
+            intent = await known_again(self._with, intent)
         if intent.state is IntentState.COMPLETED:
             # Its prediction has ended and is charged: there is only a file to be had.
             return await self._recorder.deliver(request, intent, None)

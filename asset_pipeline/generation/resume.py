@@ -102,7 +102,7 @@ async def resume_all(
     places = asyncio.Semaphore(_AT_A_TIME)
 
     async def resume(intent: Intent) -> Resumed:
-        if intent.state is IntentState.QUESTION:
+        if is_for_a_person(intent):
             return question(intent)
         if silence and _needs_provider(intent):
             return Resumed(intent, ResumeResult.OPEN, silence)
@@ -118,6 +118,11 @@ async def resume_all(
                 return Resumed(intent, ResumeResult.BUSY, _DRIVEN)
 
     return list(await asyncio.gather(*map(resume, found)))
+
+
+def is_for_a_person(intent: Intent) -> bool:
+    """Tell whether nobody but a person can go on; a forgotten prediction may be known again."""
+    return intent.state is IntentState.QUESTION and intent.prediction_id is None
 
 
 def question(intent: Intent) -> Resumed:
@@ -155,7 +160,7 @@ async def _silence(provider: Provider) -> str:
 def _needs_provider(intent: Intent) -> bool:
     # A file that was verified is looked for in the store and on this machine.
     is_at_hand = intent.stored_json is not None
-    return intent.state not in {IntentState.RESERVED, IntentState.QUESTION} and not is_at_hand
+    return not (is_at_hand or is_for_a_person(intent) or intent.state is IntentState.RESERVED)
 
 
 async def _resume(

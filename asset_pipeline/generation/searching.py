@@ -64,6 +64,7 @@ class _Search:
         seen: All looks, by the place in the output and the address.
         answered: Whether the provider told of the prediction in this round.
         obstacle: What stood in the way last.
+        last: The last look at the first file.
     """
 
     intent: Intent
@@ -74,6 +75,7 @@ class _Search:
     rounds: int = 0
     answered: bool = True
     obstacle: str = ""
+    last: Sighting | None = None
 
 
 class Searcher:
@@ -149,7 +151,8 @@ class Searcher:
             search.seen.setdefault("", []).append(self._nothing_in(prediction))
             keys = [""]
         looked = [search.seen[key] for key in keys if key in search.seen]
-        search.obstacle = looked[0][-1].flaw
+        search.last = looked[0][-1]
+        search.obstacle = search.last.flaw
         flaw = final_flaw(looked, cut_spread=self._timing.cut_spread)
         if flaw is not None and len(looked) == len(keys):
             gone = prediction.data_removed and not wanted
@@ -244,12 +247,20 @@ class Searcher:
 
         Raises:
             LateFileFailure: Not any more in this process.
-            GenerationFailure: Class output_expired: the provider's hour is over.
+            GenerationFailure: The provider's hour is over: class output_expired, or bad_output
+                where the file was there and no clip.
         """
         prediction_id = search.intent.prediction_id
         expires_at = self._ended_at(search) + timedelta(seconds=self._timing.retention)
         is_over = self._clock.now() > expires_at
         if is_over and search.answered:
+            if search.last is not None and search.last.is_of_the_file:
+                raise GenerationFailure(
+                    ErrorClass.BAD_OUTPUT,
+                    search.obstacle,
+                    cause="verification",
+                    prediction_id=prediction_id,
+                )
             raise GenerationFailure(
                 ErrorClass.OUTPUT_EXPIRED,
                 f"the provider's hour is over, and its file could not be had: {search.obstacle}",

@@ -46,6 +46,11 @@ class Sighting:
         """Whether another look may show something else, so that a file after it has to wait."""
         return not self.is_data and self.kind in {FlawKind.AWAY, FlawKind.PAGE, FlawKind.CUT}
 
+    @property
+    def is_of_the_file(self) -> bool:
+        """Whether the file itself was there, and is no clip."""
+        return self.kind not in {FlawKind.AWAY, FlawKind.PAGE}
+
 
 def is_final(seen: Sequence[Sighting], *, cut_spread: float) -> bool:
     """Tell whether one file will never be a clip, after all looks at it in their order."""

@@ -68,6 +68,21 @@ async def wait_for_end(with_: Collaborators, terms: Terms, intent: Intent) -> Pr
             )
 
 
+async def known_again(with_: Collaborators, intent: Intent) -> Intent:
+    """Return an intent that is a question as accepted, if its prediction was only forgotten.
+
+    The server may have its memory back by now, or the right account's token be set.
+
+    Raises:
+        GenerationFailure: Class unknown: a person has to decide.
+    """
+    if intent.prediction_id is not None:
+        with contextlib.suppress(NotFoundError, UnavailableError):
+            await with_.provider.get(intent.prediction_id)
+            return await with_.write(with_.ledger.accept, intent, intent.prediction_id)
+    raise GenerationFailure(ErrorClass.UNKNOWN, intent.error or "a person must decide")
+
+
 async def _check_not_forgotten(with_: Collaborators, terms: Terms, intent: Intent) -> None:
     """Return when the provider knows a prediction after all, or can't say.
 

@@ -44,6 +44,7 @@ QUICK = Timing(
     late_acceptance=2.0,
     other_worker=0.1,
     deadline_margin=30,
+    forgotten=0.5,
 )
 
 Checkpoint = Callable[[str], None]

@@ -18,7 +18,7 @@ _SMALL = {"megapixels": "0.25", "output_format": "jpg"}
 
 
 def catalog(config_dir: Path | None = None) -> Catalog:
-    """The models of a config folder, those without a seed as models that make another take each time.
+    """The models of a config folder; those without a seed make another take each time.
 
     Only so are there equal requests that are told apart by nothing but their number.
     """

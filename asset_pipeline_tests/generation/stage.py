@@ -40,6 +40,8 @@ QUICK = Timing(
     late_acceptance=1.0,
     other_worker=0.05,
     retention=1.5,
+    cut_spread=0.3,
+    forgotten=0.4,
     outage=3.0,
 )
 
