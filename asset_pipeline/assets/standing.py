@@ -43,23 +43,24 @@ def _as_the_ledger_knows(
     lost: set[PromptKey] = set()
     for prompt in prompts:
         key = (prompt.kind, prompt.prompt_id)
-        known[key] = _state(states.of(prompt), key, standing)
         variants = range(1, prompt.variants + 1)
         if any((*key, variant) in standing.vacant for variant in variants):
             lost.add(key)
+        known[key] = _state(states.of(prompt), key, standing, is_lost=key in lost)
     stale = frozenset(key for key in states.stale if known.get(key) is not PromptState.MISSING)
     return replace(states, known=known, stale=stale, lost=frozenset(lost))
 
 
-def _state(shown: PromptState, key: PromptKey, standing: Standing) -> PromptState:
+def _state(shown: PromptState, key: PromptKey, standing: Standing, *, is_lost: bool) -> PromptState:
     if shown is PromptState.LANDED and key not in standing.made:
         return PromptState.MISSING  # made by another provider, in an instance that both share
     if shown is PromptState.FAILED:
         ended = standing.ended.get(key)
         if ended is not None:
             return _ENDED[ended]
-        # Its run ended without a word, or in an earlier release.
-        return PromptState.FAILED if key in standing.failed else PromptState.CANCELLED
+        # Its run ended without a word, or in an earlier release; or a check found its clip gone.
+        failed = is_lost or key in standing.failed
+        return PromptState.FAILED if failed else PromptState.CANCELLED
     if shown is PromptState.MISSING and key in standing.begun - standing.made:
         return PromptState.CANCELLED
     return shown

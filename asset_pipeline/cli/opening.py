@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from asset_pipeline.catalog.reader import Catalog, load_catalog
 from asset_pipeline.cli.console import say, stderr
 from asset_pipeline.cli.home import dagster_home
-from asset_pipeline.ledger.reading import LedgerReader
 from asset_pipeline.prompts.library import Library, load_library
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.prompts.states import PromptStates
 from asset_pipeline.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from asset_pipeline.ledger.reading import LedgerReader
 
 _PROBLEMS_SHOWN = 20
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from asset_pipeline.catalog.kind import Kind
@@ -96,11 +96,25 @@ def read_standing(engine: Engine) -> Standing:
         clips.c.superseded_at.is_(None), clips.c.removed_at.is_not(None)
     )
     with transaction(engine, reading=True) as connection:
-        rows = connection.execute(select(endings.c.kind, endings.c.prompt_id, endings.c.how))
-        made = connection.execute(select(clips.c.kind, clips.c.prompt_id).distinct())
+        made = {
+            (Kind(kind), prompt_id): newest
+            for kind, prompt_id, newest in connection.execute(
+                select(clips.c.kind, clips.c.prompt_id, func.max(clips.c.created_at)).group_by(
+                    clips.c.kind, clips.c.prompt_id
+                )
+            )
+        }
+        rows = connection.execute(
+            select(endings.c.kind, endings.c.prompt_id, endings.c.how, endings.c.ended_at)
+        )
         return Standing(
-            ended={(Kind(kind), prompt_id): HowEnded(how) for kind, prompt_id, how in rows},
-            made=frozenset((Kind(kind), prompt_id) for kind, prompt_id in made),
+            # What has landed since did not end so.
+            ended={
+                key: HowEnded(how)
+                for kind, prompt_id, how, ended_at in rows
+                if (key := (Kind(kind), prompt_id)) not in made or made[key] <= ended_at
+            },
+            made=frozenset(made),
             begun=frozenset((Kind(kind), each) for kind, each in connection.execute(asked)),
             failed=frozenset(
                 (Kind(kind), each) for kind, each in connection.execute(asked.where(failed))

@@ -36,7 +36,7 @@ _LOOKING = [
     ["costs"],
     ["sql", "FROM clips"],
     ["audit"],
-    ["export", "out"],
+    ["export", "--to", "out"],
     ["fsck"],
     ["link", "red-house"],
     ["approve", "red-house"],

@@ -22,7 +22,7 @@ def _workers(workspace: Workspace) -> int:
 def test_ctrl_c_keeps_everything_and_the_next_run_goes_on(
     workspace: Workspace, slow_sandbox: Sandbox
 ) -> None:
-    """Ctrl-C ends with 130 and one line; the prompts are missing again, and paid for once."""
+    """Ctrl-C ends with 130 and one line; the prompts go on, and are paid for once."""
     env = {"REPLICATE_BASE_URL": slow_sandbox.url}
     process = workspace.start("generate", "--kind", "image", env=env)
     until(lambda: slow_sandbox.bill()["accepted"] >= 2)
@@ -33,7 +33,8 @@ def test_ctrl_c_keeps_everything_and_the_next_run_goes_on(
     assert "Traceback" not in err
     assert not out
     states = workspace.run("status", "--json").json["collections"]
-    assert [(group["missing"], group["running"]) for group in states] == [(2, 0), (1, 0)]
+    assert [(group["cancelled"], group["running"]) for group in states] == [(2, 0), (0, 0)]
+    assert [group["missing"] for group in states] == [0, 1]
 
     process = workspace.start("generate", "--kind", "image", env=env)
     until(lambda: _workers(workspace) == 2)
