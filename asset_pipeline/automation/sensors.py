@@ -48,12 +48,12 @@ def stale_intents_sensor(
         )
         context.log.warning(told)
     if len(questions) == len(found):
-        if left:
-            told += (
-                f" {left} open predictions are left by processes that ended: `generate` or "
-                "`reconcile` finishes them, and so does this after half an hour."
+        if left and not told:
+            return dg.SkipReason(
+                f"{left} open predictions were left by processes that ended: `generate` and "
+                "`reconcile` finish them at once, and this does after half an hour."
             )
-        return dg.SkipReason(told.strip() or "No open intent is stale.")
+        return dg.SkipReason(told or "No open intent is stale.")
     # One key for each half hour: a run that changes nothing is not asked for again every tick.
     turn = int(now.timestamp() // STALE_AFTER.total_seconds())
     return dg.RunRequest(run_key=f"stale-{turn}")

@@ -8,11 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
+import httpx
 import pytest
 
 from asset_pipeline.cli import runs
 from asset_pipeline.definitions import build_defs
+from asset_pipeline.money import MicroUsd, format_usd
 from asset_pipeline_tests.cli.conftest import IMAGES, Done, Sandbox, Workspace
+from asset_pipeline_tests.rules import no_retries, write_rules
 
 Cli = Callable[..., Done]
 
@@ -138,6 +141,33 @@ def test_an_account_that_cannot_pay_is_told_once(
     again = cli("generate", "--kind", "image", env=env)
     assert again.code == 1
     assert "`asset-pipeline generate --failed --kind image` takes them up" in again.out
+
+
+def test_what_failed_counts_as_paid_and_stays_told(
+    cli: Cli, workspace: Workspace, sandbox: Sandbox
+) -> None:
+    """What was charged for failures is in the closing line, and a plain run ends with 1 for them.
+
+    Its advice fits an attempt that has ended: it holds no money.
+    """
+    (workspace.root / "config").mkdir(exist_ok=True)
+    write_rules(workspace.root / "config", no_retries())
+    fault = {"fault": "blank", "match": {"model": "black-forest-labs/flux-schnell"}}
+    httpx.post(f"{sandbox.url}/sandbox/faults", json={"faults": [fault]}).raise_for_status()
+    try:
+        done = cli("generate", "--prompt", "red-house")
+    finally:
+        httpx.delete(f"{sandbox.url}/sandbox/faults").raise_for_status()
+    assert done.code == 1
+    charged = _charged(workspace)
+    assert charged > 0
+    assert f"{format_usd(MicroUsd(charged))} paid" in done.err
+    assert "stays reserved" not in done.out
+    assert cli("generate").code == 1
+    again = cli("generate", "--json")
+    assert (again.code, again.json["failed_before"], again.json["prompts"]) == (1, 1, 0)
+    assert cli("generate", "--failed").code == 0
+    assert cli("generate").code == 0
 
 
 def test_a_bad_prompt_never_stops_the_good_ones(cli: Cli, workspace: Workspace) -> None:
