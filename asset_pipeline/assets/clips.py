@@ -5,7 +5,12 @@ from typing import Any
 
 import dagster as dg
 
-from asset_pipeline.assets.failing import failed_partition, failure_of, keep_run_from_retries
+from asset_pipeline.assets.failing import (
+    failed_partition,
+    failure_of,
+    keep_run_from_retries,
+    tag_ended,
+)
 from asset_pipeline.assets.landing import (
     CODE_VERSION,
     data_version,
@@ -162,6 +167,8 @@ class _ClipStep:
         if isinstance(failure, dg.Failure):
             key = context.asset_key
             log_observations(context, [failed_partition(outcome, key) for outcome in self.failed])
+            self._generation.note_endings(self.failed, context.run.run_id)
+            tag_ended(context, self.failed)
             keep_run_from_retries(context)
         return failure
 

@@ -145,9 +145,12 @@ def _dagster_folder(home: Path) -> Iterator[Checkup]:
 
 
 def _warehouse(settings: Settings) -> Iterator[Checkup]:
-    if settings.own_warehouse_path.exists():
-        query(settings.own_warehouse_path, "SELECT 1")
-        yield Checkup("warehouse", State.OK, f"{settings.own_warehouse_path} can be read.")
+    own, fixed = settings.own_warehouse_path, settings.warehouse_path
+    # Of an earlier release there is one for all.
+    path = own if own.exists() or fixed.is_symlink() else fixed
+    if path.exists():
+        query(path, "SELECT 1")
+        yield Checkup("warehouse", State.OK, f"{path} can be read.")
     else:
         yield Checkup("warehouse", State.OK, "None is published yet: the first run does so.")
 

@@ -17,6 +17,7 @@ from asset_pipeline.custody.naming import DEFAULT_TEMPLATE, NamedClip, Template,
 from asset_pipeline.custody.targets import Target, open_target
 from asset_pipeline.definitions import default_resources
 from asset_pipeline.errors import ExitCode
+from asset_pipeline.ledger.reading import LedgerReader
 from asset_pipeline.ledger.records import Clip
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.resources.custody import CustodyResource
@@ -37,9 +38,10 @@ def run_export(choice: Choice, to: str, template: str | None, *, as_json: bool) 
     target = open_target(to, settings_for(to, load_settings()))
     workshop = open_workshop()
     show_problems(workshop.library)
-    prompts = choice.take(workshop.library, lambda: states_of(workshop.library.prompts.values()))
     custody = cast("CustodyResource", default_resources()["custody"])
     with custody.ledger.open() as ledger:
+        all_prompts, reader = workshop.library.prompts.values(), LedgerReader(ledger.engine)
+        prompts = choice.take(workshop.library, lambda: states_of(all_prompts, reader))
         clips = _clips_of(prompts, ledger.current_clips())
     wanted = named(clips, pattern)
     results = _copy(custody, target, wanted)

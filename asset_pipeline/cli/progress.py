@@ -59,7 +59,7 @@ def _bar(console: Console, tally: Tally, clock: Clock) -> Generator[Callable[[],
         def update() -> None:
             progress.update(
                 task,
-                completed=tally.landed + tally.failed,
+                completed=tally.landed + tally.failed + tally.refused,
                 paid=format_usd(tally.paid),
                 failed=tally.failed,
                 rate=f"{_rate(tally, clock.monotonic() - started):.1f}/s",
@@ -104,11 +104,12 @@ class _Lines:
     def _print(self, now: float) -> None:
         tally = self._tally
         rate = _rate(tally, now - self._started)
-        left = tally.clips - tally.landed - tally.failed
+        left = tally.clips - tally.landed - tally.failed - tally.refused
         parts = [
             f"{tally.landed:,} of {tally.clips:,} clips",
             f"{format_usd(tally.paid)} paid",
             f"{tally.failed:,} failed",
+            *([f"{tally.refused:,} refused by a budget"] if tally.refused else []),
             f"{rate:.1f} a second",
         ]
         if waiting := _waiting(tally):
@@ -124,4 +125,4 @@ def _waiting(tally: Tally) -> str:
 
 
 def _rate(tally: Tally, seconds: float) -> float:
-    return (tally.landed + tally.failed) / seconds if seconds > 0 else 0.0
+    return (tally.landed + tally.failed + tally.refused) / seconds if seconds > 0 else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ from asset_pipeline.cli.watching import WatchedGeneration
 from asset_pipeline.definitions import build_defs, default_resources
 from asset_pipeline.errors import AssetPipelineError, ExitCode
 from asset_pipeline.generation.batch import PromptOutcome
+from asset_pipeline.generation.resume import Resumed
 from asset_pipeline.ledger.reading import LedgerReader
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.money import MicroUsd, to_decimal
@@ -28,6 +30,7 @@ from asset_pipeline.processes import identity_from, this_process
 from asset_pipeline.prompts.library import Library
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.resources.generation import GenerationResource
+from asset_pipeline.resources.maintenance import MaintenanceResource
 
 _HOST_TAG = "asset_pipeline/host"
 _PROCESS_TAG = "asset_pipeline/process"
@@ -67,7 +70,7 @@ class Runner:
 
     Args:
         instance: Where the events go.
-        ledger: Says what the runs so far were charged.
+        ledger: Says what the runs so far were charged, and what is open.
         watch: Told of each prompt's outcome.
     """
 
@@ -84,7 +87,8 @@ class Runner:
         self._watched = WatchedGeneration(generation, self._hear)
         self._defs = build_defs({"generation": self._watched})
         self._instance = instance
-        self._ledger = ledger
+        self.ledger = ledger
+        self._maintenance = cast("MaintenanceResource", resources["maintenance"])
         self._watch = watch
         self._heard: set[str] = set()
         self._started = datetime.now(UTC)
@@ -93,11 +97,23 @@ class Runner:
 
     def charged(self) -> MicroUsd:
         """Return what the runs so far were charged."""
-        return self._ledger.charged_by(self._run_ids, self._started)
+        return self.ledger.charged_by(self._run_ids, self._started)
+
+    def finish_open(self) -> list[Resumed]:
+        """Finish what is open in the ledger, whoever left it; nothing new is sent.
+
+        Returns:
+            What became of each, oldest first; what it was charged counts as the command's.
+
+        Raises:
+            AssetPipelineError: Provider, ledger or store can't be opened.
+        """
+        self._run_ids.append(self._command_id)
+        return asyncio.run(self._maintenance.resume_open_intents(self._command_id))
 
     def noted_charges(self) -> list[Intent]:
         """Return the charges since the command began that need a look."""
-        return self._ledger.noted_charges(self._started)
+        return self.ledger.noted_charges(self._started)
 
     def waiting(self) -> int:
         """Return how many clips wait for reserved money to come back."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from asset_pipeline.catalog.kind import Kind
@@ -30,7 +30,7 @@ _WHAT_NEXT = {
     IntentState.UNKNOWN: "proved by `reconcile` or `generate`; their money stays reserved",
     IntentState.QUESTION: "a person decides, see `reconcile`; their money stays reserved",
 }
-_CONTINUED = "continued by `reconcile` or the next `generate`"
+_CONTINUED = "finished first by `reconcile` or the next `generate`"
 
 
 @dataclass(slots=True)
@@ -57,16 +57,18 @@ def show_status(*, as_json: bool) -> None:
     workshop = open_workshop()
     show_problems(workshop.library)
     prompts = workshop.library.prompts.values()
-    groups = _grouped(prompts, states_of(prompts))
     with open_ledger(workshop.settings) as ledger:
+        groups = _grouped(prompts, states_of(prompts, ledger))
+        accounts = ledger.accounts()
         open_intents, budgets = ledger.open_intents(), ledger.balances()
         warn_at = read_caps(workshop.settings, ledger).warn_at_percent
         health, noted = read_health(ledger.engine), ledger.noted_charges()
     if as_json:
         problems = len(workshop.library.problems)
-        _write(groups, open_intents, budgets, warn_at, health, noted, problems=problems)
+        _write(groups, open_intents, budgets, warn_at, health, noted, accounts, problems=problems)
     else:
         _show(groups, open_intents, budgets, warn_at)
+        _show_accounts(accounts)
         show_charges(stdout(), noted)
         show_troubles(stdout(), health)
 
@@ -91,7 +93,7 @@ def _show(
     counts = ["prompts", *(state.value for state in PromptState), "stale"]
     show_table(
         console,
-        "Prompts (a stale one was edited after its clips landed, and counts under its state too)",
+        "Prompts (refused: by a budget; stale: edited after its clips landed, counts in its state)",
         ["collection", "kind", *counts],
         [
             (group.collection, group.kind, *(f"{count:,}" for count in group.cells.values()))
@@ -136,6 +138,18 @@ def _show(
     )
 
 
+def _show_accounts(accounts: Mapping[str, int]) -> None:
+    """Print whose the clips are, where they are not all of one account."""
+    if len(accounts) > 1:
+        show_table(
+            stdout(),
+            "Clips by the account that paid for them",
+            ["account", "clips"],
+            [(name or "(not recorded)", f"{count:,}") for name, count in accounts.items()],
+            numbers=["clips"],
+        )
+
+
 def _warning(budget: BudgetBalance, warn_at: Sequence[int]) -> str:
     passed = reached(budget, warn_at)
     return "" if passed is None else f"passed {passed} %"
@@ -148,6 +162,7 @@ def _write(
     warn_at: Sequence[int],
     health: Health,
     noted: Sequence[Intent],
+    accounts: Mapping[str, int],
     *,
     problems: int,
 ) -> None:
@@ -179,6 +194,9 @@ def _write(
                 for one in budgets
             ],
             "charges_to_look_at": charge_fields(noted),
+            "accounts": [
+                {"account": account, "clips": count} for account, count in accounts.items()
+            ],
             "breakers": [breaker_fields(each) for each in health.breakers],
             "rate": rate_fields(health),
         }

@@ -77,6 +77,10 @@ class WatchedGeneration:
             self.error = _sentence(error)
             raise dg.Failure(str(self.error), allow_retries=False) from error
 
+    def note_endings(self, outcomes: Iterable[PromptOutcome], run_id: str) -> None:
+        """Write down how the run ended prompts, as the resource does."""
+        self._generation.note_endings(outcomes, run_id)
+
 
 class WatchedBatch:
     """A batch that shows each outcome to the watcher before it passes it on."""

@@ -13,11 +13,12 @@ from typing import Any
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.generation.attempts import Attempts, WantedClip
-from asset_pipeline.generation.failures import GenerationFailure
+from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
 from asset_pipeline.generation.paid_call import PaidCall
 from asset_pipeline.generation.recording import Landed
 from asset_pipeline.generation.rules import RetryRules
 from asset_pipeline.generation.turns import Turns
+from asset_pipeline.ledger.endings import HowEnded
 from asset_pipeline.ledger.movements import BudgetExceededError
 from asset_pipeline.ledger.stand_ins import Stake
 from asset_pipeline.logs.fields import bound
@@ -51,6 +52,15 @@ class PromptOutcome:
     def overtaken(self) -> bool:
         """Whether something newer was wanted of the prompt before its clips had landed."""
         return any(landed.clip.superseded_at is not None for landed in self.landed)
+
+    @property
+    def how(self) -> HowEnded:
+        """How a prompt ended that is not done: it failed, unless nothing but that stopped it."""
+        classes = {cause.error_class for cause in self.failures}
+        if classes == {ErrorClass.CANCELLED} and (self.stake is None or not self.stake.charged):
+            return HowEnded.CANCELLED
+        held_back = classes <= {ErrorClass.BUDGET, ErrorClass.CANCELLED}
+        return HowEnded.REFUSED if held_back and ErrorClass.BUDGET in classes else HowEnded.FAILED
 
     @property
     def complete(self) -> bool:

@@ -55,6 +55,11 @@ _HINTS = {
     ErrorClass.BUDGET: "Raise the cap in budgets.yaml or the environment, or wait.",
     ErrorClass.CANCELLED: "Run it again: open work is taken up, not paid again.",
     ErrorClass.OTHER_ACCOUNT: "Use that account's token; to pay again with this one, use --force.",
+    ErrorClass.UNKNOWN: "Nothing is held for it; --failed generates it again, for another payment.",
+}
+
+# What holds only while an intent is open: an ended one holds no money.
+_HINTS_WHILE_OPEN = {
     ErrorClass.UNKNOWN: "Run `asset-pipeline reconcile`; its money stays reserved until then.",
 }
 
@@ -72,8 +77,6 @@ class GenerationFailure(AssetPipelineError):  # noqa: N818 -- the design's word 
         hint: What to do, where the class's own advice does not fit.
 
     Attributes:
-        left: The state of the intent that stays open; None when it has ended and another way to
-            the clip is free. Whoever ends an attempt looks it up.
         again_after: Seconds after which the retry rules want another attempt; None for none.
     """
 
@@ -96,8 +99,23 @@ class GenerationFailure(AssetPipelineError):  # noqa: N818 -- the design's word 
         self.cause = cause
         self.retry_after = retry_after
         self.prediction_id = prediction_id
-        self.left: IntentState | None = None
         self.again_after: float | None = None
+        self._left: IntentState | None = None
+        self._own_hint = hint
+
+    @property
+    def left(self) -> IntentState | None:
+        """The state of the intent that stays open; None when another way to the clip is free.
+
+        Whoever ends an attempt looks it up, and the advice becomes that for an open intent.
+        """
+        return self._left
+
+    @left.setter
+    def left(self, state: IntentState | None) -> None:
+        self._left = state
+        hints = _HINTS if state is None else _HINTS | _HINTS_WHILE_OPEN
+        self.hint = self._own_hint or hints[self.error_class]
 
 
 class HeldBackFailure(GenerationFailure):

@@ -7,12 +7,9 @@ it, and whoever comes with another one is told so before anything is read into i
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from asset_pipeline.errors import ExitCode
 from asset_pipeline.ledger.engine import LedgerError
@@ -78,13 +75,6 @@ def bind(engine: Engine, provider: str) -> None:
         if _bound_to(connection) == provider:
             return
     with transaction(engine) as connection:
-        made = {
-            "one": 1,
-            "ledger_id": uuid.uuid4().hex,
-            "created_at": datetime.now(UTC),
-        }
-        dialect = sqlite if engine.dialect.name == "sqlite" else postgresql
-        connection.execute(dialect.insert(ledger_identity).values(made).on_conflict_do_nothing())
         connection.execute(
             update(ledger_identity)
             .where(ledger_identity.c.provider == "")

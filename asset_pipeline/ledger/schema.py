@@ -298,6 +298,19 @@ ledger_identity = Table(
     CheckConstraint("one = 1", name="one_row"),
 )
 
+# How the last run that could not finish a prompt left it: what no intent tells, for a reservation
+# that a budget refused leaves none.
+endings = Table(
+    "endings",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("prompt_id", String(100), primary_key=True),
+    Column("how", String(16), nullable=False),  # failed, refused (by a budget), cancelled
+    Column("error_class", String(32), nullable=False),
+    Column("run_id", String(64), nullable=False),
+    Column("ended_at", UtcDateTime, nullable=False),
+)
+
 # The configuration files that money went by, as they were last in force.
 configurations = Table(
     "configurations",

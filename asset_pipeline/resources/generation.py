@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from pydantic import Field
 
 from asset_pipeline.catalog.reader import FILE_NAME as MODELS_FILE
 from asset_pipeline.clock import SystemClock
-from asset_pipeline.generation.batch import Batch, BatchProgress
+from asset_pipeline.generation.batch import Batch, BatchProgress, PromptOutcome
 from asset_pipeline.generation.paid_call import PaidCall
 from asset_pipeline.generation.rules_file import RulesSource
 from asset_pipeline.generation.session import SessionPlan, open_session
@@ -22,6 +22,7 @@ from asset_pipeline.generation.sweeping import sweep, swept_folders
 from asset_pipeline.generation.timing import Timing
 from asset_pipeline.guarded_file import GuardedFile
 from asset_pipeline.ledger.configurations import Configurations
+from asset_pipeline.ledger.endings import Ending, EndingBook
 from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.thresholds import newly_passed
 from asset_pipeline.money import MicroUsd
@@ -128,6 +129,24 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
                 ledger = opened.ledger
                 for passed in newly_passed(before, ledger.balances(), ledger.warn_at()):
                     limits.warn(str(passed))
+
+    def note_endings(self, outcomes: Iterable[PromptOutcome], run_id: str) -> None:
+        """Write down how a run ended the prompts that it could not finish.
+
+        Raises:
+            AssetPipelineError: The ledger can't be opened or written.
+        """
+        found = [
+            Ending(
+                outcome.prompt.kind,
+                outcome.prompt.prompt_id,
+                outcome.how,
+                outcome.failures[0].error_class,
+            )
+            for outcome in outcomes
+        ]
+        with self.ledger.open() as ledger:
+            EndingBook(ledger.engine, SystemClock()).note(found, run_id)
 
     @contextlib.asynccontextmanager
     async def open_payment(self, limits: RunLimits) -> AsyncGenerator[OpenPayment]:

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 
+_MARK = "The ledger as of mark "
+_COMMENT = "SELECT comment FROM duckdb_tables() WHERE table_name = 'ledger_entries'"
+
 
 @dataclass(frozen=True, slots=True)
 class PublishReport:
@@ -70,9 +73,8 @@ def publish(
             for name, query in LEDGER_TABLES.items()
         }
         rows["prompts"] = _load(warehouse, "prompts", prompt_rows(library_prompts), target.parent)
-        warehouse.execute(
-            "INSERT INTO about.publication VALUES (?, ?)", [mark_of(ledger), clock.now()]
-        )
+        # Not among the tables: whoever asks knows by it whether the file is behind.
+        warehouse.execute(f"COMMENT ON TABLE ledger_entries IS '{_MARK}{mark_of(ledger)}'")
         for view in sorted((_HERE / "queries").glob("*.sql")):
             select = view.read_text(encoding="utf-8")
             warehouse.execute(f"CREATE VIEW {view.stem} AS {select}")
@@ -84,9 +86,10 @@ def published_mark(target: Path) -> str:
     if not target.is_file():
         return ""
     try:
-        return str(query(target, "SELECT ledger_mark FROM about.publication")[1][0][0])
-    except WarehouseError:
-        return ""  # of an earlier release, or damaged: it is built anew
+        said = str(query(target, _COMMENT)[1][0][0])
+    except (WarehouseError, IndexError):
+        return ""  # damaged: it is built anew
+    return said.removeprefix(_MARK) if said.startswith(_MARK) else ""
 
 
 @contextlib.contextmanager

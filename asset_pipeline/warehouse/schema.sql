@@ -195,7 +195,3 @@ CREATE TABLE fsck_report (
     outcome     VARCHAR     NOT NULL,        -- reported, repaired, lost, restored
     found_at    TIMESTAMPTZ NOT NULL
 );
-
--- Which state of the ledger the file shows: whoever asks knows whether it is behind.
-CREATE SCHEMA about;
-CREATE TABLE about.publication (ledger_mark VARCHAR NOT NULL, published_at TIMESTAMPTZ NOT NULL);

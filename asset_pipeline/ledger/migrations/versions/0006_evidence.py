@@ -140,6 +140,16 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("one", name=op.f("pk_ledger_identity")),
     )
     op.create_table(
+        "endings",
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("prompt_id", sa.String(length=100), nullable=False),
+        sa.Column("how", sa.String(length=16), nullable=False),
+        sa.Column("error_class", sa.String(length=32), nullable=False),
+        sa.Column("run_id", sa.String(length=64), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "prompt_id", name=op.f("pk_endings")),
+    )
+    op.create_table(
         "configurations",
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("path", sa.Text(), nullable=False),
@@ -164,7 +174,7 @@ def _create_tables() -> None:
 
 
 def downgrade() -> None:
-    for table in ("waiting", "configurations", "ledger_identity", "wants"):
+    for table in ("waiting", "configurations", "endings", "ledger_identity", "wants"):
         op.drop_table(table)
     _index_open(_OPEN)
     with op.batch_alter_table("workers", schema=None) as batch_op:
