@@ -10,6 +10,8 @@ from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.catalog.spec import Model
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.generation.billing import charge_for
+from asset_pipeline.generation.comparing import differences
+from asset_pipeline.ledger.audit import Mismatch
 from asset_pipeline.ledger.decisions import Orphan
 from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.reading import LedgerReader
@@ -33,6 +35,7 @@ class OrphanReport:
         running: Predictions without an owner that have not ended; the next audit prices them.
         waiting: Predictions that may belong to an intent whose reply is still looked for.
         unpriced: Ids of ended ones whose model the catalog can't price; a person has to.
+        mismatches: What the listing shows that the ledger denies.
     """
 
     listed: int
@@ -42,11 +45,12 @@ class OrphanReport:
     running: int
     waiting: int
     unpriced: tuple[str, ...]
+    mismatches: tuple[Mismatch, ...] = ()
 
     @property
     def agrees(self) -> bool:
         """Whether the ledger knew already of everything that has ended."""
-        return not self.recorded and not self.unpriced
+        return not self.recorded and not self.unpriced and not self.mismatches
 
 
 async def audit_orphans(
@@ -66,6 +70,7 @@ async def audit_orphans(
     owned = ledger.owned(prediction.prediction_id for prediction in predictions)
     unowned = [each for each in predictions if each.prediction_id not in owned]
     ended = [each for each in unowned if each.status.is_terminal]
+    denied = differences(predictions, owned, LedgerReader(ledger.engine))
     free = [each for each in ended if not any(_may_be(each, intent) for intent in undecided)]
     settled = _settled(by_hand, free)
     recorded: list[Orphan] = []
@@ -86,6 +91,7 @@ async def audit_orphans(
         running=len(unowned) - len(ended),
         waiting=len(ended) - len(free),
         unpriced=tuple(unpriced),
+        mismatches=tuple(denied),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -21,6 +21,8 @@ from asset_pipeline.ledger.schema import OPEN_STATES, BillingState, IntentState,
 from asset_pipeline.money import MicroUsd
 
 MAX_ERROR_LENGTH = 500
+
+_ALWAYS = datetime.fromtimestamp(0, UTC)
 
 # SQLite takes 32,766 parameters a statement, Postgres 65,535.
 _IDS_A_QUERY = 1000
@@ -74,10 +76,15 @@ def create(
     run_id: str,
     worker_id: str,
     now: datetime,
+    counts_from: datetime | None = None,
 ) -> Intent:
-    """Insert an intent whose money the caller reserves in the same transaction."""
+    """Insert an intent whose money the caller reserves in the same transaction.
+
+    Clips delivered before ``counts_from`` did not count; an audit takes that for the reason why
+    they are paid for again.
+    """
     intent = new.reserved(attempt, run_id=run_id, worker_id=worker_id, now=now)
-    connection.execute(_INSERT, row_of(intent))
+    connection.execute(_INSERT, {**row_of(intent), "counts_from": counts_from or _ALWAYS})
     return intent
 
 

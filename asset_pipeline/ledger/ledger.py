@@ -108,6 +108,7 @@ class Ledger(Questions):
                     run_id=payer.run_id,
                     worker_id=payer.worker_id,
                     now=now,
+                    counts_from=pay_again_before,
                 )
                 lines = self._lines(new, payer, now)
                 movements.reserve(connection, intent.intent_id, lines, new.worst_case, now)
