@@ -11,7 +11,7 @@ from asset_pipeline.assets.tagging import KIND_TAG
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.generation.resume import Resumed, ResumeResult
 from asset_pipeline.money import MicroUsd, format_usd
-from asset_pipeline.resources.maintenance import MaintenanceResource
+from asset_pipeline.resources.maintenance import MaintenanceResource, ProviderSilentError
 
 # The audit runs hourly; two days let a weekend's outage pass without a gap on Monday morning if
 # somebody looks, and are some thousand predictions to list.
@@ -80,15 +80,24 @@ def audit_ledger(context: dg.OpExecutionContext, maintenance: MaintenanceResourc
 @dg.op(description="Records what the provider made and no intent asked for; fails if there is any.")
 async def audit_orphans(context: dg.OpExecutionContext, maintenance: MaintenanceResource) -> None:
     """Hold the provider's list against the ledger."""
-    report = await maintenance.audit_orphans(ORPHAN_REACH)
+    try:
+        report = await maintenance.audit_orphans(ORPHAN_REACH)
+    except ProviderSilentError as error:
+        # The next hour's audit looks as far back; an outage is no disagreement.
+        context.log.warning("%s Nothing was compared.", error.message)
+        return
     found = [
         f"{each.prediction_id} ({each.model}, {each.created_at:%Y-%m-%d %H:%M}): "
         f"{format_usd(each.amount)}, recorded now"
         for each in report.recorded
     ]
     found += [f"{prediction_id}: its model has no price" for prediction_id in report.unpriced]
+    found += [
+        f"{each.subject}: {each.rule}: expected {each.expected}, found {each.found}"
+        for each in report.mismatches
+    ]
     if found:
-        raise _disagreement("predictions that no intent asked for", found)
+        raise _disagreement("things at the provider that the ledger did not know", found)
     context.add_output_metadata(
         {"listed": report.listed, "known": report.known, "running": report.running}
     )

@@ -42,8 +42,8 @@ _RECONCILE = (
     "provider only when something is open."
 )
 _AUDIT = (
-    "Hold the ledger against itself and the provider's list. Turn it on where nothing else uses "
-    "the same account: what others spend on it is charged to the budgets here."
+    "Hold the ledger against itself and the provider's list. On from the start; turn it off where "
+    "others use the same account: what they spend on it is charged to the budgets here."
 )
 _RETENTION = "Tell, or delete where the rules say so, what the retention rules let go."
 _FSCK = "Read every stored clip back and hold it against the ledger; on S3 reading costs money."

@@ -39,7 +39,8 @@ def _at(cron: str, *, on: bool) -> Timing:
 class Schedules(BaseModel):
     """All schedules, and the zone that their times are in.
 
-    On by themselves are those that neither pay nor delete, and read no more than they have to.
+    On by themselves are those that neither pay nor delete, and read no more than they have to. The
+    audit is among them: what was paid twice or by nobody would otherwise be seen by nobody.
     Minutes are odd ones: at the full hour everybody else's jobs begin.
     """
 
@@ -48,7 +49,7 @@ class Schedules(BaseModel):
     # Servers move between zones and summer time skips an hour; budgets are in UTC as well.
     timezone: str = "UTC"
     reconcile: Timing = _at("7 * * * *", on=True)
-    audit: Timing = _at("17 * * * *", on=False)
+    audit: Timing = _at("17 * * * *", on=True)
     retry_failed: Timing = _at("23 2 * * *", on=False)
     cost_report: Timing = _at("11 6 * * *", on=True)
     retention: Timing = _at("31 3 * * 0", on=False)

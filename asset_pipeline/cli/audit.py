@@ -15,12 +15,14 @@ _REACH_DAYS = 7
 def audit(
     *,
     orphans: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--orphans",
-            help="Ask the provider too, and record what it made and no intent asked for.",
+            "--orphans/--offline",
+            help="Insist on the provider's list, or leave it out. Without either it is compared "
+            "when the provider can be reached.",
+            show_default=False,
         ),
-    ] = False,
+    ] = None,
     since: Annotated[
         int | None,
         typer.Option(
@@ -28,24 +30,23 @@ def audit(
             metavar="DAYS",
             min=1,
             max=3650,
-            help=f"How far back --orphans looks; {_REACH_DAYS} days if not given.",
+            help=f"How far back the provider is asked; {_REACH_DAYS} days if not given.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Derive every balance and state of the ledger again and list what does not agree.
 
-    With --orphans the provider's list is held against the ledger as well. It shows the whole
-    account: whatever else uses the same token is recorded as spending here. Exit code 1 if anything
-    did not agree.
+    The provider's list is held against the ledger as well. It shows the whole account: whatever
+    else uses the same token is recorded as spending here. Exit code 1 if anything did not agree.
     """
     # The ledger and its SQLAlchemy, the provider: `--help` does not wait for them.
     from asset_pipeline.cli.audit_view import show_audit  # noqa: PLC0415
 
-    if since is not None and not orphans:
+    if since is not None and orphans is False:
         raise AssetPipelineError(
-            "--since says how far back --orphans looks.",
-            hint="Give --orphans too: the ledger itself is always audited whole.",
+            "--since says how far back the provider is asked, and --offline asks nobody.",
+            hint="Leave one of them out: the ledger itself is always audited whole.",
         )
-    reach = (since or _REACH_DAYS) if orphans else None
-    raise typer.Exit(show_audit(reach, as_json=as_json))
+    reach = None if orphans is False else since or _REACH_DAYS
+    raise typer.Exit(show_audit(reach, insist=orphans is True, as_json=as_json))

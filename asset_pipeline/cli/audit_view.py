@@ -1,4 +1,4 @@
-"""What `audit` does: hold the ledger against itself and, if asked, the provider against it."""
+"""What `audit` does: hold the ledger against itself, and the provider's list against it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, cast
 
 from asset_pipeline.cli.books import open_whole_ledger
 from asset_pipeline.cli.charges_view import charge_fields, show_charges
-from asset_pipeline.cli.console import say, show_table, stdout, write_json
+from asset_pipeline.cli.console import say, show_table, stderr, stdout, write_json
 from asset_pipeline.errors import ExitCode
-from asset_pipeline.ledger.audit import AuditReport
+from asset_pipeline.ledger.audit import AuditReport, Mismatch
 from asset_pipeline.ledger.reading import LedgerReader
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.money import MicroUsd, format_usd, to_decimal
@@ -21,18 +21,20 @@ if TYPE_CHECKING:
     from asset_pipeline.generation.orphans import OrphanReport
 
 
-def show_audit(reach_days: int | None, *, as_json: bool) -> ExitCode:
+def show_audit(reach_days: int | None, *, insist: bool, as_json: bool) -> ExitCode:
     """Audit, print what was found, and return the exit code.
 
     Args:
         reach_days: How far back the provider is asked; None asks only the ledger.
+        insist: A provider that can't be asked is an error. Else it is said on stderr, and the
+            ledger alone decides.
         as_json: One JSON document instead of tables.
 
     Raises:
         AssetPipelineError: Ledger or provider cannot be read.
     """
     # First, so that what is recorded now is audited too.
-    orphans = None if reach_days is None else _audit_orphans(timedelta(days=reach_days))
+    orphans = None if reach_days is None else _ask(timedelta(days=reach_days), insist=insist)
     with open_whole_ledger(load_settings()) as ledger:
         report = ledger.audit()
         noted = LedgerReader(ledger.engine).noted_charges()
@@ -43,6 +45,18 @@ def show_audit(reach_days: int | None, *, as_json: bool) -> ExitCode:
         show_charges(stdout(), noted)
     agreed = not report.mismatches and (orphans is None or orphans.agrees)
     return ExitCode.DONE if agreed else ExitCode.SOME_FAILED
+
+
+def _ask(reach: timedelta, *, insist: bool) -> OrphanReport | None:
+    from asset_pipeline.resources.maintenance import ProviderSilentError  # noqa: PLC0415 -- Dagster
+
+    try:
+        return _audit_orphans(reach)
+    except ProviderSilentError as error:
+        if insist:
+            raise
+        say(stderr(), f"{error.message} The ledger alone was audited.", "yellow")
+        return None
 
 
 def _audit_orphans(reach: timedelta) -> OrphanReport:
@@ -56,13 +70,7 @@ def _audit_orphans(reach: timedelta) -> OrphanReport:
 
 def _show(report: AuditReport, orphans: OrphanReport | None) -> None:
     console = stdout()
-    if report.mismatches:
-        show_table(
-            console,
-            f"{len(report.mismatches):,} mismatches in the ledger",
-            ["what", "rule", "expected", "found"],
-            [(each.subject, each.rule, each.expected, each.found) for each in report.mismatches],
-        )
+    _show_mismatches("in the ledger", report.mismatches)
     held = (
         f"{report.budgets:,} budgets, {report.intents:,} intents, {report.entries:,} entries and "
         f"{report.clips:,} clips"
@@ -73,8 +81,19 @@ def _show(report: AuditReport, orphans: OrphanReport | None) -> None:
         _show_orphans(orphans)
 
 
+def _show_mismatches(where: str, mismatches: Sequence[Mismatch]) -> None:
+    if mismatches:
+        show_table(
+            stdout(),
+            f"{len(mismatches):,} mismatches {where}",
+            ["what", "rule", "expected", "found"],
+            [(each.subject, each.rule, each.expected, each.found) for each in mismatches],
+        )
+
+
 def _show_orphans(orphans: OrphanReport) -> None:
     console = stdout()
+    _show_mismatches("between the ledger and the provider", orphans.mismatches)
     if orphans.recorded:
         show_table(
             console,
@@ -128,6 +147,7 @@ def _write(report: AuditReport, orphans: OrphanReport | None, noted: Sequence[In
             "running": orphans.running,
             "waiting": orphans.waiting,
             "unpriced": orphans.unpriced,
+            "mismatches": orphans.mismatches,
             "recorded": [
                 {
                     "prediction_id": each.prediction_id,

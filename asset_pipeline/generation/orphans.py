@@ -12,10 +12,12 @@ from asset_pipeline.catalog.terms import terms_of
 from asset_pipeline.clock import Clock
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.generation.billing import charge_for
+from asset_pipeline.generation.comparing import differences
 from asset_pipeline.generation.late import REACH, take_back
 from asset_pipeline.generation.matching import Likeness, Window, likeness
 from asset_pipeline.generation.request import terms_of_intent
 from asset_pipeline.generation.timing import Timing
+from asset_pipeline.ledger.audit import Mismatch
 from asset_pipeline.ledger.decisions import Orphan
 from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.reading import LedgerReader
@@ -40,6 +42,7 @@ class OrphanReport:
         running: Predictions without an owner that have not ended; the next audit prices them.
         waiting: Predictions that may belong to an intent whose reply is still looked for.
         unpriced: Ids of ended ones whose model the catalog can't price; a person has to.
+        mismatches: What the listing shows that the ledger denies.
     """
 
     listed: int
@@ -50,11 +53,13 @@ class OrphanReport:
     running: int
     waiting: int
     unpriced: tuple[str, ...]
+    mismatches: tuple[Mismatch, ...] = ()
 
     @property
     def agrees(self) -> bool:
         """Whether the ledger knew already of everything that has ended."""
-        return not self.recorded and not self.taken_back and not self.unpriced
+        known = not self.recorded and not self.taken_back and not self.unpriced
+        return known and not self.mismatches
 
 
 async def audit_orphans(
@@ -83,6 +88,7 @@ async def audit_orphans(
     owned = ledger.owned(prediction.prediction_id for prediction in predictions)
     unowned = [each for each in predictions if each.prediction_id not in owned]
     ended = [each for each in unowned if each.status.is_terminal]
+    denied = differences(predictions, owned, LedgerReader(ledger.engine))
     models = ledger.models() | frozenset(catalog.models)
     window = Window(_SKEW, provider.clock_offset(), late=Timing().late_acceptance)
 
@@ -111,6 +117,7 @@ async def audit_orphans(
         running=len(unowned) - len(ended),
         waiting=len(ended) - len(free),
         unpriced=tuple(unpriced),
+        mismatches=tuple(denied),
     )
 
 

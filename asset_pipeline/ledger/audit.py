@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Table, case, func, select, text
 
+from asset_pipeline.ledger.double_payments import double_payments
 from asset_pipeline.ledger.schema import (
     OPEN_STATES,
     BillingState,
@@ -67,6 +68,7 @@ def audit(connection: Connection) -> AuditReport:
         *_scope_mismatches(connection),
         *_intent_mismatches(connection),
         *_state_mismatches(connection),
+        *_paid_twice(connection),
     ]
     return AuditReport(
         budgets=_count(connection, budgets),
@@ -212,6 +214,14 @@ def _state_mismatches(connection: Connection) -> Iterator[Mismatch]:
         for row in connection.execute(query).mappings():
             state = f"broken in state {row['state']}"
             yield Mismatch(f"intent {row['intent_id']}", rule, "holds", state)
+
+
+def _paid_twice(connection: Connection) -> Iterator[Mismatch]:
+    for double in double_payments(connection):
+        subject = f"{double.kind}/{double.prompt_id} variant {double.variant}"
+        rule = "it is paid for again only for a reason"
+        found = f"intent {double.later} as well"
+        yield Mismatch(subject, rule, f"intent {double.earlier}", found)
 
 
 def _unequal(subject: str, rule: str, expected: int, found: int) -> Iterator[Mismatch]:

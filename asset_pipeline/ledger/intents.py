@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -28,6 +28,8 @@ from asset_pipeline.ledger.schema import OPEN_STATES, BillingState, IntentState,
 from asset_pipeline.money import MicroUsd, format_usd
 
 MAX_ERROR_LENGTH = 500
+
+_ALWAYS = datetime.fromtimestamp(0, UTC)
 
 # SQLite takes 32,766 parameters a statement, Postgres 65,535.
 _IDS_A_QUERY = 1000
@@ -112,12 +114,17 @@ def create(
     worker_id: str,
     now: datetime,
     run_budget: str | None = None,
+    counts_from: datetime | None = None,
 ) -> Intent:
-    """Insert an intent whose money the caller reserves in the same transaction."""
+    """Insert an intent whose money the caller reserves in the same transaction.
+
+    Clips delivered before ``counts_from`` did not count; an audit takes that for the reason why
+    they are paid for again.
+    """
     intent = new.reserved(
         attempt, run_id=run_id, worker_id=worker_id, now=now, run_budget=run_budget
     )
-    connection.execute(_INSERT, row_of(intent))
+    connection.execute(_INSERT, {**row_of(intent), "counts_from": counts_from or _ALWAYS})
     return intent
 
 

@@ -131,6 +131,7 @@ class Ledger(Questions):
                     worker_id=payer.worker_id,
                     now=now,
                     run_budget=payer.budget_id,
+                    counts_from=pay_again_before,
                 )
                 wants.declare(connection, _want_of(new, payer), now)
                 lines = _lines(caps, new, payer, now)

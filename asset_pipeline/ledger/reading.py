@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, func, select
 
@@ -17,6 +18,7 @@ from asset_pipeline.ledger.mark import mark_of
 from asset_pipeline.ledger.records import BudgetBalance, Intent, intent_from
 from asset_pipeline.ledger.schema import (
     OPEN_STATES,
+    BillingState,
     EntryType,
     IntentState,
     clips,
@@ -31,6 +33,8 @@ from asset_pipeline.money import MicroUsd
 _VALUES_A_QUERY = 5000
 
 _NAMED = 5
+
+_Value = TypeVar("_Value", int, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +204,40 @@ class LedgerReader:
             [intent for intent in found if not intent.is_open],
         )
 
+    def orphans_among(self, prediction_ids: Iterable[str]) -> set[str]:
+        """Return those of these predictions that an audit recorded as nobody's."""
+        found: set[str] = set()
+        with self._reading() as connection:
+            for chunk in _chunks(prediction_ids):
+                query = select(intents.c.prediction_id).where(
+                    intents.c.prediction_id.in_(chunk),
+                    intents.c.billed == BillingState.ORPHAN.value,
+                )
+                found.update(filter(None, connection.execute(query).scalars()))
+        return found
+
+    def sent_like(self, seeds: Iterable[int], texts: Iterable[str]) -> list[Intent]:
+        """Return what was sent with one of these seeds, or without any and with one of the texts.
+
+        What audits recorded is left out: it was never sent from here.
+        """
+        was_sent = intents.c.submitted_at.is_not(None) & (
+            intents.c.billed.is_(None) | (intents.c.billed != BillingState.ORPHAN.value)
+        )
+        wanted = [
+            *(intents.c.seed.in_(chunk) for chunk in _chunks(seeds)),
+            *(
+                intents.c.prompt_text.in_(chunk) & intents.c.seed.is_(None)
+                for chunk in _chunks(texts)
+            ),
+        ]
+        with self._reading() as connection:
+            return [
+                intent_from(row)
+                for like in wanted
+                for row in connection.execute(select(intents).where(was_sent, like)).mappings()
+            ]
+
     def mark(self) -> str:
         """Return the mark of all that the ledger holds now."""
         with self._reading() as connection:
@@ -230,7 +268,7 @@ def _matching(
         yield from rows.scalars()
 
 
-def _chunks(values: Iterable[str]) -> Iterator[list[str]]:
+def _chunks(values: Iterable[_Value]) -> Iterator[list[_Value]]:
     remaining = iter(values)
     while chunk := list(itertools.islice(remaining, _VALUES_A_QUERY)):
         yield chunk

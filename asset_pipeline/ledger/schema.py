@@ -133,6 +133,9 @@ intents = Table(
     Column("terms_json", Text),
     # Its place in the order of what was wanted of the prompt: the newest is the current clip.
     Column("wanted_order", BigInteger, nullable=False, server_default=text("0")),
+    # Clips delivered before this did not count when the money was set aside: with force the start
+    # of the run, else the beginning of time. NULL in rows that an earlier release wrote.
+    Column("counts_from", UtcDateTime),
     # The verified file, written before it is put into the store, so that it is found again.
     Column("stored_json", Text),
     # When a prediction turned up that had been given up as never accepted.

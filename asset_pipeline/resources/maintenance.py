@@ -76,11 +76,16 @@ class MaintenanceResource(dg.ConfigurableResource):  # pyright: ignore[reportMis
         """Record what the provider made in the last ``reach`` of time and no intent asked for.
 
         Raises:
-            ProviderSilentError: The provider could not list everything; nothing was recorded.
+            ProviderSilentError: The provider can't be asked, or could not list everything;
+                nothing was recorded.
         """
         since: datetime = SystemClock().now() - reach
         catalog = load_catalog(load_settings().config_dir)
-        provider = self.generation.replicate.open_provider()
+        try:
+            provider = self.generation.replicate.open_provider()
+        except AssetPipelineError as error:
+            message = f"The provider can't be asked: {error.message}"
+            raise ProviderSilentError(message, hint=error.hint) from error
         try:
             with self.generation.ledger.open() as ledger:
                 return await audit_orphans(provider, ledger, catalog, since, SystemClock())

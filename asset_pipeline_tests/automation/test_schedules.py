@@ -114,6 +114,17 @@ def test_an_audit_that_agrees_succeeds(project: Project, books: Books) -> None:
     assert _run(project, "audit_spending").success
 
 
+def test_an_audit_out_of_the_providers_reach_is_no_disagreement(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs each hour by itself: a token that is missing, or an outage, is a warning."""
+    monkeypatch.setenv("ASSET_PIPELINE_PROVIDER", "replicate")
+    assert _run(project, "audit_spending").success
+    monkeypatch.setenv("REPLICATE_API_TOKEN", "r8_x")
+    monkeypatch.setenv("REPLICATE_BASE_URL", "http://127.0.0.1:1")
+    assert _run(project, "audit_spending").success
+
+
 def test_an_audit_fails_with_what_did_not_agree(project: Project, books: Books) -> None:
     """An edited balance and an orphan are named, each by its own step."""
     _run(project, "audit_spending")
@@ -143,14 +154,14 @@ def test_what_pays_or_deletes_is_off_by_itself(tmp_path: Path) -> None:
         for name, each in schedules.items()
         if each.default_status is dg.DefaultScheduleStatus.RUNNING
     }
-    assert on == {"reconcile_hourly", "cost_report_daily"}
+    assert on == {"reconcile_hourly", "audit_hourly", "cost_report_daily"}
     assert schedules["reconcile_hourly"].cron_schedule != schedules["audit_hourly"].cron_schedule
 
 
 def test_times_and_zone_are_in_a_file(tmp_path: Path) -> None:
     """What the file does not say stays as it is."""
     (tmp_path / "schedules.yaml").write_text(
-        'timezone: Europe/Berlin\nretry_failed: {cron: "5 1 * * *", on: true}\naudit: {on: true}\n'
+        'timezone: Europe/Berlin\nretry_failed: {cron: "5 1 * * *", on: true}\naudit: {on: false}\n'
     )
     schedules = _schedules(tmp_path)
     assert {each.execution_timezone for each in schedules.values()} == {"Europe/Berlin"}
@@ -159,7 +170,7 @@ def test_times_and_zone_are_in_a_file(tmp_path: Path) -> None:
         assert retry.cron_schedule == "5 1 * * *"
         assert retry.default_status is dg.DefaultScheduleStatus.RUNNING
     assert schedules["audit_hourly"].cron_schedule == "17 * * * *"
-    assert schedules["audit_hourly"].default_status is dg.DefaultScheduleStatus.RUNNING
+    assert schedules["audit_hourly"].default_status is dg.DefaultScheduleStatus.STOPPED
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,8 @@ def upgrade() -> None:
     for name in ("terms_json", "stored_json", "charge_note"):
         op.add_column("intents", sa.Column(name, sa.Text(), nullable=True))
     op.add_column("intents", sa.Column("run_budget", sa.String(length=64), nullable=True))
-    op.add_column("intents", sa.Column("found_late_at", sa.DateTime(timezone=True), nullable=True))
+    for name in ("found_late_at", "counts_from"):
+        op.add_column("intents", sa.Column(name, sa.DateTime(timezone=True), nullable=True))
     for name in ("boot_id", "pid_namespace"):
         op.add_column("workers", _text(name, sa.String(length=64)))
     _index_open(_OPEN_ON_TIME)
@@ -181,7 +182,14 @@ def downgrade() -> None:
         for name in ("pid_namespace", "boot_id"):
             batch_op.drop_column(name)
     with op.batch_alter_table("intents", schema=None) as batch_op:
-        for name in ("run_budget", "charge_note", "found_late_at", "stored_json", "terms_json"):
+        for name in (
+            "run_budget",
+            "charge_note",
+            "counts_from",
+            "found_late_at",
+            "stored_json",
+            "terms_json",
+        ):
             batch_op.drop_column(name)
     for table in ("clips", "intents"):
         with op.batch_alter_table(table, schema=None) as batch_op:
