@@ -49,5 +49,6 @@ lock: $(STAMP) ## Compile the hashed lock file again
 	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url \
 	  --universal --python-version 3.11 --quiet --custom-compile-command "make lock" -o requirements.lock
 
-clean: ## Remove everything generated, the ledger and the clips among it
-	rm -rf data .pytest_cache .ruff_cache .coverage*
+clean: ## Remove what tests and builds left: caches, coverage, packages; no ledger, no clip
+	rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache .coverage .coverage.* htmlcov \
+	  dist

@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -36,14 +37,35 @@ class Settings(BaseSettings):
     config_dir: Path = Field(Path("config"), alias="ASSET_PIPELINE_CONFIG_DIR")
     chosen_ledger_url: SecretStr | None = Field(None, alias="ASSET_PIPELINE_LEDGER_URL")
     chosen_store_url: str | None = Field(None, alias="ASSET_PIPELINE_STORE_URL")
+    store_encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = Field(
+        None, alias="ASSET_PIPELINE_STORE_ENCRYPTION"
+    )
+    store_kms_key: str = Field("", alias="ASSET_PIPELINE_STORE_KMS_KEY")
+    store_requester_pays: bool = Field(default=False, alias="ASSET_PIPELINE_STORE_REQUESTER_PAYS")
+    store_user_project: str = Field("", alias="ASSET_PIPELINE_STORE_USER_PROJECT")
+    store_addressing: Literal["auto", "path", "virtual"] = Field(
+        "auto", alias="ASSET_PIPELINE_STORE_ADDRESSING"
+    )
+    store_headers: SecretStr | None = Field(None, alias="ASSET_PIPELINE_STORE_HEADERS")
     chosen_publish_url: str | None = Field(None, alias="ASSET_PIPELINE_PUBLISH_URL")
     max_in_flight: int = Field(64, ge=1, le=1000, alias="ASSET_PIPELINE_MAX_IN_FLIGHT")
     rate_limit_per_minute: int = Field(600, ge=0, alias="ASSET_PIPELINE_RATE_LIMIT_PER_MINUTE")
     budget_total_usd: Decimal | None = Field(None, ge=0, alias="ASSET_PIPELINE_BUDGET_TOTAL_USD")
     budget_daily_usd: Decimal | None = Field(None, ge=0, alias="ASSET_PIPELINE_BUDGET_DAILY_USD")
     budget_run_usd: Decimal | None = Field(None, ge=0, alias="ASSET_PIPELINE_BUDGET_RUN_USD")
+    webhook_url: str | None = Field(None, alias="ASSET_PIPELINE_WEBHOOK_URL")
+    late_acceptance_seconds: float | None = Field(
+        None, ge=0, le=3600, alias="ASSET_PIPELINE_LATE_ACCEPTANCE_SECONDS"
+    )
     alert_webhook_url: SecretStr | None = Field(None, alias="ASSET_PIPELINE_ALERT_WEBHOOK_URL")
     max_images_decoded: int = Field(2, ge=1, le=64, alias="ASSET_PIPELINE_MAX_IMAGES_DECODED")
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("https://", "http://")):
+            raise ValueError("it must begin with https://")
+        return value
 
     @field_validator("prompts_dir", "data_dir", "config_dir")
     @classmethod
@@ -64,9 +86,13 @@ class Settings(BaseSettings):
         The sandbox has a ledger of its own: its play money must not use up a real budget, nor its
         drawings stand in for clips that were asked of a real model.
         """
-        sandbox = self.provider is ProviderName.SANDBOX
-        name = "ledger.sandbox.db" if sandbox else "ledger.db"
-        return self.chosen_ledger_url or SecretStr(f"sqlite:///{self.data_dir / name}")
+        path = self.default_ledger_path(self.provider)
+        return self.chosen_ledger_url or SecretStr(f"sqlite:///{path}")
+
+    def default_ledger_path(self, provider: ProviderName) -> Path:
+        """Return where a provider's ledger is when no URL is chosen."""
+        sandbox = provider is ProviderName.SANDBOX
+        return self.data_dir / ("ledger.sandbox.db" if sandbox else "ledger.db")
 
     @cached_property
     def store_url(self) -> str:
@@ -80,13 +106,23 @@ class Settings(BaseSettings):
 
     @cached_property
     def warehouse_path(self) -> Path:
-        """The published DuckDB file."""
+        """Where people find the published DuckDB file of the provider in use; a link to it."""
         return self.data_dir / "warehouse.duckdb"
 
     @cached_property
+    def own_warehouse_path(self) -> Path:
+        """The DuckDB file that the provider in use publishes to, and no other one."""
+        return self.warehouse_path.with_suffix(f".{self.provider}.duckdb")
+
+    @cached_property
     def gallery_path(self) -> Path:
-        """The self-contained gallery page."""
+        """Where people find the gallery page of the provider in use; a link to it."""
         return self.data_dir / "gallery" / "index.html"
+
+    @cached_property
+    def own_gallery_path(self) -> Path:
+        """The page of the provider in use, beside the link: the page's own links hold for both."""
+        return self.gallery_path.with_suffix(f".{self.provider}.html")
 
     @cached_property
     def previews_dir(self) -> Path:

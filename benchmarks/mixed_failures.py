@@ -36,7 +36,7 @@ KINDS: tuple[tuple[str, dict[str, Any], bool, str], ...] = (
     ("lost_reply_before", {}, False, ""),
     ("rate_limited", {"retry_after": 1}, False, ""),
     ("aborted", {}, False, ""),
-    ("blank", {}, False, ""),
+    ("blank", {}, True, "bad_output"),
     ("truncated", {}, False, ""),
     ("html_page", {}, False, ""),
     ("expired_output", {}, False, ""),
@@ -45,6 +45,10 @@ KINDS: tuple[tuple[str, dict[str, Any], bool, str], ...] = (
     ("wrong_media", {}, True, "bad_output"),
     ("insufficient_credit", {}, True, "insufficient_credit"),
 )
+
+
+# These strike one download, not what was made.
+PASSING_FILES = {"truncated", "html_page", "expired_output"}
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,10 @@ def _name(number: int) -> str:
 
 def _rule(number: int, kind: tuple[str, dict[str, Any], bool, str]) -> dict[str, Any]:
     fault, params, for_ever, _ = kind
-    rule = {"fault": fault, "match": {"prompt": f"called {_name(number)}."}, "params": params}
+    match = {"prompt": f"called {_name(number)}."}
+    if fault in PASSING_FILES:
+        match["route"] = "file"
+    rule = {"fault": fault, "match": match, "params": params}
     return rule if for_ever else rule | {"times": 1}
 
 

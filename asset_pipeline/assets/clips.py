@@ -5,7 +5,12 @@ from typing import Any
 
 import dagster as dg
 
-from asset_pipeline.assets.failing import failed_partition, failure_of, keep_run_from_retries
+from asset_pipeline.assets.failing import (
+    failed_partition,
+    failure_of,
+    keep_run_from_retries,
+    tag_ended,
+)
 from asset_pipeline.assets.landing import (
     CODE_VERSION,
     data_version,
@@ -24,7 +29,7 @@ from asset_pipeline.assets.prompts import (
 )
 from asset_pipeline.assets.run_config import ClipsConfig, Orders, check_config
 from asset_pipeline.assets.stopping import stopped_by_signals
-from asset_pipeline.assets.tagging import tag_run
+from asset_pipeline.assets.tagging import budget_id_of, tag_run
 from asset_pipeline.assets.telling import Teller, log_materializations, log_observations
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import SystemClock
@@ -68,9 +73,11 @@ def build_clip_asset(kind: Kind, retries: dg.RetryPolicy) -> dg.AssetsDefinition
         generation: GenerationResource,
         prompt_library: PromptLibraryResource,
     ) -> AsyncIterator[dg.MaterializeResult[Any]]:
+        # Before the prompts are read: a greater number never stands for an older text.
+        order = generation.take_order()
         prompts = prompt_library.load()
         orders = check_config(config, kind, prompts)
-        step = _ClipStep(context, orders, generation, prompts, kind)
+        step = _ClipStep(context, orders, generation, prompts, kind, order)
         wanted = orders.prompt_ids or context.partition_keys
         alone = await step.run(unfinished(context, wanted))
         if alone is not None:
@@ -97,8 +104,10 @@ class _ClipStep:
         generation: GenerationResource,
         prompts: Prompts,
         kind: Kind,
+        wanted_order: int,
     ) -> None:
         self._context = context
+        self._wanted_order = wanted_order
         self._orders = orders
         self._generation = generation
         self._prompts = prompts
@@ -136,6 +145,13 @@ class _ClipStep:
             async for outcome in batch.run(chosen, len(chosen)):
                 if not outcome.done:
                     self.failed.append(outcome)
+                elif outcome.overtaken:
+                    # Its partition shows what is wanted now, and must not go back.
+                    context.log.info(
+                        "%s landed, but something newer is wanted of it by now: what was paid for "
+                        "is stored and superseded.",
+                        outcome.prompt.prompt_id,
+                    )
                 elif self._is_alone:
                     alone = outcome
                 else:
@@ -151,6 +167,8 @@ class _ClipStep:
         if isinstance(failure, dg.Failure):
             key = context.asset_key
             log_observations(context, [failed_partition(outcome, key) for outcome in self.failed])
+            self._generation.note_endings(self.failed, context.run.run_id)
+            tag_ended(context, self.failed)
             keep_run_from_retries(context)
         return failure
 
@@ -172,11 +190,13 @@ class _ClipStep:
         return RunLimits(
             run_id=self._context.run.run_id,
             run_cap=self._orders.run_cap,
+            budget_id=budget_id_of(self._context.run),
             max_in_flight=self._orders.max_in_flight,
             earlier_tries=self._context.retry_number,
             pay_again_before=family_started(self._context) if self._orders.force else None,
             report=self._lines,
             warn=self._context.log.warning,
+            wanted_order=self._wanted_order,
         )
 
     def _choose(self, prompt_ids: Sequence[str]) -> list[Prompt]:

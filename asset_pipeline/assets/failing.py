@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,10 +13,23 @@ from dagster._core.storage.tags import RETRY_ON_ASSET_OR_OP_FAILURE_TAG
 from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
 from asset_pipeline.generation.rules import RetryRules
+from asset_pipeline.ledger.endings import HowEnded
 from asset_pipeline.money import format_usd
 
 # The failures again, for machines: an alert says from them what failed and what to do.
 FAILED_BY_CLASS = "failed_by_class"
+
+ENDED_TAG = "asset_pipeline/ended"
+"""On a run and on a partition's last event: failed, refused by a budget, or cancelled.
+
+Dagster has one word for the three.
+"""
+
+_ENDED = {
+    HowEnded.FAILED: "failed",
+    HowEnded.REFUSED: "refused by a budget: the next run goes on with it",
+    HowEnded.CANCELLED: "cancelled: the next run goes on with it",
+}
 
 _NAMED = 20
 _TABLED = 500
@@ -71,11 +85,18 @@ def keep_run_from_retries(context: dg.AssetExecutionContext) -> None:
     context.instance.add_run_tags(context.run.run_id, {RETRY_ON_ASSET_OR_OP_FAILURE_TAG: "false"})
 
 
+def tag_ended(context: dg.AssetExecutionContext, outcomes: Sequence[PromptOutcome]) -> None:
+    """Tag the run by how it ended its prompts: failed, refused, cancelled."""
+    hows = sorted({outcome.how for outcome in outcomes})
+    context.instance.add_run_tags(context.run.run_id, {ENDED_TAG: ", ".join(hows)})
+
+
 def failed_partition(outcome: PromptOutcome, asset_key: dg.AssetKey) -> dg.AssetObservation:
     """Return the event that says on a partition's own page why it failed and what to do."""
     cause = _first(outcome)
     stake = outcome.stake
     shown: dict[str, Any] = {
+        "ended": MetadataValue.text(_ENDED[outcome.how]),
         "failed": MetadataValue.text(cause.error_class.value),
         "message": MetadataValue.text(cause.message),
         "cause": MetadataValue.text(cause.cause),
@@ -85,7 +106,12 @@ def failed_partition(outcome: PromptOutcome, asset_key: dg.AssetKey) -> dg.Asset
     }
     if cause.prediction_id:
         shown["prediction_id"] = MetadataValue.text(cause.prediction_id)
-    return dg.AssetObservation(asset_key, partition=outcome.prompt.prompt_id, metadata=shown)
+    return dg.AssetObservation(
+        asset_key,
+        partition=outcome.prompt.prompt_id,
+        metadata=shown,
+        tags={ENDED_TAG: outcome.how.value},
+    )
 
 
 def _final(failed: Sequence[PromptOutcome]) -> dg.Failure:
@@ -93,7 +119,7 @@ def _final(failed: Sequence[PromptOutcome]) -> dg.Failure:
     described = [_line(outcome) for outcome in failed[:_NAMED]]
     if len(failed) > _NAMED:
         described.append(f"... and {len(failed) - _NAMED} more")
-    heading = f"{len(failed)} prompt{'s' if len(failed) != 1 else ''} failed"
+    heading = _heading(failed)
     metadata: dict[str, Any] = {
         "failed": MetadataValue.int(len(failed)),
         "failed_prompts": MetadataValue.md(_table(failed)),
@@ -107,6 +133,19 @@ def _final(failed: Sequence[PromptOutcome]) -> dg.Failure:
         metadata=metadata,
         allow_retries=False,
     )
+
+
+def _heading(failed: Sequence[PromptOutcome]) -> str:
+    """Return how many failed, and how many were kept from it."""
+    counts = Counter(outcome.how for outcome in failed)
+    parts: list[str] = []
+    if count := counts[HowEnded.FAILED]:
+        parts.append(f"{count} prompt{'s' if count != 1 else ''} failed")
+    if count := counts[HowEnded.REFUSED]:
+        parts.append(f"{count} prompt{'s were' if count != 1 else ' was'} refused by a budget")
+    if count := counts[HowEnded.CANCELLED]:
+        parts.append(f"{count} prompt{'s were' if count != 1 else ' was'} cancelled")
+    return ", ".join(parts)
 
 
 def _line(outcome: PromptOutcome) -> str:

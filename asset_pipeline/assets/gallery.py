@@ -15,6 +15,7 @@ from asset_pipeline.resources.store import StoreResource
 from asset_pipeline.settings import load_settings
 from asset_pipeline.stores.protocol import StoreError
 from asset_pipeline.warehouse.gallery import GalleryClip, GalleryLinks, render_gallery
+from asset_pipeline.warehouse.showcase import show_own
 
 
 @dg.asset(
@@ -49,7 +50,10 @@ def gallery(
         for clip, text in clips
     )
     common = None if links is None else GalleryLinks(links.sample, links.expire_at)
-    count = render_gallery(shown, settings.gallery_path, common)
+    with ledger.open() as book:
+        show_own(book.engine, settings)
+        count = render_gallery(shown, settings.own_gallery_path, common)
+        show_own(book.engine, settings)
     return dg.MaterializeResult(
         metadata={
             "clips": MetadataValue.int(count),

@@ -53,8 +53,10 @@ class ProgressLines:
         ended = progress.done + progress.failed
         rate = ended / (self._clock.monotonic() - self._started)
         left = f"about {(progress.total - ended) / rate:.0f} s left" if rate else "none ended yet"
+        waiting = progress.waiting()
+        held = f"{waiting:,} wait for reserved money to come back, " if waiting else ""
         return (
             f"{progress.done:,} of {progress.total:,} prompts done, {progress.failed:,} failed, "
-            f"{progress.in_flight()} clips in flight, {format_usd(MicroUsd(progress.paid))} paid, "
-            f"{rate:.1f} a second, {left}"
+            f"{progress.in_flight()} clips in flight, {held}"
+            f"{format_usd(MicroUsd(progress.paid))} paid, {rate:.1f} a second, {left}"
         )

@@ -14,6 +14,7 @@ from asset_pipeline.custody.targets import open_target
 from asset_pipeline.resources.custody import CustodyResource
 from asset_pipeline.resources.ledger import LedgerResource
 from asset_pipeline.settings import load_settings
+from asset_pipeline.stores.asked import settings_for
 
 _NAMED = 20
 
@@ -41,7 +42,7 @@ def build_published_asset(kind: Kind) -> dg.AssetsDefinition:
         with ledger.open() as book:
             by_prompt = {each: book.current_clips_of(kind, each) for each in wanted}
         clips = [clip for of_prompt in by_prompt.values() for clip in of_prompt]
-        target = open_target(settings.publish_url)
+        target = open_target(settings.publish_url, settings_for(settings.publish_url, settings))
         with custody.exporting(target, run_id=context.run.run_id) as exporter:
             results = exporter.export(
                 named(clips, Template.parse(DEFAULT_TEMPLATE)), lambda _: None

@@ -40,8 +40,8 @@ class ClipsConfig(dg.Config):
     )
     max_usd: str | None = Field(
         default=None,
-        description="A cap in US dollars for this run alone, as text: '2.50'. A clip whose worst "
-        "case does not fit is not begun. All other budgets still hold.",
+        description="A cap in US dollars for this run and its re-executions together, as text: "
+        "'2.50'. A clip whose worst case does not fit is not begun. All other budgets still hold.",
     )
     max_in_flight: int | None = Field(
         default=None,

@@ -15,6 +15,9 @@ KIND_TAG = "asset_pipeline/kind"
 COLLECTION_TAG = "asset_pipeline/collection"
 BUDGET_TAG = "asset_pipeline/budget"
 
+COMMAND_TAG = "asset_pipeline/command"
+"""The command that a run is a part of: --max-usd is one cap for all its runs."""
+
 SEVERAL = "several"
 """Where a tag has one value and a run has many."""
 
@@ -35,6 +38,14 @@ def run_tags(kind: Kind, collections: Collection[str], caps: BudgetCaps) -> Mapp
         COLLECTION_TAG: _one_of(names),
         BUDGET_TAG: _one_of({f"collection:{name}" for name in own} or {SHARED}),
     }
+
+
+def budget_id_of(run: dg.DagsterRun) -> str:
+    """Return whose cap a run's is: the command's that it is a part of, else its first launch's.
+
+    Executing a run again copies its tags and names its root: three repetitions spend one cap.
+    """
+    return run.tags.get(COMMAND_TAG) or run.root_run_id or run.run_id
 
 
 def tag_run(context: dg.AssetExecutionContext, kind: Kind, prompts: Collection[Prompt]) -> None:

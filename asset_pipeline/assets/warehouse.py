@@ -11,7 +11,7 @@ from asset_pipeline.clock import SystemClock
 from asset_pipeline.resources.ledger import LedgerResource
 from asset_pipeline.resources.library import PromptLibraryResource
 from asset_pipeline.settings import load_settings
-from asset_pipeline.warehouse.publish import publish
+from asset_pipeline.warehouse.showcase import publish_own
 
 TABLES = {
     "predictions": "One row an attempt: what was asked of which model, and what came of it.",
@@ -55,16 +55,16 @@ def warehouse(
     ledger: LedgerResource, prompt_library: PromptLibraryResource
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Build `warehouse.duckdb` beside the published one and rename it in."""
-    target = load_settings().warehouse_path
+    settings = load_settings()
     prompts = prompt_library.load().library.prompts.values()
     with ledger.open() as book:
-        report = publish(book.engine, prompts, target, clock=SystemClock())
+        report = publish_own(book.engine, prompts, settings, clock=SystemClock())
     for table in TABLES:
         yield dg.MaterializeResult(
             asset_key=dg.AssetKey(["warehouse", table]),
             metadata={
                 "dagster/row_count": MetadataValue.int(report.rows[table]),
-                "file": MetadataValue.path(target),
+                "file": MetadataValue.path(settings.warehouse_path),
                 "seconds": MetadataValue.float(round(report.seconds, 3)),
             },
         )

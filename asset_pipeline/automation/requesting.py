@@ -9,7 +9,7 @@ import dagster as dg
 from dagster import DagsterInstance, RunsFilter
 
 from asset_pipeline.assets.clips import PARTITIONS_A_RUN
-from asset_pipeline.assets.states import read_states
+from asset_pipeline.assets.standing import standing_of
 from asset_pipeline.assets.tagging import run_tags
 from asset_pipeline.automation.jobs import CLIP_JOBS
 from asset_pipeline.catalog.kind import Kind
@@ -85,7 +85,8 @@ def request_due(
         return Requested()
     if _under_way(instance, kind, sensor):
         return Requested(waiting=True, told=f"{kind}: its last automatic run has not ended")
-    states = read_states(instance, auto)
+    with ledger.open() as book:
+        states = standing_of(instance, auto, book.engine)
     due = [prompt for prompt in auto if states.is_due(prompt)]
     if not due:
         return Requested()

@@ -33,7 +33,9 @@ def stale_intents_sensor(
     now = SystemClock().now()
     try:
         with ledger.open() as book:
-            found = LedgerReader(book.engine).stale(now - STALE_AFTER, now)
+            reader = LedgerReader(book.engine)
+            found = reader.stale(now - STALE_AFTER, now)
+            left = len(reader.stale(now, now)) - len(found)
     except AssetPipelineError as error:
         return dg.SkipReason(str(error))
     questions = [each.intent_id for each in found if each.state is IntentState.QUESTION]
@@ -46,6 +48,11 @@ def stale_intents_sensor(
         )
         context.log.warning(told)
     if len(questions) == len(found):
+        if left and not told:
+            return dg.SkipReason(
+                f"{left} open predictions were left by processes that ended: `generate` and "
+                "`reconcile` finish them at once, and this does after half an hour."
+            )
         return dg.SkipReason(told or "No open intent is stale.")
     # One key for each half hour: a run that changes nothing is not asked for again every tick.
     turn = int(now.timestamp() // STALE_AFTER.total_seconds())

@@ -1,16 +1,19 @@
-"""What a model's entry says about other models must be true of them."""
+"""What a model's entry says must be true: of other models, and of what it costs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from asset_pipeline.catalog.multipliers import uncounted
 from asset_pipeline.catalog.nearest import did_you_mean
 from asset_pipeline.catalog.spec import Fallback, Model
 
 
 def incoherences(models: Mapping[str, Model]) -> Iterator[str]:
-    """Yield what is wrong between models, each as a sentence with its field."""
+    """Yield what is wrong in and between models, each as a sentence with its field."""
     for model in models.values():
+        for field, wrong in uncounted(model):
+            yield f"{model.name}: {field}: {wrong}"
         for number, fallback in enumerate(model.fallbacks):
             for field, wrong in _flaws(model, fallback, models):
                 yield f"{model.name}: fallbacks.{number}.{field}: {wrong}"

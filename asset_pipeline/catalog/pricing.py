@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from pydantic import JsonValue
 
+from asset_pipeline.catalog.multipliers import most_outputs, spoken_beside
 from asset_pipeline.catalog.spec import Model, PriceRule, PriceUnit
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.money import MicroUsd, micro_usd_ceiling
@@ -33,13 +34,18 @@ def price_on(model: Model, day: date) -> PriceRule:
 
 
 def cost(rule: PriceRule, quantity: Decimal | int) -> MicroUsd:
-    """Return the price of ``quantity`` images, seconds, characters or runs, rounded up.
+    """Return the price of ``quantity`` images, seconds, characters or runs, rounded up."""
+    return price_of(rule.unit, rule.usd, quantity)
+
+
+def price_of(unit: PriceUnit, usd: Decimal, quantity: Decimal | int) -> MicroUsd:
+    """Return what so many units cost at ``usd`` a unit, rounded up.
 
     Characters are counted one by one, though their price is for a thousand.
     """
-    if rule.unit is PriceUnit.THOUSAND_CHARACTERS:
-        return micro_usd_ceiling(rule.usd * quantity / 1000)
-    return micro_usd_ceiling(rule.usd * quantity)
+    if unit is PriceUnit.THOUSAND_CHARACTERS:
+        return micro_usd_ceiling(usd * quantity / 1000)
+    return micro_usd_ceiling(usd * quantity)
 
 
 def worst_case(model: Model, inputs: Mapping[str, JsonValue], *, on: date) -> MicroUsd:
@@ -58,23 +64,36 @@ def worst_case(model: Model, inputs: Mapping[str, JsonValue], *, on: date) -> Mi
 
 
 def most_units(model: Model, inputs: Mapping[str, JsonValue], unit: PriceUnit) -> int:
-    """Return the most units that one prediction with these inputs can be billed for."""
+    """Return the most units that one prediction with these inputs can be billed for.
+
+    Raises:
+        UnpricedModelError: Nothing says how many outputs the inputs ask for at the most.
+    """
     match unit:
-        case PriceUnit.IMAGE:
+        case PriceUnit.IMAGE | PriceUnit.RUN:
             return _outputs(model, inputs)
         case PriceUnit.PREDICT_SECOND:
             return model.max_predict_seconds
         case PriceUnit.THOUSAND_CHARACTERS:
-            return len(str(inputs[model.prompt_input]))
-        case PriceUnit.RUN:
-            return 1
+            return _characters(model, inputs) * _outputs(model, inputs)
 
 
 def _outputs(model: Model, inputs: Mapping[str, JsonValue]) -> int:
     """Return how many outputs are asked for: what is sent counts, else the provider's default."""
     if model.count_input is None:
         return 1
-    asked = {**inputs, **model.fixed_inputs}.get(
-        model.count_input, model.inputs[model.count_input].default
-    )
-    return asked if isinstance(asked, int) else 1
+    asked = {**inputs, **model.fixed_inputs}.get(model.count_input)
+    most = most_outputs(model, asked)
+    if most is None:
+        raise UnpricedModelError(
+            f"Nothing says how many outputs {model.name} makes of {model.count_input}: {asked!r}.",
+            hint=f"Write a default or a maximum for {model.count_input} in models.yaml.",
+        )
+    return most
+
+
+def _characters(model: Model, inputs: Mapping[str, JsonValue]) -> int:
+    """Return how many characters are asked for, those of lyrics and the like among them."""
+    beside = [inputs.get(name, model.inputs[name].default) for name in spoken_beside(model)]
+    texts = [str(inputs[model.prompt_input]), *(text for text in beside if isinstance(text, str))]
+    return sum(map(len, texts))

@@ -20,6 +20,7 @@ from asset_pipeline.catalog.source import SourceError, parse_yaml, read_utf8
 from asset_pipeline.catalog.spec import Fallback, InputSpec, Model, PriceRule
 from asset_pipeline.catalog.wording import complaint
 from asset_pipeline.errors import AssetPipelineError, ConfigurationError
+from asset_pipeline.guarded_file import wait_until_still
 
 FILE_NAME = "models.yaml"
 
@@ -112,6 +113,8 @@ def load_catalog(config_dir: Path | None) -> Catalog:
     label = FILE_NAME
     if config_dir is not None and (config_dir / FILE_NAME).exists():
         label = str(config_dir / FILE_NAME)
+        # A price that is cut is another price.
+        wait_until_still(config_dir / FILE_NAME)
         for name, entry in _read(config_dir / FILE_NAME, label=label).items():
             entries[name] = _overlay(entries.get(name, {}), entry)
     models = {name: _model(name, entry, label) for name, entry in entries.items()}

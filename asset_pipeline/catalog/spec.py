@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from asset_pipeline.catalog.kind import Kind
 
+_NUMBERS = ("integer", "number")
 _URL_SCHEMES = ("https://", "http://")
 _WANTED = {
     "string": "text; write it in quotes",
@@ -139,6 +140,11 @@ class Model(_Spec):
     seed_input: str | None = None
     reference_input: str | None = Field(None, description="The input for a reference file.")
     count_input: str | None = Field(None, description="The input for the number of outputs.")
+    varies: bool = Field(
+        default=False,
+        description="It takes no seed and makes something else of the same inputs each time; only "
+        "then may a prompt want several variants of it.",
+    )
     fixed_inputs: dict[str, JsonValue] = Field(
         default_factory=dict, description="Sent always; prompts may not set them."
     )
@@ -193,6 +199,8 @@ class Model(_Spec):
                     raise ValueError(f"{field} sets {name!r}, which is not among the inputs")
                 if objection := self.inputs[name].objection(value):
                     raise ValueError(f"{field}.{name}: {objection}")
+        if self.seed_input is not None and self.inputs[self.seed_input].type not in _NUMBERS:
+            raise ValueError(f"seed_input names {self.seed_input!r}, which takes no whole number")
         if (self.output is OutputShape.OBJECT) != (self.output_key is not None):
             raise ValueError("output_key is for the output shape 'object', and needed there")
         days = [rule.effective for rule in self.prices]

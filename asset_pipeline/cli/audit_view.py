@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 from asset_pipeline.cli.books import open_whole_ledger
+from asset_pipeline.cli.charges_view import charge_fields, show_charges
 from asset_pipeline.cli.console import say, show_table, stdout, write_json
 from asset_pipeline.errors import ExitCode
 from asset_pipeline.ledger.audit import AuditReport
+from asset_pipeline.ledger.reading import LedgerReader
+from asset_pipeline.ledger.records import Intent
 from asset_pipeline.money import MicroUsd, format_usd, to_decimal
 from asset_pipeline.settings import load_settings
 
@@ -31,10 +35,12 @@ def show_audit(reach_days: int | None, *, as_json: bool) -> ExitCode:
     orphans = None if reach_days is None else _audit_orphans(timedelta(days=reach_days))
     with open_whole_ledger(load_settings()) as ledger:
         report = ledger.audit()
+        noted = LedgerReader(ledger.engine).noted_charges()
     if as_json:
-        _write(report, orphans)
+        _write(report, orphans, noted)
     else:
         _show(report, orphans)
+        show_charges(stdout(), noted)
     agreed = not report.mismatches and (orphans is None or orphans.agrees)
     return ExitCode.DONE if agreed else ExitCode.SOME_FAILED
 
@@ -105,13 +111,14 @@ def _show_orphans(orphans: OrphanReport) -> None:
         )
 
 
-def _write(report: AuditReport, orphans: OrphanReport | None) -> None:
+def _write(report: AuditReport, orphans: OrphanReport | None, noted: Sequence[Intent]) -> None:
     document: dict[str, object] = {
         "budgets": report.budgets,
         "intents": report.intents,
         "entries": report.entries,
         "clips": report.clips,
         "mismatches": report.mismatches,
+        "charges_to_look_at": charge_fields(noted),
     }
     if orphans is not None:
         document["orphans"] = {

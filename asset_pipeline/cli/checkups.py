@@ -19,6 +19,7 @@ from asset_pipeline.cli.checkups_remote import (
 from asset_pipeline.cli.home import dagster_home
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.prompts.library import load_library
+from asset_pipeline.resources.instance_folder import flaws, is_made, storage_folder_if_made
 from asset_pipeline.settings import ProviderName, Settings
 from asset_pipeline.warehouse.reading import query
 
@@ -106,9 +107,7 @@ def _dagster(settings: Settings) -> Iterator[Checkup]:
             "DAGSTER_HOME", State.FAIL, f"{chosen!r} is relative.", "Set it to an absolute path."
         )
     elif (home / "dagster.yaml").is_file():
-        with tempfile.TemporaryFile(dir=home):
-            pass
-        yield Checkup("DAGSTER_HOME", State.OK, f"{home} has a dagster.yaml and can be written.")
+        yield from _dagster_folder(home)
     else:
         yield Checkup(
             "DAGSTER_HOME",
@@ -118,10 +117,40 @@ def _dagster(settings: Settings) -> Iterator[Checkup]:
         )
 
 
+def _dagster_folder(home: Path) -> Iterator[Checkup]:
+    """Open the instance as the commands do, once its databases are found to be whole."""
+    with tempfile.TemporaryFile(dir=home):
+        pass
+    folder = storage_folder_if_made(home)
+    found = flaws(folder)
+    for flaw in found:
+        yield Checkup("DAGSTER_HOME", State.FAIL, flaw.message, flaw.hint)
+    if found:
+        return
+    if is_made(folder):
+        # Dagster takes two seconds to import: only where there is something to open.
+        from asset_pipeline.cli.instance import look_into_instance  # noqa: PLC0415
+
+        look_into_instance()
+    text = (home / "dagster.yaml").read_text(encoding="utf-8")
+    if "PooledSqliteEventLogStorage" in text:
+        yield Checkup(
+            "DAGSTER_HOME",
+            State.WARN,
+            f"By {home / 'dagster.yaml'} the sandbox and real work share runs and schedules.",
+            "Replace its event_log_storage by the storage of the project's own dagster.yaml.",
+        )
+    else:
+        yield Checkup("DAGSTER_HOME", State.OK, f"{home} has a dagster.yaml and can be written.")
+
+
 def _warehouse(settings: Settings) -> Iterator[Checkup]:
-    if settings.warehouse_path.exists():
-        query(settings.warehouse_path, "SELECT 1")
-        yield Checkup("warehouse", State.OK, f"{settings.warehouse_path} can be read.")
+    own, fixed = settings.own_warehouse_path, settings.warehouse_path
+    # Of an earlier release there is one for all.
+    path = own if own.exists() or fixed.is_symlink() else fixed
+    if path.exists():
+        query(path, "SELECT 1")
+        yield Checkup("warehouse", State.OK, f"{path} can be read.")
     else:
         yield Checkup("warehouse", State.OK, "None is published yet: the first run does so.")
 

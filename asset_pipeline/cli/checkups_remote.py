@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -14,14 +15,22 @@ from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from asset_pipeline.cli.checkup import Checkup, State, nearest
+from asset_pipeline.clock import SystemClock
+from asset_pipeline.custody.belonging import Standing
 from asset_pipeline.errors import AssetPipelineError
-from asset_pipeline.ledger.engine import HEAD_REVISION, LedgerError, parse_url
+from asset_pipeline.ledger.engine import HEAD_REVISION, LedgerError, open_engine, parse_url
+from asset_pipeline.ledger.identity import IdentityBook
 from asset_pipeline.providers.protocol import Provider, ProviderError
+from asset_pipeline.resources.own_ledger import open_own_engine
 from asset_pipeline.resources.replicate import ReplicateResource
 from asset_pipeline.resources.store import StoreResource
 from asset_pipeline.settings import ProviderName, Settings
+from asset_pipeline.stores.asked import bucket_settings
 from asset_pipeline.stores.hardening import Verdict, check, each
+from asset_pipeline.stores.marker import StoreMarker, marker_key, read_marker
 from asset_pipeline.stores.opening import bucket_of
+from asset_pipeline.stores.probing import try_everything
+from asset_pipeline.stores.protocol import Store
 
 _PROVIDER_SECONDS: Final = 15
 _LEDGER_SECONDS: Final = 10
@@ -63,9 +72,10 @@ def look_at_ledger(settings: Settings) -> Iterator[Checkup]:
     """Open the ledger and compare its revision; none is made, and none is upgraded."""
     revision = _found_revision(settings.ledger_url)
     if revision == HEAD_REVISION:
+        open_own_engine(settings).dispose()
         yield Checkup("ledger", State.OK, f"It opens and is at revision {revision}, the newest.")
     elif revision is None:
-        yield Checkup("ledger", State.OK, "There is none yet: the first run makes it.")
+        yield _none_yet(settings)
     elif revision < HEAD_REVISION:
         yield Checkup(
             "ledger",
@@ -80,6 +90,31 @@ def look_at_ledger(settings: Settings) -> Iterator[Checkup]:
             f"It is at revision {revision}, which this release does not know.",
             "A newer release has written it: use that one.",
         )
+
+
+def _none_yet(settings: Settings) -> Checkup:
+    """Tell a first run from a ledger that is gone: the store knows whether there was one."""
+    marker = _marker(settings)
+    target = parse_url(settings.ledger_url)
+    is_file = target.get_backend_name() == "sqlite" and Path(target.database or "").is_file()
+    what = "It is an empty file" if is_file else "There is none"
+    if marker is not None:
+        return Checkup(
+            "ledger",
+            State.FAIL,
+            f"{what}, but {settings.store_url} holds the clips of one "
+            f"({marker.ledger_id[:8]}, since {marker.created_at:%Y-%m-%d}).",
+            "Check ASSET_PIPELINE_LEDGER_URL and ASSET_PIPELINE_DATA_DIR, or put a backup back "
+            "with `asset-pipeline ledger restore`. Without it every clip would be paid for again.",
+        )
+    if is_file:
+        return Checkup(
+            "ledger",
+            State.WARN,
+            f"{what}: the first run makes a ledger of it.",
+            "If there was one, put a backup back with `asset-pipeline ledger restore`.",
+        )
+    return Checkup("ledger", State.OK, f"{what} yet: the first run makes it.")
 
 
 def _found_revision(url: SecretStr) -> str | None:
@@ -108,21 +143,60 @@ def _found_revision(url: SecretStr) -> str | None:
 
 
 def look_at_store(settings: Settings) -> Iterator[Checkup]:
-    """Reach the store, and ask a bucket for each of the rules that keep it private."""
-    store = StoreResource().open()
-    if bucket_of(settings.store_url) is None:
-        folder = nearest(Path(getattr(store, "root", settings.store_url)))
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-        yield Checkup("store", State.OK, f"{settings.store_url} can be written.")
-        return
-    # No key begins so: it asks whether the bucket answers, and returns nothing.
-    next(store.list("=doctor/"), None)
-    yield Checkup("store", State.OK, f"{settings.store_url} answers.")
-    for finding in each(StoreResource().rules(), check):
+    """Try the store, hold it against the ledger, and ask a bucket what keeps it private."""
+    resource = StoreResource()
+    store = resource.open()
+    is_bucket = bucket_of(settings.store_url) is not None
+    asked = bucket_settings(settings).describe()
+    if asked and is_bucket:
+        yield Checkup("store: settings", State.OK, f"Requests are sent with {asked}.")
+    yield from _try_store(settings, store, is_bucket=is_bucket)
+    for finding in each(resource.rules(), check):
         yield Checkup(
             f"store: {finding.rule}",
             _STATES.get(finding.verdict, State.WARN),
             finding.detail,
             finding.advice,
         )
+
+
+def _try_store(settings: Settings, store: Store, *, is_bucket: bool) -> Iterator[Checkup]:
+    try:
+        note = _standing(settings, store)
+        root = Path(getattr(store, "root", settings.store_url))
+        if is_bucket or root.is_dir():
+            try_everything(store)
+            tried = "A file was put, read back, listed and deleted."
+        else:
+            with tempfile.TemporaryFile(dir=nearest(root)):
+                pass
+            tried = "It can be made."
+    except AssetPipelineError as error:
+        yield Checkup("store", State.FAIL, error.message, error.hint)
+    else:
+        state = State.WARN if note else State.OK
+        yield Checkup("store", state, f"{settings.store_url} can be written. {tried}", note)
+
+
+def _standing(settings: Settings, store: Store) -> str:
+    """Hold a ledger that exists against the store; return what a person should hear of.
+
+    Raises:
+        AssetPipelineError: They don't belong together.
+    """
+    try:
+        if _found_revision(settings.ledger_url) != HEAD_REVISION:
+            return ""
+    except LedgerError:
+        return ""  # its own line says so
+    with closing(IdentityBook(open_engine(settings.ledger_url), SystemClock())) as book:
+        belonging = StoreResource().belonging(store, book.engine)
+        return belonging.moved if belonging.look() is Standing.MOVED else ""
+
+
+def _marker(settings: Settings) -> StoreMarker | None:
+    """Return the store's marker; None as well when it can't be read, which is told elsewhere."""
+    try:
+        return read_marker(StoreResource().open(), marker_key(settings.provider.value))
+    except AssetPipelineError:
+        return None

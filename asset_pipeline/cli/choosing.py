@@ -49,10 +49,38 @@ class Choice:
         Raises:
             AssetPipelineError: A name is not in the library.
         """
+        chosen = self._named(library)
+        if self.by_state:
+            found = states()
+            chosen = [prompt for prompt in chosen if self._wants(prompt, found)]
+        return chosen[: self.limit]
+
+    def left_out(self, library: Library, states: PromptStates) -> list[Prompt]:
+        """Return those of the named prompts that are not taken because they failed earlier."""
+        if not self.by_state or self.failed or (self.stale and not self.missing):
+            return []
+        return [
+            prompt
+            for prompt in self._named(library)
+            if states.of(prompt) is PromptState.FAILED and not self._wants(prompt, states)
+        ]
+
+    def take_up(self) -> str:
+        """Return the command that takes up what failed earlier among the named prompts."""
+        flags = {
+            "--kind": self.kinds,
+            "--collection": self.collections,
+            "--prompt": self.prompt_ids,
+            "--tag": self.tags,
+        }
+        named = [f" {flag} {value}" for flag, values in flags.items() for value in values or ()]
+        return f"asset-pipeline generate --failed{''.join(named)}"
+
+    def _named(self, library: Library) -> list[Prompt]:
         # The flags are declared with this class, and `--help` needs no prompts.
         from asset_pipeline.prompts.selection import Selection, select  # noqa: PLC0415
 
-        chosen = select(
+        return select(
             library,
             Selection(
                 kinds=frozenset(self.kinds or ()),
@@ -61,10 +89,6 @@ class Choice:
                 tags=frozenset(self.tags or ()),
             ),
         )
-        if self.by_state:
-            found = states()
-            chosen = [prompt for prompt in chosen if self._wants(prompt, found)]
-        return chosen[: self.limit]
 
     def describe(self) -> str:
         """Return in words which states are taken."""

@@ -11,10 +11,10 @@ from asset_pipeline.cli.console import say, stdout, write_json
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.custody.links import link_to, signs_links
 from asset_pipeline.ledger.custody import CustodyBook
-from asset_pipeline.ledger.engine import open_engine
 from asset_pipeline.ledger.records import Clip
+from asset_pipeline.resources.own_ledger import open_own_engine
+from asset_pipeline.resources.store import StoreResource
 from asset_pipeline.settings import load_settings
-from asset_pipeline.stores.opening import open_store
 from asset_pipeline.stores.protocol import LONGEST_LINK
 
 
@@ -25,7 +25,7 @@ def show_links(name: str, hours: int | None, *, as_json: bool) -> None:
         AssetPipelineError: There is no such clip, or the store gives no links.
     """
     ttl = LONGEST_LINK if hours is None else timedelta(hours=hours)
-    store = open_store(load_settings().store_url)
+    store = StoreResource().open()
     with _book() as book:
         clips = book.find(name)
         book.touch(clip.clip_id for clip in clips)
@@ -74,7 +74,7 @@ def set_approval(names: Iterable[str], reason: str, *, approved: bool, as_json: 
 
 @contextmanager
 def _book() -> Generator[CustodyBook]:
-    book = CustodyBook(open_engine(load_settings().ledger_url), SystemClock())
+    book = CustodyBook(open_own_engine(load_settings()), SystemClock())
     try:
         yield book
     finally:

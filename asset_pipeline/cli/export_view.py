@@ -17,11 +17,15 @@ from asset_pipeline.custody.naming import DEFAULT_TEMPLATE, NamedClip, Template,
 from asset_pipeline.custody.targets import Target, open_target
 from asset_pipeline.definitions import default_resources
 from asset_pipeline.errors import ExitCode
+from asset_pipeline.ledger.reading import LedgerReader
 from asset_pipeline.ledger.records import Clip
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.resources.custody import CustodyResource
+from asset_pipeline.settings import load_settings
+from asset_pipeline.stores.asked import settings_for
 
 _SHOWN = 50
+_KEPT_NAMED = 5
 
 
 def run_export(choice: Choice, to: str, template: str | None, *, as_json: bool) -> ExitCode:
@@ -31,12 +35,13 @@ def run_export(choice: Choice, to: str, template: str | None, *, as_json: bool) 
         AssetPipelineError: Prompts, template, ledger, store or target can't be used.
     """
     pattern = Template.parse(DEFAULT_TEMPLATE if template is None else template)
-    target = open_target(to)
+    target = open_target(to, settings_for(to, load_settings()))
     workshop = open_workshop()
     show_problems(workshop.library)
-    prompts = choice.take(workshop.library, lambda: states_of(workshop.library.prompts.values()))
     custody = cast("CustodyResource", default_resources()["custody"])
     with custody.ledger.open() as ledger:
+        all_prompts, reader = workshop.library.prompts.values(), LedgerReader(ledger.engine)
+        prompts = choice.take(workshop.library, lambda: states_of(all_prompts, reader))
         clips = _clips_of(prompts, ledger.current_clips())
     wanted = named(clips, pattern)
     results = _copy(custody, target, wanted)
@@ -87,6 +92,11 @@ def _show(target: Target, results: Sequence[ExportResult], bare: int) -> None:
             ],
         )
     counts = Counter(each.result for each in results)
+    kept = [each for each in results if each.result is Copied.KEPT]
+    if kept:
+        named = ", ".join(each.named.path for each in kept[:_KEPT_NAMED])
+        more = f" and {len(kept) - _KEPT_NAMED:,} more" if len(kept) > _KEPT_NAMED else ""
+        say(console, f"Changed since they were exported, and kept: {named}{more}.", "yellow")
     say(
         console,
         f"{target.name}: {counts[Copied.COPIED]:,} clips copied, {counts[Copied.UNCHANGED]:,} "

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import typer
 from dagster import DagsterInstance
 
-from asset_pipeline.assets.states import read_states
+from asset_pipeline.assets.standing import standing_of
 from asset_pipeline.cli.books import open_ledger, read_caps
+from asset_pipeline.cli.charges_view import show_charges
 from asset_pipeline.cli.choosing import Choice
 from asset_pipeline.cli.console import say, show_error, stderr
 from asset_pipeline.cli.instance import open_instance
-from asset_pipeline.cli.losses import with_losses
 from asset_pipeline.cli.opening import Workshop, open_workshop, show_problems
 from asset_pipeline.cli.plan_view import plan_of
 from asset_pipeline.cli.progress import showing
@@ -23,12 +23,15 @@ from asset_pipeline.cli.summary import Summary, show_summary, write_summary
 from asset_pipeline.cli.tally import Tally
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.generation.resume import ResumeResult
 from asset_pipeline.generation.rules_file import load_rules
 from asset_pipeline.generation.stages import Rollout
 from asset_pipeline.ledger.reading import LedgerReader
+from asset_pipeline.ledger.schema import IntentState
 from asset_pipeline.money import MicroUsd, format_usd
 from asset_pipeline.prompts.spec import Prompt
-from asset_pipeline.prompts.states import PromptState, PromptStates
+from asset_pipeline.prompts.states import PromptKey, PromptState, PromptStates
+from asset_pipeline.resources.store import StoreResource
 
 INTERRUPTED = 130
 """What a shell says of a command that Ctrl-C ended."""
@@ -81,17 +84,19 @@ def make(orders: Orders) -> Summary:
     started = clock.monotonic()
     workshop = open_workshop()
     show_problems(workshop.library)
-    # A wrong file is told before anything starts.
-    read_caps(workshop.settings)
     load_rules(workshop.settings.config_dir)
     with open_ledger(workshop.settings) as ledger, open_instance() as instance:
+        # A wrong file is told before anything starts.
+        read_caps(workshop.settings, ledger)
+        _check_store(ledger)
         tally = Tally()
         runner = Runner(instance, ledger, tally.add)
+        tally.waiting = runner.waiting
         try:
-            prompts = _choose(orders, workshop, instance)
-            _confirm(orders, workshop, ledger, prompts)
-            tally.want(prompts)
-            broken = _run(runner, tally, prompts, orders)
+            chosen = _choose(orders, workshop, instance, runner)
+            _confirm(orders, workshop, ledger, chosen.prompts)
+            tally.want(chosen.prompts)
+            broken = _run(runner, tally, chosen.prompts, orders)
         except KeyboardInterrupt:
             _tell_interrupted(ledger)
             raise typer.Exit(INTERRUPTED) from None
@@ -103,21 +108,100 @@ def make(orders: Orders) -> Summary:
             gallery=workshop.settings.gallery_path,
             warehouse=workshop.settings.warehouse_path,
             broken=broken,
+            failed_before=len(chosen.left_out),
+            take_up=orders.choice.take_up(),
+            finished=chosen.finished,
         )
 
 
-def _choose(orders: Orders, workshop: Workshop, instance: DagsterInstance) -> list[Prompt]:
-    """Bring Dagster up to date and return the prompts that are to be made."""
-    cancel_dead_runs(instance)
+def _check_store(ledger: LedgerReader) -> None:
+    """Make sure that ledger and store belong together, whatever Dagster remembers of the prompts.
+
+    Raises:
+        AssetPipelineError: They don't, or the store can't be read.
+    """
+    resource = StoreResource()
+    moved = resource.belonging(resource.open(), ledger.engine).check(claim=True)
+    if moved:
+        say(stderr(), moved, "yellow")
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """What a command works on.
+
+    Attributes:
+        left_out: Named prompts that failed earlier and are not tried again.
+        finished: Open predictions of earlier commands that were finished before anything else.
+    """
+
+    prompts: Sequence[Prompt]
+    left_out: Sequence[Prompt]
+    finished: int
+
+
+def _choose(
+    orders: Orders, workshop: Workshop, instance: DagsterInstance, runner: Runner
+) -> _Chosen:
+    """Bring Dagster and the ledger up to date and return the prompts that are to be made."""
+    cancel_dead_runs(instance, runner.ledger)
     sync_library(instance, workshop.library)
-    library = workshop.library.prompts.values()
-    states = with_losses(read_states(instance, library), library)
-    prompts = orders.choice.take(workshop.library, lambda: states)
+    delivered = _finish_open(runner)
+    library, ledger = workshop.library, runner.ledger
+    states = standing_of(instance, library.prompts.values(), ledger.engine)
+    prompts = orders.choice.take(library, lambda: states)
     if orders.rollout is not None:
         prompts = prompts[: orders.rollout.ends[-1]]
+    # What was paid for by whatever command is shown by Dagster, for nothing.
+    known = {(prompt.kind, prompt.prompt_id) for prompt in prompts}
+    for key in delivered:
+        prompt = library.prompts.get(key)
+        if prompt is not None and key not in known and _costs_nothing(prompt, workshop, ledger):
+            prompts = [*prompts, prompt]
+            known.add(key)
+    left_out = [
+        prompt
+        for prompt in orders.choice.left_out(library, states)
+        if (prompt.kind, prompt.prompt_id) not in known
+    ]
     if not prompts:
         _tell_nothing_chosen(orders.choice, workshop, states)
-    return prompts
+    return _Chosen(prompts, left_out, len(delivered))
+
+
+def _finish_open(runner: Runner) -> list[PromptKey]:
+    """Finish what earlier commands left open, of any prompt, before anything new is paid for.
+
+    Returns:
+        The prompts of the clips that came of it.
+    """
+    waiting = sum(
+        group.count
+        for group in runner.ledger.open_intents()
+        if group.state is not IntentState.QUESTION
+    )
+    if not waiting:
+        return []
+    say(stderr(), f"{waiting:,} predictions of earlier commands are open: they are finished first.")
+    resumed = runner.finish_open()
+    still_open = sum(each.result is ResumeResult.OPEN for each in resumed)
+    if still_open:
+        say(
+            stderr(),
+            f"{still_open:,} can't be finished now: `asset-pipeline reconcile` says why.",
+            "yellow",
+        )
+    return [
+        (each.intent.kind, each.intent.prompt_id)
+        for each in resumed
+        if each.result is ResumeResult.DELIVERED
+    ]
+
+
+def _costs_nothing(prompt: Prompt, workshop: Workshop, ledger: LedgerReader) -> bool:
+    """Tell whether all clips of a prompt are stored as it wants them now."""
+    plan = plan_of([prompt], workshop, ledger)
+    return plan.cached == plan.clips
 
 
 def _run(
@@ -130,9 +214,14 @@ def _run(
         if prompts:
             with showing(tally, SystemClock()) as update:
                 tally.changed = update
-                stopped = generate_in_stages(runner, tally, prompts, options, orders.rollout)
+                try:
+                    stopped = generate_in_stages(runner, tally, prompts, options, orders.rollout)
+                finally:
+                    # Landed clips tell what they cost; failed ones and their retries don't.
+                    tally.settle(runner.charged())
             for warning in runner.warnings:
                 say(stderr(), warning, "yellow")
+            show_charges(stderr(), runner.noted_charges())
         runner.publish()
     except AssetPipelineError as error:
         if not tally.landed and not tally.failures:
@@ -176,10 +265,15 @@ def _tell_nothing_chosen(choice: Choice, workshop: Workshop, states: PromptState
 
 
 def _tell_interrupted(ledger: LedgerReader) -> None:
-    still_open = sum(group.count for group in ledger.open_intents())
-    say(
-        stderr(),
-        f"Interrupted. What landed is kept; {still_open:,} predictions are open in the ledger. "
-        "The next `asset-pipeline generate` goes on with them and pays for none twice.",
-        "yellow",
-    )
+    groups = ledger.open_intents()
+    questions = sum(group.count for group in groups if group.state is IntentState.QUESTION)
+    still_open = sum(group.count for group in groups) - questions
+    line = "Interrupted. What landed is kept."
+    if still_open:
+        line += (
+            f" {still_open:,} predictions are open in the ledger: the next `asset-pipeline "
+            "generate`, or `reconcile`, finishes them first and pays for none twice."
+        )
+    if questions:
+        line += f" {questions:,} wait for a person: `asset-pipeline reconcile` tells of them."
+    say(stderr(), line, "yellow")

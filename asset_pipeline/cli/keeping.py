@@ -62,15 +62,25 @@ def retention(
     delete: Annotated[
         bool, typer.Option("--delete", help="Do it. Without this nothing is deleted.")
     ] = False,
+    accept_loss: Annotated[
+        bool,
+        typer.Option(
+            "--accept-loss",
+            help="With --delete: delete current clips though many prompts, or all of a "
+            "collection, have left the prompt files.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what retention.yaml lets go, and delete it if told so.
 
-    The current clip of a live prompt, and what is approved, are kept whatever the rules say.
+    The current clip of a live prompt, and what is approved, are kept whatever the rules say. If a
+    tenth of the current clips would go, or a whole collection has left the prompt files, nothing is
+    deleted until --accept-loss says that it is meant so.
     """
     from asset_pipeline.cli.retention_view import run_retention  # noqa: PLC0415 -- as above
 
-    raise typer.Exit(run_retention(delete=delete, as_json=as_json))
+    raise typer.Exit(run_retention(delete=delete, accept_loss=accept_loss, as_json=as_json))
 
 
 def export(
@@ -97,8 +107,9 @@ def export(
 ) -> None:
     """Copy current clips under human names, with manifest.json, manifest.csv and SHA256SUMS.
 
-    All prompts are taken if none are named. A second export writes only what has changed, and no
-    file that something else put there is replaced. Exit code 1 if a clip could not be copied.
+    All prompts are taken if none are named. A second export writes only what has changed. No file
+    is replaced that something else put there, or that somebody has worked on since it was exported.
+    Exit code 1 if a clip could not be copied.
     """
     from asset_pipeline.cli.export_view import run_export  # noqa: PLC0415 -- as above
 

@@ -1,4 +1,4 @@
-"""`ledger`: the database itself: bringing it up to date, copying it, putting a copy back."""
+"""`ledger`: the database itself: upgrading, copying, putting a copy back, correcting a charge."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from asset_pipeline.cli.console import say, stdout
 
-app = typer.Typer(help="Upgrade, back up and restore the ledger.", no_args_is_help=True)
+app = typer.Typer(help="Upgrade, back up, restore and correct the ledger.", no_args_is_help=True)
 
 
 @app.command()
@@ -60,4 +60,36 @@ def restore(
         "Restored. What was paid since the backup is not in it: `asset-pipeline audit --orphans` "
         "enters it as spending, and `generate` would pay for those clips again.",
         "yellow",
+    )
+
+
+@app.command()
+def correct(
+    intent: Annotated[str, typer.Argument(metavar="ID", help="An intent, or how its id begins.")],
+    *,
+    usd: Annotated[str, typer.Option("--usd", help="What the provider billed in truth.")],
+    because: Annotated[str, typer.Option("--because", help="How you know; kept in the ledger.")],
+) -> None:
+    """Set what a clip or a failed attempt was charged, where the provider's bill says otherwise.
+
+    The difference becomes an entry in every budget that the payment falls under.
+    """
+    from asset_pipeline.cli.actor import actor  # noqa: PLC0415
+    from asset_pipeline.cli.amounts import read_amount  # noqa: PLC0415
+    from asset_pipeline.cli.books import open_whole_ledger  # noqa: PLC0415
+    from asset_pipeline.errors import AssetPipelineError  # noqa: PLC0415
+    from asset_pipeline.ledger.reading import LedgerReader  # noqa: PLC0415
+    from asset_pipeline.money import format_usd  # noqa: PLC0415
+    from asset_pipeline.settings import load_settings  # noqa: PLC0415
+
+    amount = read_amount("--usd", usd)
+    if not because.strip():
+        raise AssetPipelineError("--because is empty.", hint="Say how you know what was billed.")
+    with open_whole_ledger(load_settings()) as ledger:
+        before = LedgerReader(ledger.engine).find(intent)
+        after = ledger.correct(before, amount, f"{actor()}: {' '.join(because.split())}")
+    say(
+        stdout(),
+        f"Intent {after.intent_id}: {format_usd(before.charged_microusd)} is "
+        f"{format_usd(after.charged_microusd)} now, in every budget that it falls under.",
     )

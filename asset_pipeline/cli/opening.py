@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from asset_pipeline.catalog.reader import Catalog, load_catalog
 from asset_pipeline.cli.console import say, stderr
@@ -12,6 +13,9 @@ from asset_pipeline.prompts.library import Library, load_library
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.prompts.states import PromptStates
 from asset_pipeline.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from asset_pipeline.ledger.reading import LedgerReader
 
 _PROBLEMS_SHOWN = 20
 
@@ -36,18 +40,16 @@ def open_workshop() -> Workshop:
     return Workshop(settings, catalog, load_library(settings.prompts_dir, catalog))
 
 
-def states_of(prompts: Iterable[Prompt]) -> PromptStates:
-    """Return how prompts stand in Dagster; before its folder exists, all of them are missing."""
+def states_of(prompts: Iterable[Prompt], ledger: LedgerReader) -> PromptStates:
+    """Return how prompts stand; before Dagster's folder exists, all of them are missing."""
     if not dagster_home().is_dir():
         return PromptStates()
     # Dagster takes a second and a half to import, and only states are asked of it.
-    from asset_pipeline.assets.states import read_states  # noqa: PLC0415
+    from asset_pipeline.assets.standing import standing_of  # noqa: PLC0415
     from asset_pipeline.cli.instance import open_instance  # noqa: PLC0415 -- as above
-    from asset_pipeline.cli.losses import with_losses  # noqa: PLC0415 -- SQLAlchemy, as above
 
-    wanted = list(prompts)
     with open_instance() as instance:
-        return with_losses(read_states(instance, wanted), wanted)
+        return standing_of(instance, prompts, ledger.engine)
 
 
 def show_problems(library: Library) -> None:

@@ -38,7 +38,8 @@ Missing: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--missing",
-        help="Prompts that never landed nor failed: what is taken without any of these four.",
+        help="Prompts that wait to be made, also those that a budget refused or that were "
+        "stopped: what is taken without any of these four.",
         rich_help_panel=_WHICH,
     ),
 ]

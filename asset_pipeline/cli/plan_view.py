@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -14,6 +15,7 @@ from asset_pipeline.generation.planning import FallbackPlan, Plan, make_plan
 from asset_pipeline.ledger.reading import LedgerReader
 from asset_pipeline.money import format_usd, to_decimal
 from asset_pipeline.prompts.spec import Prompt
+from asset_pipeline.prompts.states import PromptState, PromptStates
 
 # A Dagster run takes so many partitions; the number is the clip assets' own, and a test compares
 # the two, because asking the assets would import Dagster.
@@ -28,13 +30,20 @@ def show_plan(choice: Choice, *, as_json: bool) -> None:
     """
     workshop = open_workshop()
     show_problems(workshop.library)
-    prompts = choice.take(workshop.library, lambda: states_of(workshop.library.prompts.values()))
     with open_ledger(workshop.settings) as ledger:
+        states = PromptStates()
+        if choice.by_state:
+            states = states_of(workshop.library.prompts.values(), ledger)
+        prompts = choice.take(workshop.library, lambda: states)
         plan = plan_of(prompts, workshop, ledger)
+    by_state = Counter(states.of(prompt) for prompt in prompts if choice.by_state)
+    left_out = len(choice.left_out(workshop.library, states))
     if as_json:
-        _write(plan, choice, problems=len(workshop.library.problems))
+        problems = len(workshop.library.problems)
+        _write(plan, choice, by_state, left_out=left_out, problems=problems)
     else:
         _show(plan, choice)
+        _tell_states(choice, by_state, left_out)
 
 
 def plan_of(
@@ -46,7 +55,7 @@ def plan_of(
         workshop.catalog,
         workshop.settings.prompts_dir,
         ledger,
-        read_caps(workshop.settings),
+        read_caps(workshop.settings, ledger),
         now=SystemClock().now(),
         prompts_a_run=PROMPTS_A_RUN,
         force=force,
@@ -103,6 +112,21 @@ def _show(plan: Plan, choice: Choice) -> None:
     say(console, _verdict(plan), "bold green" if plan.fits else "bold red")
 
 
+def _tell_states(choice: Choice, by_state: Counter[PromptState], left_out: int) -> None:
+    console = stdout()
+    refused, cancelled = by_state[PromptState.REFUSED], by_state[PromptState.CANCELLED]
+    if refused:
+        say(console, f"Of these prompts a budget refused {refused:,} earlier.")
+    if cancelled:
+        say(console, f"Of these prompts {cancelled:,} were begun and stopped.")
+    if left_out:
+        say(
+            console,
+            f"{left_out:,} failed earlier and are not planned: `{choice.take_up()}` takes them up.",
+            "yellow",
+        )
+
+
 def _fallback(fallback: FallbackPlan) -> str:
     """Return a fallback with its price, as a multiple of the model's own."""
     name = fallback.model.rpartition("/")[2]
@@ -129,12 +153,17 @@ def _rounded(ratio: Decimal | None) -> Decimal | None:
     return None if ratio is None else round(ratio, 4)
 
 
-def _write(plan: Plan, choice: Choice, *, problems: int) -> None:
+def _write(
+    plan: Plan, choice: Choice, by_state: Counter[PromptState], *, left_out: int, problems: int
+) -> None:
     write_json(
         {
             "selection": choice.describe(),
             "prompts": plan.prompts,
             "unreadable": problems,
+            "refused": by_state[PromptState.REFUSED],
+            "cancelled": by_state[PromptState.CANCELLED],
+            "failed_before": left_out,
             "clips": plan.clips,
             "cached": plan.cached,
             "open": plan.open,

@@ -6,7 +6,16 @@ import contextlib
 from collections.abc import Callable, Generator
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from asset_pipeline.cli.console import say, stderr
 from asset_pipeline.cli.tally import Tally
@@ -42,6 +51,7 @@ def _bar(console: Console, tally: Tally, clock: Clock) -> Generator[Callable[[],
         TextColumn("{task.fields[failed]} failed", style="red"),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
+        _Waiting(tally),
     )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("", total=tally.clips, paid="$0.00", failed=0, rate="")
@@ -49,13 +59,26 @@ def _bar(console: Console, tally: Tally, clock: Clock) -> Generator[Callable[[],
         def update() -> None:
             progress.update(
                 task,
-                completed=tally.landed + tally.failed,
+                completed=tally.landed + tally.failed + tally.refused,
                 paid=format_usd(tally.paid),
                 failed=tally.failed,
                 rate=f"{_rate(tally, clock.monotonic() - started):.1f}/s",
             )
 
         yield update
+
+
+class _Waiting(ProgressColumn):
+    """Says that clips wait for money; drawn anew all the time, since nothing ends meanwhile."""
+
+    def __init__(self, tally: Tally) -> None:
+        super().__init__()
+        self._tally = tally
+
+    def render(self, task: Task) -> Text:
+        """Return what it says now."""
+        del task
+        return Text(_waiting(self._tally), style="yellow")
 
 
 class _Lines:
@@ -81,17 +104,25 @@ class _Lines:
     def _print(self, now: float) -> None:
         tally = self._tally
         rate = _rate(tally, now - self._started)
-        left = tally.clips - tally.landed - tally.failed
+        left = tally.clips - tally.landed - tally.failed - tally.refused
         parts = [
             f"{tally.landed:,} of {tally.clips:,} clips",
             f"{format_usd(tally.paid)} paid",
             f"{tally.failed:,} failed",
+            *([f"{tally.refused:,} refused by a budget"] if tally.refused else []),
             f"{rate:.1f} a second",
         ]
+        if waiting := _waiting(tally):
+            parts.append(waiting)
         if left and rate:
             parts.append(f"about {left / rate:.0f} s left")
         say(self._console, ", ".join(parts))
 
 
+def _waiting(tally: Tally) -> str:
+    count = tally.waiting()
+    return f"{count:,} waiting for reserved money to come back" if count else ""
+
+
 def _rate(tally: Tally, seconds: float) -> float:
-    return (tally.landed + tally.failed) / seconds if seconds > 0 else 0.0
+    return (tally.landed + tally.failed + tally.refused) / seconds if seconds > 0 else 0.0

@@ -17,11 +17,12 @@ from asset_pipeline.resources.custody import CustodyResource, Retained
 _SHOWN = 50
 
 
-def run_retention(*, delete: bool, as_json: bool) -> ExitCode:
+def run_retention(*, delete: bool, accept_loss: bool, as_json: bool) -> ExitCode:
     """Apply the rules and return the exit code.
 
     Raises:
-        AssetPipelineError: The rules are wrong, or prompts, ledger or store can't be read.
+        AssetPipelineError: The rules are wrong, or prompts, ledger or store can't be read, or so
+            many current clips would go that it is rather the prompt files that are away.
     """
     custody = cast("CustodyResource", default_resources()["custody"])
     with counting("objects deleted", SystemClock()) as update:
@@ -29,7 +30,9 @@ def run_retention(*, delete: bool, as_json: bool) -> ExitCode:
         def report(so_far: Deleted) -> None:
             update(so_far.objects, so_far.objects, f"{so_far.bytes / 1e6:,.1f} MB")
 
-        retained = custody.retain(actor=actor(), delete=delete, report=report)
+        retained = custody.retain(
+            actor=actor(), delete=delete, report=report, accept_loss=accept_loss
+        )
     if delete:
         custody.publish()
     if retained.unread:
@@ -39,6 +42,8 @@ def run_retention(*, delete: bool, as_json: bool) -> ExitCode:
             "Run `asset-pipeline prompts validate`.",
             "yellow",
         )
+    if retained.leaving.is_suspicious and not delete:
+        say(stderr(), f"{retained.leaving} {retained.leaving.advice}", "yellow")
     if as_json:
         _write(retained, delete=delete)
     else:
@@ -108,6 +113,7 @@ def _write(retained: Retained, *, delete: bool) -> None:
             "held_bytes": choice.held_bytes,
             "may_go_bytes": choice.doomed_bytes,
             "over_bytes": choice.over_bytes,
+            "current_clips_that_may_go": retained.leaving.clips,
             "deleted": deleted.objects,
             "deleted_bytes": deleted.bytes,
             "deleted_renditions": deleted.renditions,

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import os
-import socket
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
-import psutil
 from dagster import DagsterInstance, DagsterRunStatus, ExecuteInProcessResult, RunsFilter
 from dagster._core.events import RunFailureReason
 
 from asset_pipeline.assets.clips import PARTITIONS_A_RUN
 from asset_pipeline.assets.syncing import add_partitions, observe_edits
+from asset_pipeline.assets.tagging import COMMAND_TAG
 from asset_pipeline.automation.jobs import CLIP_JOBS, PUBLISH_JOB
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.cli.watching import WatchedGeneration
 from asset_pipeline.definitions import build_defs, default_resources
 from asset_pipeline.errors import AssetPipelineError, ExitCode
 from asset_pipeline.generation.batch import PromptOutcome
+from asset_pipeline.generation.resume import Resumed
 from asset_pipeline.ledger.reading import LedgerReader
+from asset_pipeline.ledger.records import Intent
 from asset_pipeline.money import MicroUsd, to_decimal
+from asset_pipeline.processes import identity_from, this_process
 from asset_pipeline.prompts.library import Library
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.resources.generation import GenerationResource
+from asset_pipeline.resources.maintenance import MaintenanceResource
 
 _HOST_TAG = "asset_pipeline/host"
 _PROCESS_TAG = "asset_pipeline/process"
@@ -37,9 +41,8 @@ _UNFINISHED = [
     DagsterRunStatus.CANCELING,
 ]
 
-_SAME_START_SECONDS = 2
-
 # The command shows progress and failures itself; the event log has all the rest.
+_NO_TAGS: Mapping[str, str] = {}
 _QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 
 
@@ -67,7 +70,7 @@ class Runner:
 
     Args:
         instance: Where the events go.
-        ledger: Says what the runs so far were charged.
+        ledger: Says what the runs so far were charged, and what is open.
         watch: Told of each prompt's outcome.
     """
 
@@ -84,15 +87,37 @@ class Runner:
         self._watched = WatchedGeneration(generation, self._hear)
         self._defs = build_defs({"generation": self._watched})
         self._instance = instance
-        self._ledger = ledger
+        self.ledger = ledger
+        self._maintenance = cast("MaintenanceResource", resources["maintenance"])
         self._watch = watch
         self._heard: set[str] = set()
         self._started = datetime.now(UTC)
+        self._command_id = f"command-{uuid.uuid4().hex[:16]}"
         self._run_ids: list[str] = []
 
     def charged(self) -> MicroUsd:
         """Return what the runs so far were charged."""
-        return self._ledger.charged_by(self._run_ids, self._started)
+        return self.ledger.charged_by(self._run_ids, self._started)
+
+    def finish_open(self) -> list[Resumed]:
+        """Finish what is open in the ledger, whoever left it; nothing new is sent.
+
+        Returns:
+            What became of each, oldest first; what it was charged counts as the command's.
+
+        Raises:
+            AssetPipelineError: Provider, ledger or store can't be opened.
+        """
+        self._run_ids.append(self._command_id)
+        return asyncio.run(self._maintenance.resume_open_intents(self._command_id))
+
+    def noted_charges(self) -> list[Intent]:
+        """Return the charges since the command began that need a look."""
+        return self.ledger.noted_charges(self._started)
+
+    def waiting(self) -> int:
+        """Return how many clips wait for reserved money to come back."""
+        return self._watched.waiting()
 
     @property
     def warnings(self) -> Sequence[str]:
@@ -118,8 +143,10 @@ class Runner:
 
         Raises:
             KeyboardInterrupt: A signal came.
+            LedgerError: The ledger is not the one any more that the runs wrote to.
             RunFailedError: They could not be written.
         """
+        self.charged()  # publishing opens the ledger anew, and would take an empty one for it
         result = self._run(PUBLISH_JOB.name, {})
         if not result.success:
             raise RunFailedError(
@@ -131,12 +158,14 @@ class Runner:
         config: dict[str, Any] = {"prompt_ids": prompt_ids, "force": options.force}
         if options.max_in_flight is not None:
             config["max_in_flight"] = options.max_in_flight
+        tags: dict[str, str] = {}
         if options.max_usd is not None:
-            left = max(0, options.max_usd - self.charged())
-            config["max_usd"] = str(to_decimal(left))
+            # One budget of the command's: what a run leaves reserved counts for the next one too.
+            config["max_usd"] = str(to_decimal(options.max_usd))
+            tags[COMMAND_TAG] = self._command_id
         self._heard.clear()
         result = self._run(
-            CLIP_JOBS[kind].name, {"ops": {kind.value: {"config": config}}}, prompt_ids[0]
+            CLIP_JOBS[kind].name, {"ops": {kind.value: {"config": config}}}, prompt_ids[0], tags
         )
         if self._watched.error is not None:
             raise self._watched.error
@@ -149,13 +178,17 @@ class Runner:
             )
 
     def _run(
-        self, job: str, config: Mapping[str, Any], partition_key: str | None = None
+        self,
+        job: str,
+        config: Mapping[str, Any],
+        partition_key: str | None = None,
+        tags: Mapping[str, str] = _NO_TAGS,
     ) -> ExecuteInProcessResult:
         result = self._defs.resolve_job_def(job).execute_in_process(
             instance=self._instance,
             partition_key=partition_key,
             run_config={**config, "loggers": _QUIET},
-            tags=_process_tags(),
+            tags={**_process_tags(), **tags},
             raise_on_error=False,
         )
         self._run_ids.append(result.run_id)
@@ -182,38 +215,34 @@ def sync_library(instance: DagsterInstance, library: Library) -> None:
         observe_edits(instance, kind, prompts)
 
 
-def cancel_dead_runs(instance: DagsterInstance) -> int:
+def cancel_dead_runs(instance: DagsterInstance, ledger: LedgerReader) -> int:
     """End the runs whose command was killed on this machine, and return how many those were.
 
     No daemon looks after a run in a command's own process: without this its partitions would show
-    as being made for ever, and be neither missing nor failed.
+    as being made for ever, and be neither missing nor failed. Of a run whose process can't be
+    looked at from here, as one in another container with this host's name, the ledger's heartbeat
+    tells.
     """
-    filters = RunsFilter(statuses=_UNFINISHED, tags={_HOST_TAG: socket.gethostname()})
-    dead = [run for run in instance.get_runs(filters=filters) if not _runs(run.tags[_PROCESS_TAG])]
-    for run in dead:
-        instance.report_run_canceled(run, message="The command that ran this was killed.")
-    return len(dead)
+    host = this_process().host
+    filters = RunsFilter(statuses=_UNFINISHED, tags={_HOST_TAG: host})
+    runs = {run.run_id: run for run in instance.get_runs(filters=filters)}
+    known = {
+        run_id: None if process is None else process.runs()
+        for run_id, run in runs.items()
+        for process in [identity_from(host, run.tags.get(_PROCESS_TAG, ""))]
+    }
+    unseen = [run_id for run_id, is_running in known.items() if is_running is None]
+    silent = ledger.dead_runs(unseen, datetime.now(UTC))
+    dead = [run_id for run_id, is_running in known.items() if is_running is False]
+    for run_id in (*dead, *sorted(silent)):
+        message = "The command that ran this was killed."
+        instance.report_run_canceled(runs[run_id], message=message)
+    return len(dead) + len(silent)
 
 
 def _process_tags() -> dict[str, str]:
-    process = psutil.Process(os.getpid())
-    return {
-        _HOST_TAG: socket.gethostname(),
-        _PROCESS_TAG: f"{process.pid}@{process.create_time():.0f}",
-    }
-
-
-def _runs(process_tag: str) -> bool:
-    pid, _, started = process_tag.partition("@")
-    try:
-        process = psutil.Process(int(pid))
-        # Two seconds of slack: the create time is derived from the boot time, which may move.
-        return (
-            abs(process.create_time() - float(started)) < _SAME_START_SECONDS
-            and process.status() != psutil.STATUS_ZOMBIE
-        )
-    except (psutil.NoSuchProcess, ValueError):
-        return False
+    process = this_process()
+    return {_HOST_TAG: process.host, _PROCESS_TAG: process.to_text()}
 
 
 def _was_interrupted(result: ExecuteInProcessResult) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.cli.books import open_ledger, read_caps
+from asset_pipeline.cli.charges_view import charge_fields, show_charges
 from asset_pipeline.cli.console import say, show_table, stdout, write_json
 from asset_pipeline.cli.health import (
     Health,
@@ -18,7 +19,7 @@ from asset_pipeline.cli.health import (
 )
 from asset_pipeline.cli.opening import open_workshop, show_problems, states_of
 from asset_pipeline.ledger.reading import OpenIntents
-from asset_pipeline.ledger.records import BudgetBalance
+from asset_pipeline.ledger.records import BudgetBalance, Intent
 from asset_pipeline.ledger.schema import IntentState
 from asset_pipeline.ledger.thresholds import reached, used_percent
 from asset_pipeline.money import format_usd, to_decimal
@@ -29,7 +30,7 @@ _WHAT_NEXT = {
     IntentState.UNKNOWN: "proved by `reconcile` or `generate`; their money stays reserved",
     IntentState.QUESTION: "a person decides, see `reconcile`; their money stays reserved",
 }
-_CONTINUED = "continued by `reconcile` or the next `generate`"
+_CONTINUED = "finished first by `reconcile` or the next `generate`"
 
 
 @dataclass(slots=True)
@@ -56,16 +57,19 @@ def show_status(*, as_json: bool) -> None:
     workshop = open_workshop()
     show_problems(workshop.library)
     prompts = workshop.library.prompts.values()
-    groups = _grouped(prompts, states_of(prompts))
     with open_ledger(workshop.settings) as ledger:
+        groups = _grouped(prompts, states_of(prompts, ledger))
+        accounts = ledger.accounts()
         open_intents, budgets = ledger.open_intents(), ledger.balances()
-        health = read_health(ledger.engine)
-    warn_at = read_caps(workshop.settings).warn_at_percent
+        warn_at = read_caps(workshop.settings, ledger).warn_at_percent
+        health, noted = read_health(ledger.engine), ledger.noted_charges()
     if as_json:
         problems = len(workshop.library.problems)
-        _write(groups, open_intents, budgets, warn_at, health, problems=problems)
+        _write(groups, open_intents, budgets, warn_at, health, noted, accounts, problems=problems)
     else:
         _show(groups, open_intents, budgets, warn_at)
+        _show_accounts(accounts)
+        show_charges(stdout(), noted)
         show_troubles(stdout(), health)
 
 
@@ -89,7 +93,7 @@ def _show(
     counts = ["prompts", *(state.value for state in PromptState), "stale"]
     show_table(
         console,
-        "Prompts (a stale one was edited after its clips landed, and counts under its state too)",
+        "Prompts (refused: by a budget; stale: edited after its clips landed, counts in its state)",
         ["collection", "kind", *counts],
         [
             (group.collection, group.kind, *(f"{count:,}" for count in group.cells.values()))
@@ -122,15 +126,28 @@ def _show(
         [
             (
                 one.budget,
-                *(format_usd(amount) for amount in (one.cap, one.charged, one.reserved)),
-                format_usd(one.headroom),
-                f"{used_percent(one)} %",
+                format_usd(one.cap) if one.is_capped else "lifted",
+                *(format_usd(amount) for amount in (one.charged, one.reserved)),
+                format_usd(one.headroom) if one.is_capped else "",
+                f"{used_percent(one)} %" if one.is_capped else "",
                 _warning(one, warn_at),
             )
             for one in budgets
         ],
         numbers=["cap", "charged", "reserved", "headroom", "used"],
     )
+
+
+def _show_accounts(accounts: Mapping[str, int]) -> None:
+    """Print whose the clips are, where they are not all of one account."""
+    if len(accounts) > 1:
+        show_table(
+            stdout(),
+            "Clips by the account that paid for them",
+            ["account", "clips"],
+            [(name or "(not recorded)", f"{count:,}") for name, count in accounts.items()],
+            numbers=["clips"],
+        )
 
 
 def _warning(budget: BudgetBalance, warn_at: Sequence[int]) -> str:
@@ -144,6 +161,8 @@ def _write(
     budgets: list[BudgetBalance],
     warn_at: Sequence[int],
     health: Health,
+    noted: Sequence[Intent],
+    accounts: Mapping[str, int],
     *,
     problems: int,
 ) -> None:
@@ -165,14 +184,18 @@ def _write(
             "budgets": [
                 {
                     "budget": one.budget,
-                    "cap_usd": to_decimal(one.cap),
+                    "cap_usd": to_decimal(one.cap) if one.is_capped else None,
                     "charged_usd": to_decimal(one.charged),
                     "reserved_usd": to_decimal(one.reserved),
-                    "headroom_usd": to_decimal(one.headroom),
+                    "headroom_usd": to_decimal(one.headroom) if one.is_capped else None,
                     "used_percent": used_percent(one),
                     "passed_percent": reached(one, warn_at),
                 }
                 for one in budgets
+            ],
+            "charges_to_look_at": charge_fields(noted),
+            "accounts": [
+                {"account": account, "clips": count} for account, count in accounts.items()
             ],
             "breakers": [breaker_fields(each) for each in health.breakers],
             "rate": rate_fields(health),

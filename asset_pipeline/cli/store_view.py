@@ -1,12 +1,17 @@
-"""What `store harden` does and shows."""
+"""What `store harden` and `store adopt` do and show."""
 
 from __future__ import annotations
 
-from asset_pipeline.cli.console import say, stdout, write_json
-from asset_pipeline.errors import ExitCode
+import typer
+
+from asset_pipeline.cli.books import open_whole_ledger
+from asset_pipeline.cli.console import say, stderr, stdout, write_json
+from asset_pipeline.custody.belonging import WrongStoreError
+from asset_pipeline.errors import AssetPipelineError, ExitCode
 from asset_pipeline.resources.store import StoreResource
 from asset_pipeline.settings import load_settings
 from asset_pipeline.stores.hardening import Finding, Verdict, each, harden
+from asset_pipeline.stores.protocol import StoreError
 
 _STYLES = {
     Verdict.OK: "green",
@@ -35,6 +40,51 @@ def harden_store(*, versioning: bool, as_json: bool) -> ExitCode:
             _show(finding)
     failed = any(finding.verdict is Verdict.FAIL for finding in findings)
     return ExitCode.BAD_INPUT if failed else ExitCode.DONE
+
+
+def adopt_store(*, ask: bool, as_json: bool) -> ExitCode:
+    """Make the configured store that of the configured ledger.
+
+    Raises:
+        AssetPipelineError: The person said no, or ledger or store can't be used.
+    """
+    settings, resource = load_settings(), StoreResource()
+    store = resource.open()
+    with open_whole_ledger(settings) as ledger:
+        belonging = resource.belonging(store, ledger.engine)
+        try:
+            belonging.check(claim=True)
+        except (WrongStoreError, StoreError) as trouble:
+            _confirm(trouble, ask=ask)
+            belonging.adopt()
+            changed = True
+        else:
+            changed = False
+    url = settings.store_url
+    if as_json:
+        write_json({"store": url, "changed": changed})
+    elif changed:
+        say(stdout(), f"{url} is the store of this ledger from now on.", "bold green")
+    else:
+        say(stdout(), f"{url} is the store of this ledger already.", "bold green")
+    return ExitCode.DONE
+
+
+def _confirm(trouble: AssetPipelineError, *, ask: bool) -> None:
+    """Ask a person who knows better than what was found.
+
+    Raises:
+        AssetPipelineError: The person said no, or nobody is there to ask.
+    """
+    if not ask:
+        return
+    say(stderr(), trouble.message, "yellow")
+    try:
+        agreed = typer.confirm("Is it the store of this ledger from now on?", err=True)
+    except typer.Abort:
+        agreed = False
+    if not agreed:
+        raise AssetPipelineError("Nothing was changed.", hint="--yes answers for you.")
 
 
 def _show(finding: Finding) -> None:

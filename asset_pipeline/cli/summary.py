@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from asset_pipeline.cli.console import say, show_table, stdout, write_json
 from asset_pipeline.cli.tally import Tally
 from asset_pipeline.errors import AssetPipelineError, ExitCode
 from asset_pipeline.generation.failures import GenerationFailure
+from asset_pipeline.ledger.endings import HowEnded
 from asset_pipeline.money import MicroUsd, format_usd, to_decimal
 from asset_pipeline.prompts.states import PromptKey
 
@@ -25,6 +26,9 @@ class Summary:
     Attributes:
         paid: What the provider is owed for it, failed attempts included.
         problems: Prompts that could not even be read.
+        failed_before: Chosen prompts that failed earlier and were not tried again.
+        take_up: The command that takes those up.
+        finished: Open predictions of earlier commands that were finished first.
         seconds: The whole command.
         broken: What ended it early.
     """
@@ -36,6 +40,9 @@ class Summary:
     gallery: Path
     warehouse: Path
     broken: AssetPipelineError | None = None
+    failed_before: int = 0
+    take_up: str = ""
+    finished: int = 0
 
     @property
     def exit_code(self) -> ExitCode:
@@ -44,7 +51,7 @@ class Summary:
             return ExitCode.BUDGET
         if self.broken is not None:
             return self.broken.exit_code
-        failed = self.problems or self.tally.done < self.tally.prompts
+        failed = self.problems or self.failed_before or self.tally.done < self.tally.prompts
         return ExitCode.SOME_FAILED if failed else ExitCode.DONE
 
 
@@ -69,7 +76,8 @@ def show_summary(summary: Summary) -> None:
         ["", ""],
         [
             ("prompts done", f"{tally.done:,} of {tally.prompts:,}"),
-            ("prompts failed", f"{len(tally.failures):,}"),
+            ("prompts failed", f"{tally.count(HowEnded.FAILED):,}"),
+            *_beside(summary),
             ("prompts unreadable", f"{summary.problems:,}"),
             ("clips generated", f"{tally.generated:,}"),
             ("clips cached", f"{tally.cached:,}"),
@@ -79,6 +87,8 @@ def show_summary(summary: Summary) -> None:
             ("warehouse", summary.warehouse),
         ],
     )
+    if summary.failed_before:
+        say(console, _left_out(summary), "yellow")
     if tally.prompts and not summary.paid and not tally.failures:
         say(console, "Nothing was paid: every clip was stored already.", "bold green")
 
@@ -90,7 +100,11 @@ def write_summary(summary: Summary) -> None:
         {
             "prompts": tally.prompts,
             "done": tally.done,
-            "failed": len(tally.failures),
+            "failed": tally.count(HowEnded.FAILED),
+            "refused": tally.count(HowEnded.REFUSED),
+            "cancelled": tally.count(HowEnded.CANCELLED),
+            "failed_before": summary.failed_before,
+            "open_finished": summary.finished,
             "unreadable": summary.problems,
             "clips_generated": tally.generated,
             "clips_cached": tally.cached,
@@ -102,6 +116,7 @@ def write_summary(summary: Summary) -> None:
                 {
                     "kind": kind,
                     "prompt_id": prompt_id,
+                    "ended": tally.ended[kind, prompt_id],
                     "class": cause.error_class,
                     "message": cause.message,
                     "hint": cause.hint,
@@ -113,8 +128,29 @@ def write_summary(summary: Summary) -> None:
     )
 
 
+def _beside(summary: Summary) -> Iterator[tuple[str, str]]:
+    """Yield the lines of what need not have happened."""
+    tally = summary.tally
+    if refused := tally.count(HowEnded.REFUSED):
+        yield "prompts refused by a budget", f"{refused:,}"
+    if cancelled := tally.count(HowEnded.CANCELLED):
+        yield "prompts cancelled", f"{cancelled:,}"
+    if summary.failed_before:
+        yield "prompts that failed earlier", f"{summary.failed_before:,}"
+    if summary.finished:
+        yield "open predictions finished first", f"{summary.finished:,}"
+
+
+def _left_out(summary: Summary) -> str:
+    count = summary.failed_before
+    return (
+        f"{count:,} of the chosen prompts failed earlier and {'was' if count == 1 else 'were'} not "
+        f"tried again: `{summary.take_up}` takes them up."
+    )
+
+
 def show_failures(tally: Tally) -> None:
-    """Print why prompts failed, each cause once, however many prompts it befell."""
+    """Print why prompts failed or were refused, each cause once, however many it befell."""
     befallen: dict[_Cause, list[PromptKey]] = {}
     for key, causes in tally.failures.items():
         for cause in _distinct(causes):
@@ -126,13 +162,23 @@ def show_failures(tally: Tally) -> None:
     console = stdout()
     show_table(
         console,
-        f"{len(tally.failures):,} prompts failed",
+        _title(tally),
         ["prompt", "class", "what happened", "what to do"],
         rows[:_CAUSES_SHOWN],
     )
     if len(rows) > _CAUSES_SHOWN:
         more = len(rows) - _CAUSES_SHOWN
         say(console, f'... and {more:,} more: `asset-pipeline sql "FROM failures"` has them all.')
+
+
+def _title(tally: Tally) -> str:
+    words = {
+        HowEnded.FAILED: "failed",
+        HowEnded.REFUSED: "refused by a budget",
+        HowEnded.CANCELLED: "cancelled",
+    }
+    counts = [f"{count:,} prompts {words[how]}" for how in HowEnded if (count := tally.count(how))]
+    return ", ".join(counts)
 
 
 def _distinct(causes: Iterable[GenerationFailure]) -> list[_Cause]:

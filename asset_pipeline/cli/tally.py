@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
+from asset_pipeline.ledger.endings import HowEnded
+from asset_pipeline.money import MicroUsd
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.prompts.states import PromptKey
 
@@ -17,6 +19,7 @@ class _Latest:
 
     landed: int
     failed: int
+    refused: int
 
 
 @dataclass(slots=True)
@@ -29,10 +32,13 @@ class Tally:
         done: Prompts whose clips all landed.
         landed: Clips that did.
         failed: Clips that did not.
+        refused: Clips that a budget refused: nothing was sent for them.
         generated: Clips made by this command.
-        paid: Micro-dollars paid for those.
+        paid: Micro-dollars paid, for what failed too; set by whoever asks the ledger, it is exact.
         failures: Why the prompts that have not landed did not.
+        ended: How they ended.
         changed: Called after each change.
+        waiting: Returns how many clips wait for reserved money to come back.
     """
 
     prompts: int = 0
@@ -40,12 +46,15 @@ class Tally:
     done: int = 0
     landed: int = 0
     failed: int = 0
+    refused: int = 0
     generated: int = 0
     paid: int = 0
     failures: dict[PromptKey, tuple[GenerationFailure, ...]] = field(
         default_factory=dict[PromptKey, tuple[GenerationFailure, ...]]
     )
+    ended: dict[PromptKey, HowEnded] = field(default_factory=dict[PromptKey, HowEnded])
     changed: Callable[[], None] | None = None
+    waiting: Callable[[], int] = lambda: 0
     _latest: dict[PromptKey, _Latest] = field(default_factory=dict[PromptKey, _Latest])
 
     def want(self, prompts: Sequence[Prompt]) -> None:
@@ -56,20 +65,34 @@ class Tally:
     def add(self, outcome: PromptOutcome) -> None:
         """Count one outcome in the place of the prompt's earlier one."""
         key = (outcome.prompt.kind, outcome.prompt.prompt_id)
-        before = self._latest.get(key, _Latest(0, 0))
-        now = _Latest(len(outcome.landed), len(outcome.failures))
+        before = self._latest.get(key, _Latest(0, 0, 0))
+        refused = sum(cause.error_class is ErrorClass.BUDGET for cause in outcome.failures)
+        now = _Latest(len(outcome.landed), len(outcome.failures) - refused, refused)
         self._latest[key] = now
         self.landed += now.landed - before.landed
         self.failed += now.failed - before.failed
+        self.refused += now.refused - before.refused
         self.generated += sum(not landed.cached for landed in outcome.landed)
         self.paid += outcome.paid
         if outcome.done:
             self.done += 1
             self.failures.pop(key, None)
+            self.ended.pop(key, None)
         else:
             self.failures[key] = tuple(outcome.failures)
+            self.ended[key] = outcome.how
         if self.changed is not None:
             self.changed()
+
+    def settle(self, paid: MicroUsd) -> None:
+        """Take what the ledger says was paid, failed attempts and finished predictions among it."""
+        self.paid = paid
+        if self.changed is not None:
+            self.changed()
+
+    def count(self, how: HowEnded) -> int:
+        """Return how many prompts ended so."""
+        return sum(each is how for each in self.ended.values())
 
     @property
     def cached(self) -> int:

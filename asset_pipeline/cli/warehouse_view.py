@@ -15,7 +15,8 @@ from rich.console import Console
 from asset_pipeline.cli.console import say, show_table, stdout, write_json
 from asset_pipeline.cli.warehouse import By
 from asset_pipeline.errors import AssetPipelineError
-from asset_pipeline.settings import load_settings
+from asset_pipeline.settings import Settings, load_settings
+from asset_pipeline.warehouse.fixed_paths import is_undecided, point_to_own
 from asset_pipeline.warehouse.reading import query
 
 _VIEWS = {
@@ -37,13 +38,13 @@ def show_costs(by: By, *, as_json: bool) -> None:
     Raises:
         AssetPipelineError: Ledger or warehouse cannot be read, or the latter not be written.
     """
-    # The ledger and its SQLAlchemy, which `sql` does without.
+    # The ledger and its SQLAlchemy, which `sql` mostly does without.
     from asset_pipeline.cli.books import open_ledger, publish_if_older  # noqa: PLC0415
 
     settings = load_settings()
     with open_ledger(settings) as ledger:
         publish_if_older(settings, ledger)
-    columns, rows = query(settings.warehouse_path, f"FROM {_VIEWS[by]}")
+    columns, rows = query(settings.own_warehouse_path, f"FROM {_VIEWS[by]}")
     if as_json:
         write_json(_objects(columns, rows))
     else:
@@ -68,7 +69,9 @@ def show_query(sql: str, *, as_json: bool, as_csv: bool) -> None:
     """
     if as_json and as_csv:
         raise AssetPipelineError("--json and --csv exclude each other.", hint="Give one of them.")
-    columns, rows = query(load_settings().warehouse_path, sql)
+    settings = load_settings()
+    _show_own(settings)
+    columns, rows = query(settings.own_warehouse_path, sql)
     if as_json:
         write_json(_objects(columns, rows))
     elif as_csv:
@@ -77,6 +80,21 @@ def show_query(sql: str, *, as_json: bool, as_csv: bool) -> None:
         writer.writerows(rows)
     else:
         _show(stdout(), "", columns, rows)
+
+
+def _show_own(settings: Settings) -> None:
+    """Show what the provider in use has published, once its ledger is known to be its own.
+
+    Raises:
+        LedgerError: The ledger of a chosen URL is another provider's, or can't be opened.
+    """
+    if settings.chosen_ledger_url is None and not is_undecided(settings):
+        point_to_own(settings)
+        return
+    from asset_pipeline.cli.books import open_ledger  # noqa: PLC0415 -- as above
+
+    with open_ledger(settings):
+        pass
 
 
 def cost_rows(path: Path, by: By) -> tuple[list[str], list[tuple[Any, ...]]]:

@@ -42,6 +42,11 @@ class WatchedGeneration:
         self.error: AssetPipelineError | None = None
         self.interrupted = False
         self.warnings: list[str] = []
+        self._batch: Batch | None = None
+
+    def waiting(self) -> int:
+        """Return how many clips wait for reserved money to come back."""
+        return 0 if self._batch is None else self._batch.waiting
 
     @contextlib.asynccontextmanager
     async def open_batch(self, limits: RunLimits, prompts: Prompts) -> AsyncGenerator[WatchedBatch]:
@@ -59,6 +64,7 @@ class WatchedGeneration:
         heard = replace(limits, warn=warn)
         try:
             async with self._generation.open_batch(heard, prompts) as batch:
+                self._batch = batch
                 yield WatchedBatch(batch, self._watch)
         except asyncio.CancelledError:
             # Dagster applies the retry policy to interruptions too, and would begin again.
@@ -70,6 +76,10 @@ class WatchedGeneration:
         except (OperationalError, OSError) as error:
             self.error = _sentence(error)
             raise dg.Failure(str(self.error), allow_retries=False) from error
+
+    def note_endings(self, outcomes: Iterable[PromptOutcome], run_id: str) -> None:
+        """Write down how the run ended prompts, as the resource does."""
+        self._generation.note_endings(outcomes, run_id)
 
 
 class WatchedBatch:

@@ -16,6 +16,7 @@ from datetime import timedelta
 from asset_pipeline.clock import Clock
 from asset_pipeline.ledger.checking import CheckedObject, Finding, FsckBook, FsckPass
 from asset_pipeline.ledger.custody_schema import FsckPhase, FsckProblem
+from asset_pipeline.stores.marker import OWN_FOLDER
 from asset_pipeline.stores.protocol import (
     ObjectNotFoundError,
     Store,
@@ -123,7 +124,7 @@ class StoreCheck:
         youngest = self.clock.now() - _YOUNG
         for each in self.store.list(""):
             is_old = each.modified is None or each.modified < youngest
-            if each.key > after and is_old and not each.key.startswith(SET_ASIDE):
+            if each.key > after and is_old and not each.key.startswith((SET_ASIDE, OWN_FOLDER)):
                 yield each
 
     def _extras(self, batch: Sequence[StoredObject]) -> list[Finding]:

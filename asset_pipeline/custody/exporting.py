@@ -1,13 +1,14 @@
 """Copying current clips to where people want them, under names that people can read.
 
-An export goes on where a killed one was, and a second one writes only what has changed. A file that
-this ledger did not write is never replaced.
+An export goes on where a killed one was, and a second one writes only what has changed. Only a file
+that is still what this ledger wrote is replaced: what something else put there, and what a person
+has worked on since, stays.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,7 +42,8 @@ class Copied(StrEnum):
 
     COPIED = "copied"
     UNCHANGED = "unchanged"
-    REFUSED = "refused"  # another file has its name
+    KEPT = "kept"  # somebody changed the exported file; there is no newer clip
+    REFUSED = "refused"  # another file has its name, or a changed one that has to make way
     FAILED = "failed"
 
 
@@ -56,8 +58,8 @@ class ExportResult:
 
     @property
     def is_there(self) -> bool:
-        """Whether the target has the clip now."""
-        return self.result in {Copied.COPIED, Copied.UNCHANGED}
+        """Whether the target has the clip now, if only as somebody has changed it."""
+        return self.result in {Copied.COPIED, Copied.UNCHANGED, Copied.KEPT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Exporter:
         Returns:
             What became of each. One that fails stops no other.
         """
-        ours = frozenset(self.book.paths(self.target.name))
+        ours = self.book.paths(self.target.name)
         results: list[ExportResult] = []
         with ThreadPoolExecutor(_COPIERS, "export") as copiers:
             for chunk in _chunks(clips):
@@ -125,7 +127,7 @@ class Exporter:
             if now == {line.path: line.clip.sha256 for line in kept}:
                 return
 
-    def _copy(self, named: NamedClip, ours: frozenset[str]) -> ExportResult:
+    def _copy(self, named: NamedClip, ours: Mapping[str, str]) -> ExportResult:
         clip, path = named.clip, named.path
         uri = ""
         try:
@@ -133,9 +135,8 @@ class Exporter:
             found = self.target.digest(path)
             if found == clip.sha256:
                 return ExportResult(named, uri, Copied.UNCHANGED)
-            if found is not None and path not in ours:
-                why = "a file that this ledger did not export has this name"
-                return ExportResult(named, uri, Copied.REFUSED, why)
+            if found is not None and found != ours.get(path):
+                return _kept(named, uri, ours.get(path))
             with scratch_file(self.scratch) as copy:
                 self.store.get(clip.object_key, copy)
                 if sha256_of(copy) != clip.sha256:
@@ -150,7 +151,9 @@ class Exporter:
 
     def _record(self, done: Sequence[ExportResult]) -> None:
         there = [
-            Exported(each.named.path, each.uri, each.named.clip) for each in done if each.is_there
+            Exported(each.named.path, each.uri, each.named.clip)
+            for each in done
+            if each.result in {Copied.COPIED, Copied.UNCHANGED}
         ]
         self.book.record(self.target.name, there, run_id=self.run_id)
         self.custody.touch(each.clip.clip_id for each in there)
@@ -172,6 +175,21 @@ class Exporter:
         if line.clip.removed_at is not None or not signs_links(self.store):
             return None
         return link_to(self.store, line.clip, now)
+
+
+def _kept(named: NamedClip, uri: str, written: str | None) -> ExportResult:
+    """Return what becomes of a clip whose place holds other content than this ledger wrote."""
+    if written is None:
+        why = "a file that this ledger did not export has this name"
+        return ExportResult(named, uri, Copied.REFUSED, why)
+    if written == named.clip.sha256:
+        why = "the file was changed since it was exported, and is kept as it is"
+        return ExportResult(named, uri, Copied.KEPT, why)
+    why = (
+        "there is a newer clip, but the file was changed since it was exported, and is kept: move "
+        "or rename it, and export again"
+    )
+    return ExportResult(named, uri, Copied.REFUSED, why)
 
 
 def _chunks(clips: Sequence[NamedClip]) -> Iterator[Sequence[NamedClip]]:

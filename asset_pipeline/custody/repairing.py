@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
+from asset_pipeline.catalog.pricing import UnpricedModelError
 from asset_pipeline.catalog.reader import Catalog
-from asset_pipeline.catalog.spec import Model
+from asset_pipeline.catalog.terms import Terms, terms_of
 from asset_pipeline.clock import Clock
 from asset_pipeline.custody.checking import SET_ASIDE
 from asset_pipeline.custody.scratch import scratch_file
 from asset_pipeline.files import sha256_of
 from asset_pipeline.generation.decoding import Decoders
 from asset_pipeline.generation.delivery import Deliverer
-from asset_pipeline.generation.failures import GenerationFailure, StoreFailure
+from asset_pipeline.generation.failures import GenerationFailure
 from asset_pipeline.generation.previews import PreviewShelf
 from asset_pipeline.generation.timing import Timing
 from asset_pipeline.ledger.records import Intent
@@ -57,8 +58,8 @@ class Repairs:
 
         The store must have nothing under the key any more, or the very file.
         """
-        model = self.catalog.models.get(intent.model)
-        if model is None or intent.prediction_id is None or not self.is_kept(intent):
+        terms = intent.terms or self._listed_terms(intent)
+        if terms is None or intent.prediction_id is None or not self.is_kept(intent):
             return Mended.GONE
         try:
             prediction = await provider.get(intent.prediction_id)
@@ -66,10 +67,10 @@ class Repairs:
             return Mended.GONE
         except UnavailableError:
             return Mended.UNDECIDED
-        return await self._fetch(provider, intent, model, prediction, sha256)
+        return await self._fetch(provider, intent, terms, prediction, sha256)
 
     async def _fetch(
-        self, provider: Provider, intent: Intent, model: Model, prediction: Prediction, sha256: str
+        self, provider: Provider, intent: Intent, terms: Terms, prediction: Prediction, sha256: str
     ) -> Mended:
         if prediction.status is not PredictionStatus.SUCCEEDED:
             return Mended.GONE
@@ -83,17 +84,30 @@ class Repairs:
                 decoders=decoders,
                 storing=worker,
                 clock=self.clock,
-                timing=self.timing,
+                # A check may have thousands of objects before it: the next one asks again.
+                timing=replace(self.timing, delivery_patience=0.0),
             )
             try:
-                delivery = await deliverer.fetch(intent, model, prediction)
-            except StoreFailure:
-                return Mended.UNDECIDED
-            except GenerationFailure:
-                return Mended.GONE
+                verified = await deliverer.fetch(intent, terms, prediction)
+                if verified.noted.stored.sha256 != sha256:
+                    return Mended.GONE
+                await deliverer.store(intent, verified)
+            except GenerationFailure as failure:
+                return Mended.UNDECIDED if failure.leaves_open else Mended.GONE
             finally:
+                deliverer.discard(intent.intent_id)
                 await decoders.aclose()
-        return Mended.REPAIRED if delivery.stored.sha256 == sha256 else Mended.GONE
+        return Mended.REPAIRED
+
+    def _listed_terms(self, intent: Intent) -> Terms | None:
+        """Return the terms of a payment of an earlier release, if its model is still known."""
+        model = self.catalog.models.get(intent.model)
+        if model is None:
+            return None
+        try:
+            return terms_of(model, intent.inputs, on=intent.created_at.date())
+        except UnpricedModelError:
+            return None
 
     def is_kept(self, intent: Intent) -> bool:
         """Tell whether the provider may still have an intent's output."""

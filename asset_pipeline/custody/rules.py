@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.errors import ConfigurationError
+from asset_pipeline.guarded_file import wait_until_still
 
 RETENTION_FILE = "retention.yaml"
 
@@ -77,6 +78,9 @@ def load_rules(config_dir: Path) -> RetentionRules:
         ConfigurationError: The file is wrong; the error names the field.
     """
     path = config_dir / RETENTION_FILE
+    if path.exists():
+        # A rule whose second half is not written yet deletes more than it says.
+        wait_until_still(path)
     try:
         document: object = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

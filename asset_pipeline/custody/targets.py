@@ -12,9 +12,15 @@ from typing import Protocol
 from asset_pipeline.custody.scratch import scratch_file
 from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 from asset_pipeline.files import atomic_path, resolve_inside, sha256_of
+from asset_pipeline.stores.bucket_settings import NOTHING_ASKED, BucketSettings
 from asset_pipeline.stores.local import LocalStore
 from asset_pipeline.stores.opening import open_store
-from asset_pipeline.stores.protocol import Store, StoreConflictError, check_key
+from asset_pipeline.stores.protocol import (
+    ObjectNotFoundError,
+    Store,
+    StoreConflictError,
+    check_key,
+)
 
 
 class ExportError(AssetPipelineError):
@@ -125,13 +131,13 @@ class BucketTarget:
         return self._store.uri(path)
 
     def digest(self, path: str) -> str | None:
-        """Ask for the SHA-256 that the object was stored with; read it if none was kept."""
-        found = self._store.head(path)
-        if found is None or found.sha256 is not None:
-            return None if found is None else found.sha256
+        """Read the object and hash it: its name and its ETag say little about what it holds."""
         digest = hashlib.sha256()
-        for block in self._store.read(path):
-            digest.update(block)
+        try:
+            for block in self._store.read(path):
+                digest.update(block)
+        except ObjectNotFoundError:
+            return None
         return digest.hexdigest()
 
     def write(self, path: str, source: Path, *, sha256: str, content_type: str) -> None:
@@ -147,14 +153,14 @@ class BucketTarget:
         return frozenset(paths).intersection(each.key for each in self._store.list(""))
 
 
-def open_target(url: str) -> Target:
+def open_target(url: str, asked: BucketSettings = NOTHING_ASKED) -> Target:
     """Return the target that ``url`` names: a folder's path, ``s3://`` or ``gs://``.
 
     Raises:
         ConfigurationError: It is none.
     """
     try:
-        store = open_store(url)
+        store = open_store(url, asked)
     except ConfigurationError as error:
         # What is right for the store is right here; only the place to correct is another.
         raise ConfigurationError(

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from asset_pipeline.catalog.pricing import worst_case
 from asset_pipeline.catalog.reader import Catalog
-from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 from asset_pipeline.generation.deciding import Again, Attempt, Instead, Past, decide
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, HeldBackFailure
 from asset_pipeline.generation.paid_call import OtherWayError, PaidCall
@@ -96,7 +97,7 @@ class Attempts:
         self._prompts_dir = prompts_dir
         self._rules = rules
         self._earlier_tries = earlier_tries
-        self._breach: BudgetExceededError | None = None
+        self._breaches: dict[str, BudgetExceededError] = {}
 
     async def attempt(self, clip: WantedClip) -> Pause | None:
         """Make one attempt; return how long to wait for the next, or None when there is none.
@@ -108,7 +109,9 @@ class Attempts:
         if failure is None:
             return None
         clip.failure = failure
-        final = failure.error_class is ErrorClass.BUDGET or clip.settled
+        # A store that refuses files does so to every clip: waiting here changes nothing.
+        stopped = self._paid_call.stopped_paying
+        final = failure.error_class is ErrorClass.BUDGET or clip.settled or stopped
         pause = None if final else self._next(clip, failure)
         if pause is None:
             told = {"error_class": failure.error_class, "prediction_id": failure.prediction_id}
@@ -132,7 +135,10 @@ class Attempts:
         except LedgerError:
             raise
         except AssetPipelineError as error:
-            return GenerationFailure(ErrorClass.INVALID_INPUT, error.message, hint=error.hint)
+            # Where the caps are not to be read nothing was sent, and the clip is not at fault.
+            blocked = isinstance(error, ConfigurationError)
+            found = ErrorClass.BUDGET if blocked else ErrorClass.INVALID_INPUT
+            return GenerationFailure(found, error.message, hint=error.hint)
         except Exception as error:  # noqa: BLE001 -- one clip's surprise stays one clip's
             # A mistake of ours in one clip must not stop the others; it must not be hidden either.
             _log.exception("%s, variant %s", clip.prompt.prompt_id, clip.variant)
@@ -182,14 +188,31 @@ class Attempts:
             raise failure
 
     async def _land_within_budget(self, request: GenerationRequest) -> Landed:
-        """Land a clip; after a first breach only what costs nothing more is still done."""
-        if self._breach is not None and not await self._paid_call.is_begun(request):
-            raise self._breach
+        """Land a clip; what a budget has refused already is not asked of it once more.
+
+        What is begun still lands, and so does what is cheaper than all that was refused.
+        """
+        breach = self._known_breach(request)
+        if breach is not None and not await self._paid_call.is_begun(request):
+            raise breach
         try:
             return await self._paid_call.land(request)
-        except BudgetExceededError as breach:
-            self._breach = breach
+        except BudgetExceededError as found:
+            least = self._breaches.setdefault(found.budget, found)
+            if found.needed < least.needed:
+                self._breaches[found.budget] = found
             raise
+
+    def _known_breach(self, request: GenerationRequest) -> BudgetExceededError | None:
+        if not self._breaches:
+            return None
+        day = self._paid_call.clock.now().date()
+        needed = worst_case(request.model, request.inputs, on=day)
+        for budget in self._paid_call.budgets_of(request):
+            breach = self._breaches.get(budget)
+            if breach is not None and needed >= breach.needed:
+                return breach
+        return None
 
     def _next(self, clip: WantedClip, failure: GenerationFailure) -> Pause | None:
         if clip.ways is None or clip.request is None:

@@ -13,11 +13,12 @@ from typing import Any
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.generation.attempts import Attempts, WantedClip
-from asset_pipeline.generation.failures import GenerationFailure
+from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
 from asset_pipeline.generation.paid_call import PaidCall
 from asset_pipeline.generation.recording import Landed
 from asset_pipeline.generation.rules import RetryRules
 from asset_pipeline.generation.turns import Turns
+from asset_pipeline.ledger.endings import HowEnded
 from asset_pipeline.ledger.movements import BudgetExceededError
 from asset_pipeline.ledger.stand_ins import Stake
 from asset_pipeline.logs.fields import bound
@@ -48,6 +49,20 @@ class PromptOutcome:
         return len(self.landed) == self.prompt.variants
 
     @property
+    def overtaken(self) -> bool:
+        """Whether something newer was wanted of the prompt before its clips had landed."""
+        return any(landed.clip.superseded_at is not None for landed in self.landed)
+
+    @property
+    def how(self) -> HowEnded:
+        """How a prompt ended that is not done: it failed, unless nothing but that stopped it."""
+        classes = {cause.error_class for cause in self.failures}
+        if classes == {ErrorClass.CANCELLED} and (self.stake is None or not self.stake.charged):
+            return HowEnded.CANCELLED
+        held_back = classes <= {ErrorClass.BUDGET, ErrorClass.CANCELLED}
+        return HowEnded.REFUSED if held_back and ErrorClass.BUDGET in classes else HowEnded.FAILED
+
+    @property
     def complete(self) -> bool:
         """Whether nothing more will happen to this prompt in this batch."""
         return len(self.landed) + len(self.failures) == self.prompt.variants
@@ -63,7 +78,8 @@ class BatchProgress:
     """A batch's running totals; ``clips`` count variants, the rest prompts.
 
     ``in_flight`` returns how many predictions the provider is at, or is about to be asked for, at
-    the moment it is called: they change while no prompt ends.
+    the moment it is called: they change while no prompt ends. ``waiting`` returns how many clips
+    wait for reserved money to come back.
     """
 
     total: int
@@ -72,6 +88,7 @@ class BatchProgress:
     clips: int = 0
     cached_clips: int = 0
     in_flight: Callable[[], int] = lambda: 0
+    waiting: Callable[[], int] = lambda: 0
     paid: int = 0  # micro-dollars
 
 
@@ -104,13 +121,22 @@ class Batch:
         self._report = report
         self._attempts = Attempts(paid_call, catalog, prompts_dir, rules, earlier_tries)
 
+    @property
+    def waiting(self) -> int:
+        """Clips that wait for reserved money to come back."""
+        return self._paid_call.waiting
+
     async def run(self, prompts: Iterable[Prompt], total: int) -> AsyncIterator[PromptOutcome]:
         """Yield each prompt's outcome as soon as its last variant has landed or failed.
 
         Prompts are drawn from the iterable as places get free, so memory does not grow with
         their number.
         """
-        progress = BatchProgress(total, in_flight=lambda: self._paid_call.in_flight)
+        progress = BatchProgress(
+            total,
+            in_flight=lambda: self._paid_call.in_flight,
+            waiting=lambda: self._paid_call.waiting,
+        )
         self._report(progress)
         turns = Turns(self._wanted(prompts), self._paid_call.clock)
         finished: deque[PromptOutcome] = deque()

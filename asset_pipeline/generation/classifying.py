@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from asset_pipeline.generation.failure_words import class_of_words
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
 from asset_pipeline.providers.prediction import Prediction, PredictionStatus
 from asset_pipeline.providers.protocol import RefusedError, UnreachableError
@@ -20,9 +21,20 @@ _BY_STATUS = {
     429: ErrorClass.RATE_LIMIT,
 }
 
+# Where the words tell more than the status: a spent quota has that of an account without credit or
+# of too many requests, and a prompt that is refused for its content that of a bad input.
+_WORDS_OVER_STATUS = frozenset(
+    {
+        *((status, ErrorClass.QUOTA_EXCEEDED) for status in (402, 429)),
+        *((status, ErrorClass.CONTENT_POLICY) for status in (400, 403, 422)),
+    }
+)
+
 # The codes that Replicate ends an error with. They are looked for as whole words: an address such
 # as 0x7fe005b0 is none.
 _BY_CODE = {
+    "E003": ErrorClass.SERVER_ERROR,  # high demand
+    "E004": ErrorClass.SERVER_ERROR,  # unavailable for now
     "E005": ErrorClass.CONTENT_POLICY,
     "E1000": ErrorClass.SERVER_ERROR,
     "E1001": ErrorClass.OUT_OF_MEMORY,
@@ -35,17 +47,6 @@ _BY_CODE = {
     "E9828": ErrorClass.SERVER_ERROR,
 }
 _CODE = re.compile(r"(?<!\w)E\d{3,4}(?!\w)", re.IGNORECASE)
-
-# Phrases of failed predictions, most telling first, in lower case and as whole words.
-_BY_WORDS = (
-    ("code: pa", ErrorClass.SERVER_ERROR),
-    ("nsfw", ErrorClass.CONTENT_POLICY),
-    ("flagged as sensitive", ErrorClass.CONTENT_POLICY),
-    ("out of memory", ErrorClass.OUT_OF_MEMORY),
-    ("quota", ErrorClass.QUOTA_EXCEEDED),
-    ("throttled", ErrorClass.RATE_LIMIT),
-    ("timed out", ErrorClass.TIMEOUT),
-)
 
 # A lost reply is recorded as its words alone; these tell what kind of loss it was.
 _STATUS_IN_WORDS = re.compile(r"HTTP (5\d\d)\b")
@@ -64,10 +65,9 @@ def from_refusal(error: RefusedError) -> GenerationFailure:
         return GenerationFailure(ErrorClass.NETWORK, error.message, cause="no connection")
     known = _BY_STATUS.get(error.status, ErrorClass.INVALID_INPUT)
     found = _Found(known, f"HTTP {error.status}")
-    # The status of a spent quota is that of an account without credit, or of too many requests.
-    if known in {ErrorClass.INSUFFICIENT_CREDIT, ErrorClass.RATE_LIMIT}:
+    if not error.invalid_fields:
         words = _by_words(error.message)
-        if words is not None and words.error_class is ErrorClass.QUOTA_EXCEEDED:
+        if words is not None and (error.status, words.error_class) in _WORDS_OVER_STATUS:
             found = words
     return GenerationFailure(
         found.error_class,
@@ -123,13 +123,8 @@ def _by_code(message: str) -> _Found | None:
 
 
 def _by_words(message: str) -> _Found | None:
-    words = message.lower()
-    matches = (
-        _Found(known, phrase)
-        for phrase, known in _BY_WORDS
-        if re.search(rf"(?<!\w){phrase}(?!\w)", words)
-    )
-    return next(matches, None)
+    found = class_of_words(message)
+    return None if found is None else _Found(*found)
 
 
 def _inputs_to_correct(error: RefusedError) -> str:

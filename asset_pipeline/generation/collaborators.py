@@ -11,6 +11,7 @@ from asset_pipeline.generation.breaker import Breakers
 from asset_pipeline.generation.delivery import Deliverer
 from asset_pipeline.generation.places import Places
 from asset_pipeline.generation.rate_limit import RateLimiter
+from asset_pipeline.generation.store_gate import StoreGate
 from asset_pipeline.generation.timing import Timing
 from asset_pipeline.generation.watching import Watch
 from asset_pipeline.ledger.grouping import Writing
@@ -29,6 +30,7 @@ class Collaborators:
         writing: Runs the ledger's blocking transactions, off the event loop.
         checkpoint: Called with a name at each point between two durable steps; it does nothing
             outside the crash tests, which kill the process there.
+        webhook_url: Where the provider is to tell of a prediction's end; the intent's id is added.
     """
 
     ledger: Ledger
@@ -36,12 +38,14 @@ class Collaborators:
     deliverer: Deliverer
     limiter: RateLimiter
     breakers: Breakers
+    gate: StoreGate
     places: Places
     watch: Watch
     clock: Clock
     timing: Timing
     writing: Writing
     checkpoint: Callable[[str], None]
+    webhook_url: str | None = None
 
     async def write(self, transaction: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one ledger transaction off the event loop."""

@@ -1,7 +1,8 @@
 """A process that decodes: ``python -m asset_pipeline.generation.decoder PREVIEWS_FOLDER``.
 
-It reads a JSON line for each file, ``{"path": ..., "kind": ...}``, and answers with one. It ends
-when its input does, so it never outlives the process that started it, however that one dies.
+It reads a JSON line for each file, ``{"path": ..., "kind": ..., "mend": ...}``, and answers with
+one. It ends when its input does, so it never outlives the process that started it, however that
+one dies.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.generation.previews import PreviewShelf
 from asset_pipeline.media.bad_media import BadMediaError
+from asset_pipeline.media.mending import mend
 from asset_pipeline.media.probe import examine
 
 _NICENESS = 10
@@ -29,13 +31,14 @@ def main() -> None:
     shelf = PreviewShelf(Path(sys.argv[1]))
     for line in sys.stdin.buffer:
         job = json.loads(line)
-        answer = _answer(shelf, Path(job["path"]), Kind(job["kind"]))
+        answer = _answer(shelf, Path(job["path"]), Kind(job["kind"]), mending=job["mend"])
         sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
         sys.stdout.buffer.flush()
 
 
-def _answer(shelf: PreviewShelf, path: Path, kind: Kind) -> dict[str, Any]:
+def _answer(shelf: PreviewShelf, path: Path, kind: Kind, *, mending: bool) -> dict[str, Any]:
     try:
+        received = mend(path, kind) if mending else None
         examined = examine(path, kind)
         preview = shelf.make(path, examined)
     except BadMediaError as error:
@@ -45,6 +48,7 @@ def _answer(shelf: PreviewShelf, path: Path, kind: Kind) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 -- told to the parent, and the next file is awaited
         return {"surprise": f"{type(error).__name__}: {error}"}
     return {
+        "received": received,
         "info": asdict(examined.info),
         "preview": base64.b64encode(preview.webp).decode(),
         "thumbnail": base64.b64encode(preview.thumbnail).decode(),

@@ -60,29 +60,50 @@ class Decoders:
             BadMediaError: It is no deliverable clip of its kind, or its decoder crashed twice.
             OSError: The file can't be read, or the preview not kept.
         """
-        async with self._turns:
-            answer = await self._ask(path, kind)
-            if answer is None:
-                # Killed from outside, perhaps for its memory and the others with it: once more, in
-                # a new process.
-                answer = await self._ask(path, kind, anew=True)
-        if answer is None:
-            raise BadMediaError(f"{path.name} crashes the decoder.", BadMediaReason.UNDECODABLE)
-        return _read(answer)
+        return _read(await self._answer(path, kind))
+
+    async def receive(self, path: Path, kind: Kind) -> tuple[MediaInfo, Preview, str | None]:
+        """Mend the header of a streamed sound, then examine the file as :meth:`examine` does.
+
+        Args:
+            path: A file of one's own; it may be changed.
+            kind: What was due.
+
+        Returns:
+            What the file is then, its preview, and the SHA-256 that it had before if it was mended.
+
+        Raises:
+            BadMediaError: It is no deliverable clip of its kind, or its decoder crashed twice.
+            OSError: The file can't be read, or the preview not kept.
+        """
+        answer = await self._answer(path, kind, mend=True)
+        return (*_read(answer), answer["received"])
 
     async def aclose(self) -> None:
         """End the processes."""
         while self._idle:
             await self._end(self._idle.popleft())
 
-    async def _ask(self, path: Path, kind: Kind, *, anew: bool = False) -> dict[str, Any] | None:
+    async def _answer(self, path: Path, kind: Kind, *, mend: bool = False) -> dict[str, Any]:
+        job = {"path": str(path), "kind": kind.value, "mend": mend}
+        async with self._turns:
+            answer = await self._ask(job)
+            if answer is None:
+                # Killed from outside, perhaps for its memory and the others with it: once more, in
+                # a new process.
+                answer = await self._ask(job, anew=True)
+        if answer is None:
+            raise BadMediaError(f"{path.name} crashes the decoder.", BadMediaReason.UNDECODABLE)
+        return answer
+
+    async def _ask(self, job: dict[str, Any], *, anew: bool = False) -> dict[str, Any] | None:
         """Have one process examine a file; None when it died of it."""
         if anew and self._idle:
             await self._end(self._idle.popleft())
         member = self._start() if anew or not self._idle else self._idle.popleft()
         line = b""
         try:
-            line = await _exchange(await member, {"path": str(path), "kind": kind.value})
+            line = await _exchange(await member, job)
         finally:
             if line.endswith(b"\n"):
                 self._idle.append(member)
@@ -121,7 +142,7 @@ async def _started(previews: Path) -> Process:
     )
 
 
-async def _exchange(process: Process, job: dict[str, str]) -> bytes:
+async def _exchange(process: Process, job: dict[str, Any]) -> bytes:
     if process.stdin is None or process.stdout is None:
         return b""
     process.stdin.write(json.dumps(job).encode() + b"\n")

@@ -1,56 +1,57 @@
-"""From a succeeded prediction to a verified, stored file; retried as a download only."""
+"""From a succeeded prediction to a verified, stored file.
+
+A file that was verified once is kept until its clip is on record: a store that is away for hours,
+or a process that dies between the store and the ledger, costs neither a download nor a payment.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import JsonValue
-
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.catalog.spec import Model, OutputShape
+from asset_pipeline.catalog.terms import Terms
 from asset_pipeline.clock import Clock
+from asset_pipeline.files import sha256_of
 from asset_pipeline.generation.decoding import Decoders
-from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, StoreFailure
+from asset_pipeline.generation.failures import StoreFailure
+from asset_pipeline.generation.fetching import Fetcher
 from asset_pipeline.generation.previews import PreviewShelf
+from asset_pipeline.generation.searching import Searcher
 from asset_pipeline.generation.timing import Timing
-from asset_pipeline.ledger.records import Intent, StoredFile
+from asset_pipeline.ledger.records import Intent, NotedFile, StoredFile
 from asset_pipeline.media.bad_media import BadMediaError
 from asset_pipeline.media.preview import Preview
-from asset_pipeline.media.probe import MediaInfo
 from asset_pipeline.providers.prediction import Prediction
-from asset_pipeline.providers.protocol import (
-    NotFoundError,
-    Provider,
-    ProviderError,
-    TooLargeError,
-    UnavailableError,
-)
+from asset_pipeline.providers.protocol import Provider
 from asset_pipeline.stores.protocol import Store, StoreError, StoreUnavailableError, clip_key
 
-MAX_BYTES = {Kind.IMAGE: 64 * 1024 * 1024, Kind.AUDIO: 256 * 1024 * 1024}
-
-# A file that fails to verify may have been spoilt on the way: it is fetched this often before
-# the output itself is blamed. A gone file is asked for as often, as a 404 may be a moment's lag.
-_FETCHES = 3
 _FIRST_WAIT = 1.0
-_LONGEST_WAIT = 30.0
+_LONGEST_STORE_WAIT = 30.0
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """A file that is whole in the store, not recorded in the ledger yet."""
+class VerifiedFile:
+    """A file that is a clip, not stored yet, or stored by a process that died then.
 
-    stored: StoredFile
+    Attributes:
+        noted: What the ledger notes before the file is put into the store.
+        path: The file on this machine; None when the store has it.
+        web_url: The provider's page of the prediction, where it was asked.
+    """
+
+    noted: NotedFile
     preview: Preview
+    path: Path | None
+    web_url: str = ""
 
 
 class Deliverer:
@@ -60,7 +61,7 @@ class Deliverer:
         provider: Where outputs are downloaded from.
         store: Where clips live.
         shelf: Where previews are kept.
-        scratch: The folder for downloads until they are verified.
+        scratch: The folder for downloads, and for verified files until their clips are recorded.
         decoders: Verify files and draw previews.
         storing: Runs the store's blocking calls.
         clock: For waiting.
@@ -79,11 +80,13 @@ class Deliverer:
         clock: Clock,
         timing: Timing,
     ) -> None:
-        self._provider = provider
         self._store = store
         self._shelf = shelf
         self._scratch = scratch
         self._decoders = decoders
+        self._searcher = Searcher(
+            provider, Fetcher(provider, decoders, clock), scratch, clock=clock, timing=timing
+        )
         self._storing = storing
         self._clock = clock
         self._timing = timing
@@ -92,24 +95,92 @@ class Deliverer:
         """Get ready for an output: its prediction runs."""
         self._decoders.expect()
 
-    async def fetch(self, intent: Intent, model: Model, prediction: Prediction) -> Delivery:
-        """Bring a succeeded prediction's output into the store.
+    async def kept(self, intent: Intent) -> VerifiedFile | None:
+        """Return the file that an intent notes as verified, if the store or this machine has it.
+
+        Nothing is asked of the provider, so its hour does not matter.
 
         Raises:
-            GenerationFailure: Class bad_output, content_policy or output_expired when there is no
-                clip to be had.
-            StoreFailure: The store fails; the fetch may be repeated.
+            StoreFailure: The store can't say.
         """
-        url = _output_url(model, prediction)
-        target = self._scratch / f"{intent.intent_id}.part"
+        noted = intent.noted
+        if noted is None:
+            return None
         try:
             self._scratch.mkdir(parents=True, exist_ok=True)
-            info, preview = await self._verified(intent, url, target)
-            return await self._put(intent, target, info, preview)
+            preview = await self._stored_before(intent.kind, noted.stored)
+            if preview is not None:
+                return VerifiedFile(noted, preview, None)
+            path = self._kept_path(intent.intent_id)
+            preview = await self._checked(path, intent.kind, noted.stored.sha256)
+            return None if preview is None else VerifiedFile(noted, preview, path)
         except OSError as error:
             raise StoreFailure(f"{self._scratch}: {error.strerror or error}") from error
-        finally:
-            target.unlink(missing_ok=True)
+
+    async def fetch(
+        self, intent: Intent, terms: Terms, prediction: Prediction | None
+    ) -> VerifiedFile:
+        """Fetch and verify a succeeded prediction's output, for as long as that makes sense.
+
+        The file stays on this machine until :meth:`discard`.
+
+        Args:
+            intent: Charged.
+            terms: Say where in the output the file is expected.
+            prediction: As it ended; None to ask for it.
+
+        Raises:
+            LateFileFailure: Not now; the intent stays open.
+            GenerationFailure: Never: bad_output, content_policy or output_expired, or as the
+                prediction itself ended.
+            StoreFailure: This machine can't write the file.
+        """
+        try:
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            found = await self._searcher.find(intent, terms, prediction)
+            path = self._kept_path(intent.intent_id)
+            found.file.path.replace(path)
+        except OSError as error:
+            raise StoreFailure(f"{self._scratch}: {error.strerror or error}") from error
+        info = found.file.info
+        key = clip_key(intent.kind, info.sha256, info.extension)
+        stored = StoredFile(
+            object_key=key,
+            object_uri=self._store.uri(key),
+            sha256=info.sha256,
+            bytes=info.bytes,
+            mime=info.mime,
+            width=info.width,
+            height=info.height,
+            duration_seconds=info.duration_seconds,
+        )
+        noted = NotedFile(stored, found.lineage)
+        return VerifiedFile(noted, found.file.preview, path, found.web_url)
+
+    async def store(self, intent: Intent, verified: VerifiedFile) -> StoredFile:
+        """Put a verified file into the store, unless it is there.
+
+        Raises:
+            StoreFailure: The store fails; the file stays on this machine.
+        """
+        stored, path = verified.noted.stored, verified.path
+        if path is None:
+            return stored
+        try:
+            put = await self._patiently(
+                lambda: self._store.put(
+                    stored.object_key, path, sha256=stored.sha256, content_type=stored.mime
+                )
+            )
+        except StoreError as error:
+            raise StoreFailure(error.message, prediction_id=intent.prediction_id) from error
+        return replace(stored, object_uri=put.uri)
+
+    def discard(self, intent_id: str) -> None:
+        """Remove the verified file of an intent that has ended."""
+        # One that stays is swept later.
+        with contextlib.suppress(OSError):
+            self._kept_path(intent_id).unlink(missing_ok=True)
 
     async def preview_of(self, kind: Kind, key: str, sha256: str) -> Preview:
         """Return the preview of a stored clip, reading the clip only when the shelf lacks it.
@@ -133,67 +204,29 @@ class Deliverer:
         finally:
             target.unlink(missing_ok=True)
 
-    async def _verified(self, intent: Intent, url: str, target: Path) -> tuple[MediaInfo, Preview]:
-        flaw = ""
-        for _ in range(_FETCHES):
-            await self._download(intent, url, target)
-            try:
-                return await self._decoders.examine(target, intent.kind)
-            except BadMediaError as error:
-                # The name of a temporary file says nothing to a person.
-                flaw = error.message.replace(target.name, "the output")
-        raise GenerationFailure(
-            ErrorClass.BAD_OUTPUT, flaw, cause="verification", prediction_id=intent.prediction_id
-        )
-
-    async def _download(self, intent: Intent, url: str, target: Path) -> None:
-        completed = intent.completed_at or self._clock.now()
-        expiry = completed + timedelta(seconds=self._timing.retention)
-        wait, missing = _FIRST_WAIT, 0
-        while True:
-            try:
-                await self._provider.download(url, target, max_bytes=MAX_BYTES[intent.kind])
-            except TooLargeError as error:
-                raise self._failure(ErrorClass.BAD_OUTPUT, "size", error, intent) from None
-            except NotFoundError as error:
-                missing += 1
-                if missing >= _FETCHES:
-                    raise self._failure(
-                        ErrorClass.OUTPUT_EXPIRED, "download", error, intent
-                    ) from None
-            except UnavailableError as error:
-                if self._clock.now() > expiry:
-                    raise self._failure(
-                        ErrorClass.OUTPUT_EXPIRED, "download", error, intent
-                    ) from None
-            else:
-                return
-            await self._clock.sleep(wait)
-            wait = min(wait * 2, _LONGEST_WAIT)
-
-    async def _put(
-        self, intent: Intent, source: Path, info: MediaInfo, preview: Preview
-    ) -> Delivery:
-        key = clip_key(intent.kind, info.sha256, info.extension)
+    async def _stored_before(self, kind: Kind, stored: StoredFile) -> Preview | None:
+        """Return the preview of an object that is whole in the store; None when it is not there."""
+        key = stored.object_key
+        target = self._scratch / f"{uuid.uuid4().hex}.preview.part"
         try:
-            stored = await self._patiently(
-                lambda: self._store.put(key, source, sha256=info.sha256, content_type=info.mime)
-            )
+            found = await self._patiently(lambda: self._store.head(key))
+            if found is None or found.bytes != stored.bytes:
+                return None  # what is damaged there is refused by the put
+            await self._patiently(lambda: self._store.get(key, target))
+            return await self._checked(target, kind, stored.sha256)
         except StoreError as error:
-            raise StoreFailure(error.message, prediction_id=intent.prediction_id) from error
-        return Delivery(
-            StoredFile(
-                object_key=key,
-                object_uri=stored.uri,
-                sha256=info.sha256,
-                bytes=info.bytes,
-                mime=info.mime,
-                width=info.width,
-                height=info.height,
-                duration_seconds=info.duration_seconds,
-            ),
-            preview,
-        )
+            raise StoreFailure(error.message) from error
+        finally:
+            target.unlink(missing_ok=True)
+
+    async def _checked(self, path: Path, kind: Kind, sha256: str) -> Preview | None:
+        """Return the preview of a file that has a hash; None when it is another or not there."""
+        try:
+            if await asyncio.to_thread(sha256_of, path) != sha256:
+                return None
+            return (await self._decoders.examine(path, kind))[1]
+        except (FileNotFoundError, BadMediaError):
+            return None
 
     async def _patiently(self, work: Callable[[], T]) -> T:
         """Ask the store, waiting for it while it is away: no thread is held meanwhile.
@@ -210,46 +243,10 @@ class Deliverer:
                 if self._clock.monotonic() + wait > deadline:
                     raise
             await self._clock.sleep(wait)
-            wait = min(wait * 2, _LONGEST_WAIT)
+            wait = min(wait * 2, _LONGEST_STORE_WAIT)
 
     async def _in(self, executor: Executor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(executor, work)
 
-    def _failure(
-        self, found: ErrorClass, at: str, error: ProviderError, intent: Intent
-    ) -> GenerationFailure:
-        cause = at if error.status is None else f"{at}: HTTP {error.status}"
-        return GenerationFailure(
-            found, error.message, cause=cause, prediction_id=intent.prediction_id
-        )
-
-
-def _output_url(model: Model, prediction: Prediction) -> str:
-    """Find the one file in an output, whichever of its four shapes it has."""
-    output: JsonValue = prediction.output
-    if prediction.data_removed or output is None:
-        raise GenerationFailure(
-            ErrorClass.OUTPUT_EXPIRED if prediction.data_removed else ErrorClass.BAD_OUTPUT,
-            "the prediction has no output (any more)",
-            cause="data_removed" if prediction.data_removed else "no output",
-            prediction_id=prediction.prediction_id,
-        )
-    if model.output is OutputShape.LIST and isinstance(output, list):
-        if not output:
-            raise GenerationFailure(
-                ErrorClass.CONTENT_POLICY,
-                "the model dropped its output as unsafe",
-                cause="an empty list",
-                prediction_id=prediction.prediction_id,
-            )
-        output = output[0]
-    elif model.output is OutputShape.OBJECT and isinstance(output, dict):
-        output = output.get(model.output_key or "")
-    if not isinstance(output, str) or not output.startswith(("https://", "http://")):
-        raise GenerationFailure(
-            ErrorClass.BAD_OUTPUT,
-            f"the output is no {model.output} file URL: {str(prediction.output)[:100]}",
-            cause="output type",
-            prediction_id=prediction.prediction_id,
-        )
-    return output
+    def _kept_path(self, intent_id: str) -> Path:
+        return self._scratch / f"{intent_id}.clip"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 
 from asset_pipeline.errors import AssetPipelineError, ExitCode
@@ -24,9 +25,12 @@ class ErrorClass(StrEnum):
     TIMEOUT = "timeout"
     OUT_OF_MEMORY = "out_of_memory"
     BAD_OUTPUT = "bad_output"
+    NOT_DELIVERED = "not_delivered"
     OUTPUT_EXPIRED = "output_expired"
+    FORGOTTEN = "forgotten"
     BUDGET = "budget"
     CANCELLED = "cancelled"
+    OTHER_ACCOUNT = "other_account"
     UNKNOWN = "unknown"
 
 
@@ -42,9 +46,20 @@ _HINTS = {
     ErrorClass.TIMEOUT: "Retry: a prediction that still runs is taken up, not paid again.",
     ErrorClass.OUT_OF_MEMORY: "Ask for a smaller output.",
     ErrorClass.BAD_OUTPUT: "Generate again with --failed if it is worth another payment.",
+    ErrorClass.NOT_DELIVERED: "Run it again, or `asset-pipeline reconcile`: nothing is paid again.",
+    ErrorClass.FORGOTTEN: (
+        "Is REPLICATE_API_TOKEN of the account that paid for it, and REPLICATE_BASE_URL the server "
+        "that took it? It is asked for again by the next run or `asset-pipeline reconcile`."
+    ),
     ErrorClass.OUTPUT_EXPIRED: "The provider keeps outputs for an hour; generate again.",
     ErrorClass.BUDGET: "Raise the cap in budgets.yaml or the environment, or wait.",
     ErrorClass.CANCELLED: "Run it again: open work is taken up, not paid again.",
+    ErrorClass.OTHER_ACCOUNT: "Use that account's token; to pay again with this one, use --force.",
+    ErrorClass.UNKNOWN: "Nothing is held for it; --failed generates it again, for another payment.",
+}
+
+# What holds only while an intent is open: an ended one holds no money.
+_HINTS_WHILE_OPEN = {
     ErrorClass.UNKNOWN: "Run `asset-pipeline reconcile`; its money stays reserved until then.",
 }
 
@@ -62,12 +77,12 @@ class GenerationFailure(AssetPipelineError):  # noqa: N818 -- the design's word 
         hint: What to do, where the class's own advice does not fit.
 
     Attributes:
-        left: The state of the intent that stays open; None when it has ended and another way to
-            the clip is free. Whoever ends an attempt looks it up.
         again_after: Seconds after which the retry rules want another attempt; None for none.
     """
 
     exit_code = ExitCode.SOME_FAILED
+    leaves_open = False
+    """Whether what is paid for is still to be had: its intent stays open and is gone on with."""
 
     def __init__(
         self,
@@ -84,8 +99,23 @@ class GenerationFailure(AssetPipelineError):  # noqa: N818 -- the design's word 
         self.cause = cause
         self.retry_after = retry_after
         self.prediction_id = prediction_id
-        self.left: IntentState | None = None
         self.again_after: float | None = None
+        self._left: IntentState | None = None
+        self._own_hint = hint
+
+    @property
+    def left(self) -> IntentState | None:
+        """The state of the intent that stays open; None when another way to the clip is free.
+
+        Whoever ends an attempt looks it up, and the advice becomes that for an open intent.
+        """
+        return self._left
+
+    @left.setter
+    def left(self, state: IntentState | None) -> None:
+        self._left = state
+        hints = _HINTS if state is None else _HINTS | _HINTS_WHILE_OPEN
+        self.hint = self._own_hint or hints[self.error_class]
 
 
 class HeldBackFailure(GenerationFailure):
@@ -106,8 +136,32 @@ class HeldBackFailure(GenerationFailure):
         self.model = model
 
 
+class LateFileFailure(GenerationFailure):
+    """The file of a clip that is paid for can't be had yet, and may still be to be had.
+
+    Args:
+        obstacle: What came instead of the file.
+        until: When the provider's time of retention is over; None when it is over, and the
+            provider could not be asked.
+    """
+
+    leaves_open = True
+
+    def __init__(self, obstacle: str, until: datetime | None, *, prediction_id: str | None) -> None:
+        ever = "once more" if until is None else f"until {until:%H:%M} UTC"
+        super().__init__(
+            ErrorClass.NOT_DELIVERED,
+            f"paid for; its file can't be had yet; fetched again {ever} by the next run or "
+            f"`asset-pipeline reconcile` ({obstacle})",
+            cause="download",
+            prediction_id=prediction_id,
+        )
+
+
 class StoreFailure(GenerationFailure):
-    """Our own store failed. The clip is paid for and is fetched again, so its intent stays open."""
+    """Our own store failed. The clip is paid for and kept at hand, so its intent stays open."""
+
+    leaves_open = True
 
     def __init__(self, message: str, *, prediction_id: str | None = None) -> None:
         super().__init__(
@@ -115,7 +169,7 @@ class StoreFailure(GenerationFailure):
             message,
             cause="store",
             prediction_id=prediction_id,
-            hint="Mend the store and retry: the clip is paid for and will be fetched again.",
+            hint="Mend the store and retry: the clip is paid for and is stored then.",
         )
 
 

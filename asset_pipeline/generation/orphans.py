@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.catalog.spec import Model
+from asset_pipeline.catalog.terms import terms_of
+from asset_pipeline.clock import Clock
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.generation.billing import charge_for
+from asset_pipeline.generation.late import REACH, take_back
+from asset_pipeline.generation.matching import Likeness, Window, likeness
+from asset_pipeline.generation.request import terms_of_intent
+from asset_pipeline.generation.timing import Timing
 from asset_pipeline.ledger.decisions import Orphan
 from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.reading import LedgerReader
@@ -17,8 +23,8 @@ from asset_pipeline.ledger.records import Intent
 from asset_pipeline.providers.prediction import Prediction
 from asset_pipeline.providers.protocol import Provider
 
-# How far the provider's clock may differ from ours.
-_SKEW = timedelta(seconds=60)
+# How far the provider's clock may differ from ours beyond what its answers showed, in seconds.
+_SKEW = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,7 @@ class OrphanReport:
     Attributes:
         listed: Predictions in the listing.
         recorded: Orphans that were written to the ledger now.
+        taken_back: Intents that had been given up as never accepted, and turned up.
         known: Predictions that belong to an intent, orphans of earlier audits among them.
         decided: Predictions that stand for an intent which a person charged by hand.
         running: Predictions without an owner that have not ended; the next audit prices them.
@@ -37,6 +44,7 @@ class OrphanReport:
 
     listed: int
     recorded: tuple[Orphan, ...]
+    taken_back: tuple[Intent, ...]
     known: int
     decided: int
     running: int
@@ -46,28 +54,44 @@ class OrphanReport:
     @property
     def agrees(self) -> bool:
         """Whether the ledger knew already of everything that has ended."""
-        return not self.recorded and not self.unpriced
+        return not self.recorded and not self.taken_back and not self.unpriced
 
 
 async def audit_orphans(
-    provider: Provider, ledger: Ledger, catalog: Catalog, since: datetime
+    provider: Provider, ledger: Ledger, catalog: Catalog, since: datetime, clock: Clock
 ) -> OrphanReport:
     """List everything that the provider made since a time and record what no intent asked for.
 
-    It sees the whole account: whatever else uses the same token is an orphan here.
+    It sees the whole account: whatever else uses the same token is an orphan here. What belongs to
+    an intent that was given up is no orphan: that intent is taken back, charged and delivered by
+    the next run or `reconcile`.
 
     Raises:
         UnavailableError: The provider could not list everything; nothing was recorded.
     """
     predictions = [prediction async for prediction in provider.list_since(since)]
+    taken_back = take_back(
+        ledger,
+        predictions,
+        origin=await provider.origin(),
+        window=Window(_SKEW, provider.clock_offset(), late=REACH.total_seconds()),
+        clock=clock,
+    )
     # In this order: an intent that is accepted between the two questions is in both answers, the
     # other way round it would be in neither, and its own prediction would count as an orphan.
     undecided, by_hand = LedgerReader(ledger.engine).without_prediction()
     owned = ledger.owned(prediction.prediction_id for prediction in predictions)
     unowned = [each for each in predictions if each.prediction_id not in owned]
     ended = [each for each in unowned if each.status.is_terminal]
-    free = [each for each in ended if not any(_may_be(each, intent) for intent in undecided)]
-    settled = _settled(by_hand, free)
+    models = ledger.models() | frozenset(catalog.models)
+    window = Window(_SKEW, provider.clock_offset(), late=Timing().late_acceptance)
+
+    def may_be(prediction: Prediction, intent: Intent) -> bool:
+        terms = terms_of_intent(intent, catalog.models.get(intent.model))
+        return likeness(prediction, intent, terms, models, window) is not Likeness.OTHER
+
+    free = [each for each in ended if not any(may_be(each, intent) for intent in undecided)]
+    settled = _settled(by_hand, free, may_be)
     recorded: list[Orphan] = []
     unpriced: list[str] = []
     for prediction in free:
@@ -81,6 +105,7 @@ async def audit_orphans(
     return OrphanReport(
         listed=len(predictions),
         recorded=tuple(recorded),
+        taken_back=tuple(taken_back),
         known=len(owned),
         decided=len(settled),
         running=len(unowned) - len(ended),
@@ -89,25 +114,16 @@ async def audit_orphans(
     )
 
 
-def _may_be(prediction: Prediction, intent: Intent) -> bool:
-    """Tell whether a prediction may be what an intent without one paid for."""
-    same_version = intent.version is not None and prediction.version == intent.version
-    if not (same_version or prediction.model == intent.model):
-        return False
-    created = prediction.created_at
-    if created is None:
-        return True
-    earliest = (intent.submitted_at or intent.created_at) - _SKEW
-    # After its reply was lost nothing more was sent for it.
-    return earliest <= created and (intent.lost_at is None or created <= intent.lost_at + _SKEW)
-
-
-def _settled(by_hand: Iterable[Intent], free: Sequence[Prediction]) -> frozenset[str]:
+def _settled(
+    by_hand: Iterable[Intent],
+    free: Sequence[Prediction],
+    may_be: Callable[[Prediction, Intent], bool],
+) -> frozenset[str]:
     """Return one prediction for each intent that a person charged: it is in the books already."""
     taken: set[str] = set()
     for intent in by_hand:
         fitting = [
-            each for each in free if each.prediction_id not in taken and _may_be(each, intent)
+            each for each in free if each.prediction_id not in taken and may_be(each, intent)
         ]
         # The one with the intent's own text, where the provider still shows texts.
         fitting.sort(key=lambda each: intent.prompt_text not in each.inputs.values())
@@ -124,7 +140,7 @@ def _priced(prediction: Prediction, catalog: Catalog, *, fallback: datetime) -> 
     # Inputs vanish after an hour; a price by characters then rests on the metrics alone.
     inputs = {**prediction.inputs, model.prompt_input: text if isinstance(text, str) else ""}
     try:
-        charge = charge_for(model, inputs, prediction, on=created.date())
+        charge = charge_for(terms_of(model, inputs, on=created.date()), inputs, prediction)
     except AssetPipelineError:
         return None
     return Orphan(
@@ -135,7 +151,8 @@ def _priced(prediction: Prediction, catalog: Catalog, *, fallback: datetime) -> 
         prompt_text=text if isinstance(text, str) else "",
         amount=charge.amount,
         price_source=f"orphan, {charge.billed.value}",
-        predict_seconds=prediction.metrics.get("predict_time"),
+        predict_seconds=charge.predict_seconds,
+        charge_note=charge.note,
         created_at=created,
         completed_at=prediction.completed_at or created,
     )

@@ -10,24 +10,29 @@ from dataclasses import replace
 from datetime import datetime
 
 from asset_pipeline.clock import Clock
-from asset_pipeline.generation.classifying import from_prediction
+from asset_pipeline.generation.classifying import from_prediction, from_refusal
 from asset_pipeline.generation.collaborators import Collaborators
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, StoreFailure
+from asset_pipeline.generation.held_money import MoneyQueue
 from asset_pipeline.generation.reconcile import ProvedAbsentError, Reconciler
 from asset_pipeline.generation.recording import Landed, Recorder
-from asset_pipeline.generation.request import GenerationRequest
+from asset_pipeline.generation.request import GenerationRequest, terms_of_intent
 from asset_pipeline.generation.sending import Sender
 from asset_pipeline.generation.trial import Trial
-from asset_pipeline.generation.waiting import wait_for_end
+from asset_pipeline.generation.waiting import known_again, wait_for_end
 from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.ledger import Payer
 from asset_pipeline.ledger.records import Clip, Intent
 from asset_pipeline.ledger.removing import ObjectRemovedError
 from asset_pipeline.ledger.schema import IntentState
+from asset_pipeline.ledger.scopes import Scope
 from asset_pipeline.ledger.stand_ins import Stake
+from asset_pipeline.ledger.wants import Want
 from asset_pipeline.logs.fields import bind, bound
+from asset_pipeline.origin import Origin
 from asset_pipeline.prompts.spec import Prompt
-from asset_pipeline.providers.prediction import PredictionStatus
+from asset_pipeline.providers.prediction import Prediction, PredictionStatus
+from asset_pipeline.providers.protocol import RefusedError, UnavailableError
 
 # A create that was throttled is certainly unpaid and is planned again, this often before the retry
 # rules have their turn: a 429 is about pace, which all clips share.
@@ -43,6 +48,10 @@ class OtherWayError(Exception):
     def __init__(self, intent: Intent) -> None:
         super().__init__()
         self.intent = intent
+
+
+class _TurnedUpError(Exception):
+    """An earlier attempt was accepted after all: look again, and go on with that."""
 
 
 class PaidCall:
@@ -64,6 +73,13 @@ class PaidCall:
         self._reconciler = Reconciler(with_)
         self._recorder = Recorder(with_, payer)
         self._driven: set[str] = set()
+        pause = with_.timing.other_worker
+        self._queue = MoneyQueue(with_.clock, pause, lambda: bool(self._driven))
+
+    @property
+    def waiting(self) -> int:
+        """Clips that wait for reserved money to come back."""
+        return self._queue.waiting
 
     @property
     def in_flight(self) -> int:
@@ -75,12 +91,14 @@ class PaidCall:
 
         Raises:
             GenerationFailure: It did not land, and why; ``left`` says whether its intent is open.
-            BudgetExceededError: A budget has no headroom; nothing was sent.
+            BudgetExceededError: A budget has no headroom, and nothing is held that could come back;
+                nothing was sent.
             OtherWayError: Another request is under way for the same wanted clip.
         """
         try:
             return await self._land_in_rounds(request)
         except GenerationFailure as failure:
+            self._with.gate.heed(failure)
             find = self._with.ledger.open_intent
             still_open = await self._with.write(find, request.generation_hash)
             failure.left = None if still_open is None else still_open.state
@@ -93,6 +111,8 @@ class PaidCall:
                 return await self._land(request)
             except ObjectRemovedError as error:
                 obstacle = StoreFailure(error.message)  # deleted since it was found
+            except _TurnedUpError:
+                obstacle = GenerationFailure(ErrorClass.UNKNOWN, "an earlier attempt turned up")
             except ProvedAbsentError as error:
                 cause = "never accepted"
                 raise GenerationFailure(error.error_class, str(error), cause=cause) from error
@@ -117,9 +137,31 @@ class PaidCall:
         own = await self._recorder.reuse(request, made)
         return replace(own, paid=landed.paid, cached=False, web_url=landed.web_url)
 
+    async def _look_back(self, intent: Intent) -> None:
+        """Make sure, before another attempt is sent, that the one before was really lost.
+
+        Raises:
+            _TurnedUpError: It was accepted after all: this attempt is refused, and not needed.
+            GenerationFailure: Class network: it can't be told now; this attempt is refused.
+        """
+        refuse = self._with.ledger.refuse
+        try:
+            turned_up = await self._reconciler.look_back(intent)
+        except UnavailableError as error:
+            message = f"can't tell whether an earlier attempt was accepted: {error.message}"
+            await self._with.write(refuse, intent, ErrorClass.NETWORK, message)
+            raise GenerationFailure(ErrorClass.NETWORK, message) from error
+        if turned_up:
+            raise _TurnedUpError
+
     def is_open(self, model: str) -> bool:
         """Tell whether a model's breaker lets nothing through now."""
         return self._with.breakers.is_open(model)
+
+    @property
+    def stopped_paying(self) -> bool:
+        """Whether the store refuses files, so that nothing new is paid for in this session."""
+        return self._with.gate.is_closed
 
     async def failed_attempts(self, request: GenerationRequest) -> list[Intent]:
         """Return the attempts at this clip that ended without it in this run, oldest first."""
@@ -166,10 +208,18 @@ class PaidCall:
         while True:
             found = await self._look_up(request)
             if found is None:
+                await self._with.gate.admit()
                 await trial.admit()
-                found = await self._reserve(request)
+                try:
+                    origin = await self._origin()
+                except GenerationFailure as failure:
+                    await trial.refused(failure)
+                    raise
+                found = await self._reserve(request, origin)
+            await self._check_origin(found)
             if isinstance(found, Clip):
                 return found
+            await self._with.write(self._with.ledger.want, self._want_of(request))
             if found.generation_hash != request.generation_hash:
                 raise OtherWayError(found)
             taken = await self.take_up(found)
@@ -178,11 +228,66 @@ class PaidCall:
             # Somebody is at it, here or in another process: one pays, the others wait.
             await self._with.clock.sleep(self._with.timing.other_worker)
 
+    async def _check_origin(self, found: Clip | Intent) -> None:
+        """Make sure that what the ledger has was made by the account that is used here.
+
+        Raises:
+            GenerationFailure: Class other_account: it was not, and is not paid for again.
+        """
+        if not found.origin.is_recorded:
+            return
+        try:
+            here = await self._with.provider.origin()
+        except (UnavailableError, RefusedError):
+            # Nothing is paid for what is stored; what is open asks the provider before anything.
+            if isinstance(found, Clip):
+                return
+            here = await self._origin()
+        if not found.origin.agrees_with(here):
+            what = "The clip was paid for" if isinstance(found, Clip) else "It was sent"
+            raise GenerationFailure(
+                ErrorClass.OTHER_ACCOUNT, f"{what} by {found.origin}; the token here is of {here}"
+            )
+
+    async def _origin(self) -> Origin:
+        """Return the account that pays.
+
+        Raises:
+            GenerationFailure: The token is not accepted, or the provider is away.
+        """
+        try:
+            return await self._with.provider.origin()
+        except RefusedError as error:
+            raise from_refusal(error) from error
+        except UnavailableError as error:
+            raise GenerationFailure(
+                ErrorClass.NETWORK,
+                f"can't tell which account would pay: {error.message}",
+                cause="no answer",
+                retry_after=error.retry_after,
+            ) from error
+
+    def _want_of(self, request: GenerationRequest) -> Want:
+        prompt, order = request.prompt, self._payer.wanted_order
+        return Want(
+            prompt.kind,
+            prompt.prompt_id,
+            request.variant,
+            prompt.variants,
+            request.wanted_hash,
+            order,
+        )
+
     async def take_up(self, intent: Intent) -> Intent | None:
         """Return an open intent as this process's own, or None while somebody else drives it.
 
         A dead worker's intent is adopted; a POST it may have had on the wire becomes unknown.
+
+        Raises:
+            GenerationFailure: Class other_account: only another account can finish it.
         """
+        if intent.state is not IntentState.RESERVED:  # of what was not sent no account knows
+            await self._check_origin(intent)
         if intent.worker_id == self._payer.worker_id:
             if intent.intent_id in self._driven:
                 return None
@@ -218,12 +323,21 @@ class PaidCall:
         except ProvedAbsentError:
             return None
 
-    async def _reserve(self, request: GenerationRequest) -> Clip | Intent:
-        new = request.new_intent(self._with.clock.now().date())
-        reserve = self._with.ledger.reserve
-        found = await self._with.write(
-            reserve, new, self._payer, pay_again_before=self._pay_again_before
-        )
+    def budgets_of(self, request: GenerationRequest) -> frozenset[str]:
+        """Return the budgets that a clip falls under now, whether or not they have a cap."""
+        run = self._payer.budget_id or self._payer.run_id
+        return frozenset(Scope(request.prompt.collection, run, self._with.clock.now()).budgets)
+
+    async def _reserve(self, request: GenerationRequest, origin: Origin) -> Clip | Intent:
+        async def ask() -> Clip | Intent:
+            new = request.new_intent(self._with.clock.now().date())
+            new = replace(new, origin=origin, wanted_order=self._payer.wanted_order)
+            reserve = self._with.ledger.reserve
+            return await self._with.write(
+                reserve, new, self._payer, pay_again_before=self._pay_again_before
+            )
+
+        found = await self._queue.reserve(self.budgets_of(request), ask)
         self._with.checkpoint("reserved")
         return found
 
@@ -237,25 +351,42 @@ class PaidCall:
             raise GenerationFailure(ErrorClass.UNKNOWN, str(error)) from error
         finally:
             self._driven.discard(intent.intent_id)
+            self._queue.tell()
 
     async def _continue(self, request: GenerationRequest, intent: Intent, trial: Trial) -> Landed:
         """Take an open intent from its state to a delivered clip."""
         if intent.state is IntentState.QUESTION:
-            raise GenerationFailure(ErrorClass.UNKNOWN, intent.error or "a person must decide")
-        async with self._with.places:
-            if intent.state is IntentState.RESERVED:
+            intent = await known_again(self._with, intent)
+        if intent.state is IntentState.COMPLETED:
+            # Its prediction has ended and is charged: there is only a file to be had.
+            return await self._recorder.deliver(request, intent, None)
+        ended: Prediction | None = None
+        if intent.state is IntentState.RESERVED:
+            if intent.attempt > 1:
+                await self._look_back(intent)
+            async with self._with.places:
                 intent = await self._sender.send(request, intent, trial)
-            if intent.state is IntentState.UNKNOWN:
-                intent = await self._reconciler.resolve(intent, request.model)
-            bind(prediction_id=intent.prediction_id)
-            self._with.deliverer.expect()
-            try:
-                prediction = await wait_for_end(self._with, request.model, intent)
-            except GenerationFailure as silence:
-                await trial.ended(silence)
-                raise
-        if intent.state is IntentState.SUBMITTED:
-            intent = await self._recorder.charge(request, intent, prediction)
-        succeeded = prediction.status is PredictionStatus.SUCCEEDED
-        await trial.ended(None if succeeded else from_prediction(prediction))
-        return await self._recorder.deliver(request, intent, prediction)
+                if intent.state is IntentState.SUBMITTED:
+                    ended = await self._await_end(request, intent, trial)
+        if intent.state is IntentState.UNKNOWN:
+            # Without a place: it may take minutes, and mostly nothing was accepted.
+            intent = await self._reconciler.resolve(intent, terms_of_intent(intent, request.model))
+        if ended is None:
+            async with self._with.places:
+                ended = await self._await_end(request, intent, trial)
+        intent = await self._recorder.charge(request, intent, ended)
+        succeeded = ended.status is PredictionStatus.SUCCEEDED
+        await trial.ended(None if succeeded else from_prediction(ended))
+        return await self._recorder.deliver(request, intent, ended)
+
+    async def _await_end(
+        self, request: GenerationRequest, intent: Intent, trial: Trial
+    ) -> Prediction:
+        bind(prediction_id=intent.prediction_id)
+        self._with.deliverer.expect()
+        try:
+            terms = terms_of_intent(intent, request.model)
+            return await wait_for_end(self._with, terms, intent)
+        except GenerationFailure as silence:
+            await trial.ended(silence)
+            raise

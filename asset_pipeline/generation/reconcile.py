@@ -6,34 +6,43 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NoReturn
 
 from sqlalchemy.exc import IntegrityError
 
-from asset_pipeline.catalog.spec import Model
+from asset_pipeline.catalog.terms import Terms
 from asset_pipeline.clock import Clock
 from asset_pipeline.generation.classifying import class_of_loss
 from asset_pipeline.generation.collaborators import Collaborators
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
-from asset_pipeline.generation.matching import (
-    Finding,
-    Listing,
-    Verdict,
-    is_alike,
-    judge,
-    window_start,
-)
+from asset_pipeline.generation.late import REACH, take_back
+from asset_pipeline.generation.matching import Finding, Listing, Verdict, Window, judge
 from asset_pipeline.generation.timing import Timing
-from asset_pipeline.ledger.intents import IntentMovedError
+from asset_pipeline.ledger.intents import NEVER_ACCEPTED, IntentMovedError
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.ledger.schema import IntentState
-from asset_pipeline.providers.protocol import Provider, UnavailableError
+from asset_pipeline.providers.prediction import Prediction
+from asset_pipeline.providers.protocol import NotFoundError, Provider, UnavailableError
 
 _log = logging.getLogger(__name__)
 
 # Complete listings that must not hold a prediction before it counts as absent; the last of them
-# at least Timing.settle after the reply was lost.
+# when no answer can be under way any more: see Timing.settle and Timing.late_acceptance.
 _ABSENT_LISTINGS = 2
+
+# A prediction that was accepted late is looked for as often, in seconds, until it is settled.
+_BETWEEN_LOOKS = 10.0
+
+# Predictions without inputs are asked for by themselves, so many a look at the most.
+_ASKED_IN_DETAIL = 20
+
+# A create of ours is broken off after 36 s; what it may take is never less than a minute.
+_LONGEST_CREATE = 60.0
+
+# A clock that is a day off is set wrong, ours or the provider's: more is not searched through.
+_MOST_SKEW = 86_400.0
 
 
 class ProvedAbsentError(Exception):
@@ -117,8 +126,10 @@ class Reconciler:
     def __init__(self, with_: Collaborators) -> None:
         self._with = with_
         self._lister = Lister(with_.provider, with_.clock)
+        self._is_home: bool | None = None
+        self._models: frozenset[str] = frozenset()
 
-    async def resolve(self, intent: Intent, model: Model) -> Intent:
+    async def resolve(self, intent: Intent, terms: Terms) -> Intent:
         """Return the intent with the prediction that was found to be its own.
 
         Raises:
@@ -131,7 +142,7 @@ class Reconciler:
             # Before the look: a listing that began too early settles nothing by ending late.
             settled = self._unsettled_for(intent) <= 0
             try:
-                finding = await self._look(intent, model)
+                finding = await self._look(intent, terms, in_detail=settled)
             except UnavailableError as error:
                 await silence.bear(error)
                 continue
@@ -148,58 +159,147 @@ class Reconciler:
                     _log.info("accepted after all", extra={"prediction_id": finding.prediction_id})
                     return intent
                 case Verdict.UNSURE if settled:
-                    await self._with.write(self._with.ledger.ask, intent, finding.reason)
-                    _log.warning("A person must decide on %s: %s", intent.intent_id, finding.reason)
-                    raise GenerationFailure(ErrorClass.UNKNOWN, finding.reason, cause="the listing")
+                    raise await self._ask(intent, finding.reason)
                 case Verdict.UNSURE | Verdict.NOT_YET:
                     pass
                 case Verdict.ABSENT:
                     intent = await self._with.write(self._with.ledger.note_absence, intent)
                     self._with.checkpoint("absent")
                     if settled and intent.absent_listings >= _ABSENT_LISTINGS:
-                        found = class_of_loss(intent.error or "")
-                        message = "never accepted: absent from the provider's listings"
-                        if intent.error:
-                            message = f"{message}, after {intent.error}"
-                        await self._with.write(self._with.ledger.refuse, intent, found, message)
-                        self._with.checkpoint("released")
-                        _log.info("%s", message)
-                        raise ProvedAbsentError(message, found)
+                        await self._release(intent)
             pause = max(self._unsettled_for(intent), self._with.timing.first_poll)
-            await self._with.clock.sleep(pause)
+            await self._with.clock.sleep(min(pause, _BETWEEN_LOOKS))
 
-    async def _look(self, intent: Intent, model: Model) -> Finding:
-        timing = self._with.timing
-        listing = await self._lister.since(window_start(intent, timing.clock_skew))
+    async def look_back(self, intent: Intent) -> bool:
+        """Look once more for an attempt that was given up, before another one is sent.
+
+        Returns:
+            Whether it turned up; the intent at hand has then been refused.
+
+        Raises:
+            UnavailableError: The provider could not list everything.
+        """
+        ledger, window = self._with.ledger, self._window()
+        now = self._with.clock.now()
+        released = await self._with.write(ledger.released_as_absent, now - REACH)
+        earlier = [each for each in released if each.generation_hash == intent.generation_hash]
+        if not earlier:
+            return False
+        listing = await self._lister.since(min(map(window.start, earlier)))
+        taken = await self._take_back(listing)
+        return any(each.generation_hash == intent.generation_hash for each in taken)
+
+    async def _release(self, intent: Intent) -> NoReturn:
+        if not intent.origin.is_recorded and not await self._was_asked_here():
+            raise await self._ask(
+                intent,
+                "the ledger does not say which account it was sent with, and this one knows none "
+                "of its predictions",
+            )
+        found = class_of_loss(intent.error or "")
+        message = f"{NEVER_ACCEPTED}: absent from the provider's listings"
+        if intent.error:
+            message = f"{message}, after {intent.error}"
+        await self._with.write(self._with.ledger.refuse, intent, found, message)
+        self._with.checkpoint("released")
+        _log.info("%s", message)
+        raise ProvedAbsentError(message, found)
+
+    async def _ask(self, intent: Intent, reason: str) -> GenerationFailure:
+        await self._with.write(self._with.ledger.ask, intent, reason)
+        _log.warning("A person must decide on %s: %s", intent.intent_id, reason)
+        return GenerationFailure(ErrorClass.UNKNOWN, reason, cause="the listing")
+
+    async def _was_asked_here(self) -> bool:
+        """Tell whether this account knows predictions of a release that recorded no accounts."""
+        if self._is_home is None:
+            newest = await self._with.write(self._with.ledger.newest_prediction)
+            try:
+                self._is_home = newest is not None and bool(await self._with.provider.get(newest))
+            except NotFoundError:
+                self._is_home = False
+        return self._is_home
+
+    async def _look(self, intent: Intent, terms: Terms, *, in_detail: bool) -> Finding:
+        window = self._window()
+        listing = await self._lister.since(window.start(intent))
         ids = [prediction.prediction_id for prediction in listing.predictions]
-        rivals, owned = await self._with.write(self._with.ledger.reconciliation_view, ids)
+        ledger = self._with.ledger
+        rivals, owned = await self._with.write(ledger.reconciliation_view, ids)
+        # Read once: what is asked for meanwhile is recognised by its own intent.
+        models = self._models = self._models or await self._with.write(ledger.models)
         self._with.checkpoint("listed")
         await self._take_over_the_dead(intent, rivals)
-        return judge(
-            intent,
-            model,
-            listing,
-            rivals=rivals,
-            owned=owned,
-            skew=timing.clock_skew,
-            settle=timing.settle,
+        await self._take_back(listing)
+
+        def judged(listing: Listing) -> Finding:
+            return judge(
+                intent,
+                terms,
+                listing,
+                rivals=rivals,
+                owned=owned,
+                models=models,
+                window=window,
+                settle=self._with.timing.settle,
+            )
+
+        finding = judged(listing)
+        if finding.verdict is Verdict.UNSURE and in_detail and finding.unclear:
+            return judged(await self._detailed(listing, finding.unclear))
+        return finding
+
+    async def _detailed(self, listing: Listing, unclear: Sequence[str]) -> Listing:
+        """Ask for predictions by themselves: a listing may leave out what they say."""
+        shown: dict[str, Prediction] = {}
+        for prediction_id in unclear[:_ASKED_IN_DETAIL]:
+            with contextlib.suppress(NotFoundError):
+                shown[prediction_id] = await self._with.provider.get(prediction_id)
+        rows = tuple(shown.get(row.prediction_id, row) for row in listing.predictions)
+        return replace(listing, predictions=rows)
+
+    async def _take_back(self, listing: Listing) -> list[Intent]:
+        origin = await self._with.provider.origin()
+        return await self._with.write(
+            take_back,
+            self._with.ledger,
+            listing.predictions,
+            origin=origin,
+            window=self._window(),
+            clock=self._with.clock,
         )
 
     async def _take_over_the_dead(self, intent: Intent, rivals: Sequence[Intent]) -> None:
-        """Adopt creates like this one that dead workers had on the wire: nobody hears the answer.
+        """Adopt creates that dead workers of this account had on the wire: nobody hears the answer.
 
         As long as one counts as on its way, a listed prediction may answer it and this intent has
         to wait: for ever, if that one's turn in the batch comes after this one's.
         """
         ledger = self._with.ledger
         for rival in rivals:
-            sending = rival.state is IntentState.SUBMITTING and is_alike(rival, intent)
-            if sending and not await self._with.write(ledger.is_alive, rival.worker_id):
+            sending = rival.state is IntentState.SUBMITTING
+            if not sending or not rival.origin.agrees_with(intent.origin):
+                continue
+            if not await self._with.write(ledger.is_alive, rival.worker_id):
                 with contextlib.suppress(IntentMovedError):
                     await self._with.write(ledger.adopt, rival, intent.worker_id)
 
+    def _window(self) -> Window:
+        timing = self._with.timing
+        behind, ahead = self._with.provider.clock_offset()
+        return Window(
+            skew=timing.clock_skew,
+            ahead=(max(behind, -_MOST_SKEW), min(ahead, _MOST_SKEW)),
+            late=max(timing.late_acceptance, _LONGEST_CREATE),
+        )
+
     def _unsettled_for(self, intent: Intent) -> float:
         """Seconds until an absence counts."""
+        timing = self._with.timing
         lost_at = intent.lost_at or intent.updated_at
-        settled_at = lost_at + timedelta(seconds=self._with.timing.settle)
+        sent_at = intent.submitted_at or intent.created_at
+        settled_at = max(
+            lost_at + timedelta(seconds=timing.settle),
+            sent_at + timedelta(seconds=timing.late_acceptance),
+        )
         return (settled_at - self._with.clock.now()).total_seconds()

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from asset_pipeline.generation.billing import charge_for
 from asset_pipeline.generation.classifying import from_prediction
 from asset_pipeline.generation.collaborators import Collaborators
 from asset_pipeline.generation.failures import GenerationFailure, StoreFailure
-from asset_pipeline.generation.request import GenerationRequest
+from asset_pipeline.generation.request import GenerationRequest, terms_of_intent
 from asset_pipeline.ledger.ledger import Payer
 from asset_pipeline.ledger.records import Clip, Intent
 from asset_pipeline.ledger.removing import ObjectRemovedError
 from asset_pipeline.media.preview import Preview
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.providers.prediction import Prediction, PredictionStatus
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,52 +55,70 @@ class Recorder:
         self, request: GenerationRequest, intent: Intent, prediction: Prediction
     ) -> Intent:
         """Write what a prediction that ended cost."""
-        charge = charge_for(request.model, intent.inputs, prediction, on=intent.created_at.date())
+        terms = terms_of_intent(intent, request.model)
+        charge = charge_for(terms, intent.inputs, prediction)
         self._with.checkpoint("ended")
         intent = await self._with.write(
             self._with.ledger.charge,
             intent,
             charge.amount,
             billed=charge.billed,
-            predict_seconds=prediction.metrics.get("predict_time"),
+            predict_seconds=charge.predict_seconds,
+            note=charge.note,
         )
+        if intent.charge_note:
+            _log.warning("The charge of %s: %s.", intent.prediction_id, intent.charge_note)
         self._with.checkpoint("charged")
         return intent
 
     async def deliver(
-        self, request: GenerationRequest, intent: Intent, prediction: Prediction
+        self, request: GenerationRequest, intent: Intent, prediction: Prediction | None
     ) -> Landed:
         """Fetch, verify and store a charged prediction's output, and record the clip.
 
+        A file that an earlier life verified is looked for first, and nothing is fetched then.
+
+        Args:
+            request: What was asked for.
+            intent: Charged.
+            prediction: As it ended; None where a dead process saw its end.
+
         Raises:
-            GenerationFailure: There is no clip to be had, which is recorded.
-            StoreFailure: The store failed; the intent stays open.
+            GenerationFailure: There is no clip to be had, which is recorded; or, where the failure
+                says so (``leaves_open``), none now: then the intent stays open.
         """
-        ledger = self._with.ledger
+        ledger, deliverer = self._with.ledger, self._with.deliverer
         try:
-            if prediction.status is not PredictionStatus.SUCCEEDED:
+            if prediction is not None and prediction.status is not PredictionStatus.SUCCEEDED:
                 raise from_prediction(prediction)
-            delivery = await self._with.deliverer.fetch(intent, request.model, prediction)
+            verified = await deliverer.kept(intent)
+            if verified is None:
+                terms = terms_of_intent(intent, request.model)
+                verified = await deliverer.fetch(intent, terms, prediction)
+                self._with.checkpoint("verified")
+                intent = await self._with.write(ledger.note_file, intent, verified.noted)
+                self._with.checkpoint("noted")
+            stored = await deliverer.store(intent, verified)
         except GenerationFailure as failure:
-            # A store that fails leaves the intent open: the clip is fetched again, not paid again.
-            if not isinstance(failure, StoreFailure):
+            if not failure.leaves_open:
                 await self._with.write(ledger.fail, intent, failure.error_class, failure.message)
+                deliverer.discard(intent.intent_id)
                 self._with.checkpoint("failed")
             raise
         self._with.checkpoint("stored")
         try:
-            clip = await self._with.write(
-                ledger.deliver, intent, delivery.stored, request.parents()
-            )
+            parents = [*request.parents(), *verified.noted.lineage]
+            clip = await self._with.write(ledger.deliver, intent, stored, parents)
         except ObjectRemovedError as error:
             raise StoreFailure(error.message, prediction_id=intent.prediction_id) from error
         self._with.checkpoint("delivered")
+        deliverer.discard(intent.intent_id)
         return Landed(
             clip,
-            delivery.preview,
+            verified.preview,
             paid=intent.charged_microusd,
             cached=False,
-            web_url=prediction.web_url,
+            web_url=verified.web_url,
             text=intent.prompt_text if clip.strategy else "",
         )
 
@@ -118,6 +139,8 @@ class Recorder:
             collection=prompt.collection,
             variant=request.variant,
             run_id=self._payer.run_id,
+            variants=prompt.variants,
+            wanted_order=self._payer.wanted_order,
             wanted_hash=request.wanted_hash if stands_in else None,
             strategy=None if not stands_in else request.strategy if asked_so else clip.strategy,
         )

@@ -13,15 +13,21 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from asset_pipeline.catalog.pricing import price_on, worst_case
+from asset_pipeline.catalog.pricing import UnpricedModelError, price_on, worst_case
 from asset_pipeline.catalog.reader import Catalog
-from asset_pipeline.catalog.spec import Model
+from asset_pipeline.catalog.seeds import counts_in_hash, given_seed, with_variants_seed
+from asset_pipeline.catalog.spec import Model, OutputShape, PriceUnit
+from asset_pipeline.catalog.terms import Terms, terms_of
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.generation.rules import Strategy
 from asset_pipeline.ledger.records import AttemptInputs, Intent, NewIntent, Parent
+from asset_pipeline.money import to_decimal
 from asset_pipeline.prompts.spec import Prompt
 
 _SEED_BITS = 31
+
+# Of intents that kept no terms and whose model has left the catalog.
+_DEADLINE_SECONDS = 3600
 
 
 class BadReferenceError(AssetPipelineError):
@@ -57,8 +63,8 @@ class GenerationRequest:
         inputs: Everything but the derived seed. A reference file stands as ``sha256:<hex>``.
         reference: The reference file itself, whose content replaces that mark when it is sent.
         prompt_hash: The prompt's data version; None when the prompt that paid has left the files.
-        generation_hash: SHA-256 over model, inputs and variant, and nothing else: renaming or
-            moving a prompt costs nothing.
+        generation_hash: SHA-256 over model, inputs and, where each variant gets a seed of its own,
+            the variant; and over nothing else: renaming or moving a prompt costs nothing.
         stands_in: For what it stands in; None when it is what was wanted itself.
     """
 
@@ -102,6 +108,8 @@ class GenerationRequest:
             inputs_for_attempt=self._inputs_for_attempt,
             wanted_hash=None if self.stands_in is None else self.stands_in.wanted_hash,
             strategy=self.strategy,
+            terms=terms_of(self.model, self.inputs, on=day),
+            variants=self.prompt.variants,
         )
 
     def parents(self) -> list[Parent]:
@@ -144,8 +152,8 @@ class GenerationRequest:
         name = self.model.seed_input
         if name is None:
             return AttemptInputs(None, self.inputs)
-        given = self.inputs.get(name)
-        if isinstance(given, int):
+        given = given_seed(self.model, self.inputs)
+        if given is not None:
             return AttemptInputs(given, self.inputs)
         seed = derived_seed(self.generation_hash, attempt)
         return AttemptInputs(seed, {**self.inputs, name: seed})
@@ -158,7 +166,8 @@ def resolve(prompt: Prompt, variant: int, catalog: Catalog, prompts_dir: Path) -
         UnknownModelError: The catalog has no such model.
     """
     model = catalog.get(prompt.model)
-    inputs = model.request_inputs(prompt.full_text, prompt.inputs)
+    sent = model.request_inputs(prompt.full_text, prompt.inputs)
+    inputs = with_variants_seed(model, sent, variant)
     reference = None
     if prompt.reference is not None and model.reference_input is not None:
         reference = prompts_dir / prompt.reference
@@ -169,7 +178,9 @@ def resolve(prompt: Prompt, variant: int, catalog: Catalog, prompts_dir: Path) -
         variant=variant,
         inputs=inputs,
         reference=reference,
-        generation_hash=generation_hash(model.name, inputs, variant),
+        generation_hash=generation_hash(
+            model.name, inputs, variant if counts_in_hash(model, inputs) else 1
+        ),
         prompt_hash=prompt.prompt_hash,
     )
 
@@ -181,14 +192,11 @@ def from_ledger(
 
     Args:
         intent: The intent.
-        catalog: For its model.
+        catalog: For its model; one that has left the catalog is what the intent remembers of it.
         wanted: The clip that it is for, where the prompts still ask for it: whose inputs the
             reference file and the prompt's hash are then known.
-
-    Raises:
-        UnknownModelError: The model has left the catalog.
     """
-    model = catalog.get(intent.model)
+    model = catalog.models.get(intent.model) or _remembered(intent)
     own = Prompt(
         kind=intent.kind,
         prompt_id=intent.prompt_id,
@@ -223,6 +231,61 @@ def from_ledger(
         generation_hash=intent.generation_hash,
         prompt_hash=wanted.prompt_hash if wanted else None,
         stands_in=stands_in,
+    )
+
+
+def _remembered(intent: Intent) -> Model:
+    """Return a model that has left the catalog, as far as finishing a payment needs it."""
+    terms = terms_of_intent(intent)
+    roles = (terms.prompt_input, terms.seed_input, terms.reference_input)
+    names = {*intent.inputs, *(name for name in roles if name is not None)}
+    return Model.model_validate(
+        {
+            "name": intent.model,
+            "kind": intent.kind,
+            "version": intent.version,
+            "prompt_input": terms.prompt_input,
+            "seed_input": terms.seed_input,
+            "reference_input": terms.reference_input,
+            "inputs": {name: {"type": "string"} for name in names},
+            "output": terms.output,
+            "output_key": terms.output_key,
+            "max_predict_seconds": terms.max_predict_seconds,
+        }
+    )
+
+
+def terms_of_intent(intent: Intent, model: Model | None = None) -> Terms:
+    """Return what an intent was begun on.
+
+    Args:
+        intent: The intent.
+        model: Its model as the catalog has it; used where the intent kept no terms.
+    """
+    kept = intent.terms
+    if kept is not None:
+        return kept
+    if model is not None:
+        try:
+            return terms_of(model, intent.inputs, on=intent.created_at.date())
+        except (UnpricedModelError, KeyError):
+            pass
+    return _from_what_was_sent(intent)
+
+
+def _from_what_was_sent(intent: Intent) -> Terms:
+    """Read the names off the inputs; the price is what was set aside."""
+    names = {str(value): name for name, value in intent.inputs.items()}
+    return Terms(
+        unit=PriceUnit.RUN,
+        usd=to_decimal(intent.reserved_microusd),
+        most_units=1,
+        prompt_input=names.get(intent.prompt_text, "prompt"),
+        seed_input=None if intent.seed is None else names.get(str(intent.seed), "seed"),
+        reference_input=None,
+        output=OutputShape.ONE,
+        output_key=None,
+        max_predict_seconds=_DEADLINE_SECONDS,
     )
 
 

@@ -13,16 +13,20 @@ from enum import StrEnum
 from pathlib import Path
 
 from asset_pipeline.catalog.reader import Catalog
+from asset_pipeline.clock import Clock
 from asset_pipeline.errors import AssetPipelineError
-from asset_pipeline.generation.failures import GenerationFailure
+from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
+from asset_pipeline.generation.late import REACH, take_back
+from asset_pipeline.generation.matching import Window
 from asset_pipeline.generation.paid_call import PaidCall
 from asset_pipeline.generation.request import GenerationRequest, from_ledger, resolve
+from asset_pipeline.generation.timing import Timing
 from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.ledger.schema import OPEN_STATES, IntentState
 from asset_pipeline.prompts.library import Library
-from asset_pipeline.providers.protocol import Provider, UnavailableError
+from asset_pipeline.providers.protocol import Provider, RefusedError, UnavailableError
 
 _AT_A_TIME = 16
 
@@ -61,9 +65,6 @@ def request_of(
 
     That is the prompt's own when the prompt still asks for the same thing. Otherwise it is built
     from the ledger: enough to finish the payment, with the prompt's hash unknown.
-
-    Raises:
-        UnknownModelError: The model has left the catalog.
     """
     prompt = library.prompts.get((intent.kind, intent.prompt_id))
     if prompt is not None and prompt.model in catalog.models:
@@ -83,20 +84,25 @@ async def resume_all(
     catalog: Catalog,
     library: Library,
     prompts_dir: Path,
+    clock: Clock,
+    skew: float = Timing().clock_skew,
 ) -> list[Resumed]:
     """Finish all open intents, some at a time; none keeps the others from being tried.
 
-    Nothing new is sent. A provider that does not answer is asked once, not once an intent.
+    Nothing new is sent. A provider that does not answer is asked once, not once an intent. What
+    was given up as never accepted and has turned up since is taken back first.
 
     Returns:
         What became of each, oldest first.
     """
+    silence = await _take_back(ledger, provider, clock, skew)
     found = ledger.intents_in(OPEN_STATES)
-    silence = await _silence(provider) if any(map(_needs_provider, found)) else ""
+    if not silence and any(map(_needs_provider, found)):
+        silence = await _silence(provider)
     places = asyncio.Semaphore(_AT_A_TIME)
 
     async def resume(intent: Intent) -> Resumed:
-        if intent.state is IntentState.QUESTION:
+        if is_for_a_person(intent):
             return question(intent)
         if silence and _needs_provider(intent):
             return Resumed(intent, ResumeResult.OPEN, silence)
@@ -114,9 +120,31 @@ async def resume_all(
     return list(await asyncio.gather(*map(resume, found)))
 
 
+def is_for_a_person(intent: Intent) -> bool:
+    """Tell whether nobody but a person can go on; a forgotten prediction may be known again."""
+    return intent.state is IntentState.QUESTION and intent.prediction_id is None
+
+
 def question(intent: Intent) -> Resumed:
     """Return what there is to say about an intent that waits for a person."""
     return Resumed(intent, ResumeResult.QUESTION, intent.error or "")
+
+
+async def _take_back(ledger: Ledger, provider: Provider, clock: Clock, skew: float) -> str:
+    """Take back what turned up; return why the provider can't be asked, empty when it can."""
+    now = clock.now()
+    released = ledger.released_as_absent(now - REACH)
+    if not released:
+        return ""
+    try:
+        origin = await provider.origin()
+        window = Window(skew, provider.clock_offset(), late=REACH.total_seconds())
+        since = min(map(window.start, released))
+        rows = [prediction async for prediction in provider.list_since(since)]
+    except (RefusedError, UnavailableError) as error:
+        return f"the provider can't be asked: {error.message}"
+    take_back(ledger, rows, origin=origin, window=window, clock=clock)
+    return ""
 
 
 async def _silence(provider: Provider) -> str:
@@ -130,13 +158,20 @@ async def _silence(provider: Provider) -> str:
 
 
 def _needs_provider(intent: Intent) -> bool:
-    return intent.state not in {IntentState.RESERVED, IntentState.QUESTION}
+    # A file that was verified is looked for in the store and on this machine.
+    is_at_hand = intent.stored_json is not None
+    return not (is_at_hand or is_for_a_person(intent) or intent.state is IntentState.RESERVED)
 
 
 async def _resume(
     paid_call: PaidCall, ledger: Ledger, intent: Intent, request: GenerationRequest
 ) -> Resumed:
-    taken = await paid_call.take_up(intent)
+    try:
+        taken = await paid_call.take_up(intent)
+    except GenerationFailure as failure:
+        if failure.error_class is ErrorClass.OTHER_ACCOUNT:
+            return Resumed(intent, ResumeResult.OPEN, failure.message)
+        raise
     if taken is None:
         return Resumed(intent, ResumeResult.BUSY, _DRIVEN)
     try:

@@ -19,6 +19,7 @@ from asset_pipeline.catalog.wording import complaint
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.generation.failures import ErrorClass
 from asset_pipeline.generation.rules import ClassRule, RetryRules, Simplification, Strategy
+from asset_pipeline.guarded_file import GuardedFile, Memory
 from asset_pipeline.ledger.breaker_machine import BreakerRules
 
 RULES_FILE = "retry_rules.yaml"
@@ -49,42 +50,41 @@ def load_rules(config_dir: Path | None) -> RetryRules:
 
 
 class RulesSource:
-    """Reads the rules, and reads them again when the file's time or size moved.
+    """Reads the rules, and reads them again when the file moved.
 
     Args:
         config_dir: The folder of the user's own file.
+        memory: Knows whether a file was in force that is gone by now.
 
     Raises:
-        ConfigurationError: The file is wrong at the start.
+        ConfigurationError: The file is wrong at the start, or was in force and is gone: without it
+            more attempts may be paid for than somebody wrote down.
     """
 
-    def __init__(self, config_dir: Path) -> None:
+    def __init__(self, config_dir: Path, memory: Memory | None = None) -> None:
         self._config_dir = config_dir
-        self._stamp = _stamp(config_dir / RULES_FILE)
+        self._file = GuardedFile(config_dir / RULES_FILE, memory)
+        self._file.has_news()
         self._rules = load_rules(config_dir)
+        self._file.taken()
+        self._complaint = ""
 
     def current(self) -> RetryRules:
         """Return the rules in force now.
 
-        A file that breaks while it is edited changes nothing: what is under way goes on by the
-        rules as they were, and the log says what is wrong.
+        A file that breaks or vanishes while it is edited changes nothing: what is under way goes
+        on by the rules as they were, and the log says once what is wrong.
         """
-        stamp = _stamp(self._config_dir / RULES_FILE)
-        if stamp != self._stamp:
-            self._stamp = stamp
-            try:
+        try:
+            if self._file.has_news():
                 self._rules = load_rules(self._config_dir)
-            except ConfigurationError as error:
+                self._file.taken()
+                self._complaint = ""
+        except ConfigurationError as error:
+            if str(error) != self._complaint:
+                self._complaint = str(error)
                 _log.warning("%s The rules stay as they were.", error)
         return self._rules
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_mtime_ns, status.st_size
 
 
 def _read(path: Path, *, label: str) -> dict[str, JsonValue]:

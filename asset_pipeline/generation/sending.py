@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from pydantic import JsonValue
+from sqlalchemy.exc import IntegrityError
 
 from asset_pipeline.generation.classifying import class_of_loss, from_refusal
 from asset_pipeline.generation.collaborators import Collaborators
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
 from asset_pipeline.generation.finishing import to_the_end
-from asset_pipeline.generation.request import BadReferenceError, GenerationRequest
+from asset_pipeline.generation.matching import LABEL
+from asset_pipeline.generation.request import (
+    BadReferenceError,
+    GenerationRequest,
+    terms_of_intent,
+)
 from asset_pipeline.generation.trial import Trial
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.providers.protocol import CreateRequest, RefusedError, UnclearError
@@ -55,12 +62,13 @@ class Sender:
         return await to_the_end(self._post(request, intent, inputs, trial))
 
     async def _wait_for_turn(self, intent: Intent, trial: Trial) -> None:
-        """Wait for the rate limit, and look at the breaker once more after that."""
+        """Wait for the rate limit, and look at breaker and store once more after that."""
         refuse = self._with.ledger.refuse
         try:
             await trial.confirm()  # a slot must not be taken for what is held back
             await self._with.limiter.acquire()
             await trial.confirm()
+            await self._with.gate.admit()
         except asyncio.CancelledError:
             # Certainly nothing was sent: the money goes back at once.
             await to_the_end(self._with.write(refuse, intent, ErrorClass.CANCELLED, "not sent"))
@@ -83,7 +91,8 @@ class Sender:
             model=intent.model,
             version=intent.version,
             inputs=inputs,
-            cancel_after_seconds=request.model.max_predict_seconds,
+            cancel_after_seconds=terms_of_intent(intent, request.model).max_predict_seconds,
+            webhook=self._labelled(intent),
         )
         try:
             prediction = await self._with.provider.create(create)
@@ -102,8 +111,34 @@ class Sender:
             await trial.lost(class_of_loss(error.message), error.message)
             return intent
         self._with.checkpoint("accepted")
-        intent = await self._with.write(ledger.accept, intent, prediction.prediction_id)
+        try:
+            intent = await self._with.write(ledger.accept, intent, prediction.prediction_id)
+        except IntegrityError:
+            raise await self._two_owners(intent, prediction.prediction_id) from None
         self._with.checkpoint("submitted")
         await trial.accepted()
         await self._with.limiter.heed(self._with.provider.allowance())
         return intent
+
+    async def _two_owners(self, intent: Intent, prediction_id: str) -> GenerationFailure:
+        """Leave a create to a person that was answered with the prediction of another intent.
+
+        It was accepted, so it is never absent; nobody but the provider can say as what.
+        """
+        question = (
+            f"the provider answered with prediction {prediction_id}, which belongs to another "
+            "intent: it may have billed two"
+        )
+        await self._with.write(self._with.ledger.ask, intent, question)
+        return GenerationFailure(
+            ErrorClass.UNKNOWN, question, cause="one id twice", prediction_id=prediction_id
+        )
+
+    def _labelled(self, intent: Intent) -> str | None:
+        """Return the webhook's address with the intent in its query, which predictions repeat."""
+        base = self._with.webhook_url
+        if base is None:
+            return None
+        parts = urlsplit(base)
+        query = "&".join(filter(None, [parts.query, urlencode({LABEL: intent.intent_id})]))
+        return urlunsplit(parts._replace(query=query))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from asset_pipeline.generation.paid_call import PaidCall
 from asset_pipeline.generation.places import Places
 from asset_pipeline.generation.previews import PreviewShelf
 from asset_pipeline.generation.rate_limit import RateLimiter
+from asset_pipeline.generation.store_gate import StoreGate
 from asset_pipeline.generation.timing import Timing
 from asset_pipeline.generation.watching import Watch
 from asset_pipeline.ledger.breaker_machine import BreakerRules
@@ -30,6 +31,7 @@ from asset_pipeline.ledger.rates import RateBook
 from asset_pipeline.ledger.workers import HEARTBEAT_SECONDS
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.providers.protocol import Provider
+from asset_pipeline.stores.probing import try_putting
 from asset_pipeline.stores.protocol import Store
 
 _STORING_THREADS = 8
@@ -50,8 +52,11 @@ class SessionPlan:
         max_in_flight: Predictions at the provider at once.
         max_images_decoded: Files decoded at once, which bounds memory.
         run_cap: A cap of this run's own.
+        budget_id: The launch that the cap is for, where the run is a part or a repetition of it.
         pay_again_before: Pay again for clips that were stored before this time.
         breaker_rules: Returns the thresholds in force.
+        webhook_url: Where the provider is to tell of a prediction's end.
+        wanted_order: The run's place in the order of what is wanted; one is taken if it has none.
     """
 
     run_id: str
@@ -62,9 +67,12 @@ class SessionPlan:
     max_images_decoded: int
     timing: Timing
     run_cap: MicroUsd | None = None
+    budget_id: str = ""
     pay_again_before: datetime | None = None
     breaker_rules: Callable[[], BreakerRules] = BreakerRules
     checkpoint: Callable[[str], None] = _no_checkpoint
+    webhook_url: str | None = None
+    wanted_order: int = 0
 
 
 @contextlib.asynccontextmanager
@@ -102,14 +110,17 @@ async def open_session(
             breakers=Breakers(
                 BreakerBook(ledger.engine, clock), plan.breaker_rules, clock, writing, worker_id
             ),
+            gate=StoreGate(lambda: _try_putting(store, storing)),
             places=Places(plan.max_in_flight),
             watch=Watch(provider, clock, plan.timing),
             clock=clock,
             timing=plan.timing,
             writing=writing,
             checkpoint=plan.checkpoint,
+            webhook_url=plan.webhook_url,
         )
-        payer = Payer(plan.run_id, worker_id, plan.run_cap)
+        order = plan.wanted_order or await writing.run(ledger.take_order)
+        payer = Payer(plan.run_id, worker_id, plan.run_cap, order, plan.budget_id or None)
         beating = asyncio.ensure_future(_beat(collaborators, worker_id))
         try:
             yield PaidCall(collaborators, payer, pay_again_before=plan.pay_again_before)
@@ -117,6 +128,10 @@ async def open_session(
             beating.cancel()
             await collaborators.watch.aclose()
             await collaborators.write(ledger.end_worker, worker_id)
+
+
+async def _try_putting(store: Store, storing: Executor) -> None:
+    await asyncio.get_running_loop().run_in_executor(storing, try_putting, store)
 
 
 async def _beat(collaborators: Collaborators, worker_id: str) -> None:

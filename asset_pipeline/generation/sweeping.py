@@ -1,14 +1,16 @@
 """Sweeping: the temporary files of processes that were killed are removed once they are old.
 
 A living process writes its own files within minutes, so age alone tells them apart, and no other
-process has to be asked. Only names that this project gives are touched.
+process has to be asked. A verified file of a clip that is paid for is another thing: it is kept
+until the ledger says that nothing more will come of its intent. Only names that this project gives
+are touched.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +29,10 @@ _LEFTOVER = re.compile(
 )
 
 
+# Of a clip that is verified and not on record yet.
+_VERIFIED = re.compile(r"(?P<intent>[0-9a-f]{32})\.clip")
+
+
 @dataclass(frozen=True, slots=True)
 class Swept:
     """What was removed."""
@@ -35,13 +41,19 @@ class Swept:
     bytes: int
 
 
-def sweep(folders: Iterable[Path], now: datetime) -> Swept:
+def sweep(folders: Iterable[Path], now: datetime, *, has_ended: Callable[[str], bool]) -> Swept:
     """Remove leftovers older than an hour from these folders, not from the folders in them.
 
     A file that can't be removed stays: the next sweep tries again.
+
+    Args:
+        folders: Where to look.
+        now: The time.
+        has_ended: Tells whether the ledger knows an intent and nothing more will come of it. One of
+            another ledger may be open there.
     """
     oldest_kept = now.timestamp() - _OLD_SECONDS
-    sizes = [size for folder in folders for size in _sweep_folder(folder, oldest_kept)]
+    sizes = [size for folder in folders for size in _sweep_folder(folder, oldest_kept, has_ended)]
     return Swept(len(sizes), sum(sizes))
 
 
@@ -55,21 +67,30 @@ def swept_folders(settings: Settings, store: Store) -> Iterator[Path]:
         yield store.incoming
 
 
-def _sweep_folder(folder: Path, oldest_kept: float) -> Iterator[int]:
+def _sweep_folder(
+    folder: Path, oldest_kept: float, has_ended: Callable[[str], bool]
+) -> Iterator[int]:
     try:
         with os.scandir(folder) as entries:
             # By name first: a folder of previews has thousands of files and hardly a leftover.
-            leftovers = [entry for entry in entries if _LEFTOVER.fullmatch(entry.name)]
+            leftovers = [entry for entry in entries if _may_go(entry.name)]
     except OSError:
         return
     for entry in leftovers:
         try:
             status = entry.stat(follow_symlinks=False)
-            if entry.is_file(follow_symlinks=False) and status.st_mtime < oldest_kept:
+            if not entry.is_file(follow_symlinks=False) or status.st_mtime >= oldest_kept:
+                continue
+            verified = _VERIFIED.fullmatch(entry.name)
+            if verified is None or has_ended(verified["intent"]):
                 Path(entry.path).unlink()
                 yield status.st_size
         except OSError:
             continue
+
+
+def _may_go(name: str) -> bool:
+    return bool(_LEFTOVER.fullmatch(name) or _VERIFIED.fullmatch(name))
 
 
 def _folders_in(folder: Path) -> Iterator[Path]:

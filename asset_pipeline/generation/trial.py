@@ -88,7 +88,7 @@ class Trial:
                 Outcome.PREDICTION_FAILED, Failure(failure.error_class, failure.message)
             )
         else:
-            stopped = failure.error_class is ErrorClass.CANCELLED
+            stopped = failure.error_class in {ErrorClass.CANCELLED, ErrorClass.FORGOTTEN}
             await self._tell(Outcome.NOTHING if stopped else Outcome.MADE)
 
     async def __aenter__(self) -> Self:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Table, case, func, select
+from sqlalchemy import ColumnElement, Connection, Table, case, func, select, text
 
 from asset_pipeline.ledger.schema import (
     OPEN_STATES,
@@ -17,10 +18,8 @@ from asset_pipeline.ledger.schema import (
     entries,
     intents,
 )
+from asset_pipeline.ledger.scopes import TOTAL, Scope
 from asset_pipeline.money import MicroUsd, format_usd
-
-TOTAL = "total"
-"""The budget that every payment falls under, and under it once."""
 
 _NEVER_CHARGED = (
     IntentState.RESERVED,
@@ -55,9 +54,17 @@ class AuditReport:
 
 
 def audit(connection: Connection) -> AuditReport:
-    """Derive all balances and states again, in the caller's one transaction."""
+    """Derive all balances and states again.
+
+    Args:
+        connection: In a transaction that has asked nothing yet.
+    """
+    if connection.dialect.name == "postgresql":
+        # Else each question sees another moment.
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
     found = [
         *_budget_mismatches(connection),
+        *_scope_mismatches(connection),
         *_intent_mismatches(connection),
         *_state_mismatches(connection),
     ]
@@ -106,6 +113,33 @@ def _budget_mismatches(connection: Connection) -> Iterator[Mismatch]:
         excess = row["charged_microusd"] + row["reserved_microusd"] - row["cap_microusd"]
         overdrawn = row["overdrawn_microusd"]
         yield from _unequal(subject, "overdrawn is what passes the cap", max(0, excess), overdrawn)
+
+
+def _scope_mismatches(connection: Connection) -> Iterator[Mismatch]:
+    """Hold each budget against the intents in its scope, whatever its entries say.
+
+    A budget that missed a payment agrees with its own entries all the same.
+    """
+    charged: Counter[str] = Counter()
+    reserved: Counter[str] = Counter()
+    rows = connection.execute(
+        select(
+            intents.c.collection,
+            func.coalesce(intents.c.run_budget, intents.c.run_id),
+            intents.c.created_at,
+            intents.c.charged_microusd,
+            intents.c.reserved_microusd,
+        )
+    )
+    for collection, run_id, begun_at, owed, held in rows:
+        for budget in Scope(collection, run_id, begun_at).budgets:
+            charged[budget] += owed
+            reserved[budget] += held
+    for row in connection.execute(select(budgets)).mappings():
+        subject = f"budget {row['budget']}"
+        for name, sums in (("charged", charged), ("reserved", reserved)):
+            rule = f"the intents in its scope sum to {name}"
+            yield from _unequal(subject, rule, sums[row["budget"]], row[f"{name}_microusd"])
 
 
 def _intent_mismatches(connection: Connection) -> Iterator[Mismatch]:

@@ -1,6 +1,7 @@
 """Which budgets a payment falls under, and their caps: ``budgets.yaml`` and the environment.
 
-The file is read again when it changed, so an edited cap holds from the next reservation on.
+The file is read again when it changed and stands still, so an edited cap holds from the next
+reservation on after that.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from asset_pipeline.errors import ConfigurationError
+from asset_pipeline.guarded_file import GuardedFile, Memory
+from asset_pipeline.ledger import scopes
 from asset_pipeline.money import MicroUsd, micro_usd
 from asset_pipeline.settings import Settings
 
@@ -61,59 +64,64 @@ def budget_lines(
     now: datetime,
     run_cap: MicroUsd | None = None,
 ) -> tuple[BudgetLine, ...]:
-    """Return the budgets of one payment, sorted by name.
+    """Return the budgets of one payment: the total, then the others sorted by name.
 
     The order is fixed so that two Postgres transactions never lock them crosswise.
 
     Args:
         caps: The configured caps.
         collection: The prompt's collection.
-        run_id: The run that pays.
+        run_id: The run that pays, or the one whose launch it belongs to.
         now: The time of the reservation; days and months are UTC.
         run_cap: A tighter cap for this run alone (``max_usd`` in its config).
     """
     today = now.date()
     month = today.replace(day=1)
     run_caps = [cap for cap in (_micro(caps.run_usd), run_cap) if cap is not None]
-    lines = [BudgetLine("total", "all", None, micro_usd(caps.total_usd))]
-    if caps.daily_usd is not None:
-        lines.append(BudgetLine(f"daily:{today}", "day", today, micro_usd(caps.daily_usd)))
-    if caps.monthly_usd is not None:
-        name = f"monthly:{month:%Y-%m}"
-        lines.append(BudgetLine(name, "month", month, micro_usd(caps.monthly_usd)))
-    if run_caps:
-        lines.append(BudgetLine(f"run:{run_id}", "run", None, min(run_caps)))
+    total = BudgetLine(scopes.TOTAL, "all", None, micro_usd(caps.total_usd))
+    lines: list[BudgetLine] = []
     if collection in caps.collections_usd:
         cap = micro_usd(caps.collections_usd[collection])
-        lines.append(BudgetLine(f"collection:{collection}", "all", None, cap))
-    return tuple(sorted(lines, key=lambda line: line.budget))
+        lines.append(BudgetLine(scopes.of_collection(collection), "all", None, cap))
+    if caps.daily_usd is not None:
+        lines.append(BudgetLine(scopes.daily(today), "day", today, micro_usd(caps.daily_usd)))
+    if caps.monthly_usd is not None:
+        cap = micro_usd(caps.monthly_usd)
+        lines.append(BudgetLine(scopes.monthly(today), "month", month, cap))
+    if run_caps:
+        lines.append(BudgetLine(scopes.of_run(run_id), "run", None, min(run_caps)))
+    return (total, *lines)
 
 
 class CapsSource:
-    """Reads the caps, and reads them again when the file's time or size moved."""
+    """Reads the caps, and reads them again when the file moved.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: The folder, and the variables that go over the file.
+        memory: Knows whether a file was in force that is gone by now.
+    """
+
+    def __init__(self, settings: Settings, memory: Memory | None = None) -> None:
         self._path = settings.config_dir / BUDGETS_FILE
+        self._file = GuardedFile(self._path, memory)
         environment = {
             "total_usd": settings.budget_total_usd,
             "daily_usd": settings.budget_daily_usd,
             "run_usd": settings.budget_run_usd,
         }
         self._overrides = {name: cap for name, cap in environment.items() if cap is not None}
-        self._stamp: tuple[int, int] | None = None
         self._caps: BudgetCaps | None = None
 
     def current(self) -> BudgetCaps:
         """Return the caps in force now.
 
         Raises:
-            ConfigurationError: ``budgets.yaml`` is wrong; nothing is paid until it is mended.
+            ConfigurationError: ``budgets.yaml`` is wrong, or was in force and is gone or empty;
+                nothing is paid until it is mended.
         """
-        stamp = _stamp(self._path)
-        if self._caps is None or stamp != self._stamp:
-            content = _read(self._path) if stamp is not None else {}
-            self._caps = _validated(self._path, {**content, **self._overrides})
-            self._stamp = stamp
+        if self._file.has_news() or self._caps is None:
+            self._caps = _validated(self._path, {**_read(self._path), **self._overrides})
+            self._file.taken()
         return self._caps
 
 
@@ -121,18 +129,12 @@ def _micro(amount: Decimal | None) -> MicroUsd | None:
     return None if amount is None else micro_usd(amount)
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_mtime_ns, status.st_size
-
-
 def _read(path: Path) -> dict[str, object]:
     try:
         # BaseLoader keeps 0.1 a string, so that it becomes a Decimal and is never a float.
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 -- BaseLoader builds strings only
+    except FileNotFoundError:
+        return {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigurationError(f"{path}: can't be read: {error}.") from None
     if content is None:

@@ -17,6 +17,7 @@ from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.ledger.records import Clip, Intent, Parent, StoredFile, clip_from, row_of
 from asset_pipeline.ledger.removing import check_not_removed, check_not_removing
 from asset_pipeline.ledger.schema import clips, intents, lineage
+from asset_pipeline.ledger.wants import Want, declare, is_newest
 from asset_pipeline.money import MicroUsd
 
 IS_CURRENT = (clips.c.superseded_at.is_(None), clips.c.removed_at.is_(None))
@@ -83,7 +84,11 @@ def record(
     parents: Iterable[Parent],
     now: datetime,
 ) -> Clip:
-    """Record the file that an intent paid for as the current clip of its prompt's variant.
+    """Record the file that an intent paid for.
+
+    It becomes the current clip of its prompt's variant, unless something newer is wanted there by
+    now: then it lands superseded already. One that had been given up and turned up late replaces
+    no clip that was made of the same request meanwhile.
 
     Raises:
         ObjectRemovedError: An equal file is being deleted; store this one again.
@@ -118,9 +123,44 @@ def record(
         account=intent.account,
         wanted_order=intent.wanted_order,
     )
-    _make_current(connection, clip, now)
+    if _is_wanted(connection, intent):
+        _make_current(connection, clip, now)
+    else:
+        clip = replace(clip, superseded_at=now)
+        connection.execute(_INSERT, row_of(clip))
     add_lineage(connection, clip.object_uri, clip.sha256, parents, run_id=clip.run_id, now=now)
     return clip
+
+
+def _is_wanted(connection: Connection, intent: Intent) -> bool:
+    wanted_hash = intent.wanted_hash or intent.generation_hash
+    want = Want(intent.kind, intent.prompt_id, intent.variant, 0, wanted_hash, intent.wanted_order)
+    if not is_newest(connection, want):
+        return False
+    shown = next(
+        (
+            clip
+            for clip in current(connection, intent.kind, intent.prompt_id)
+            if clip.variant == intent.variant
+            and (clip.wanted_hash or clip.generation_hash) == wanted_hash
+        ),
+        None,
+    )
+    if shown is None:
+        return True
+    return intent.found_late_at is None and shown.wanted_order <= intent.wanted_order
+
+
+def set_cost(connection: Connection, intent: Intent, cost: MicroUsd) -> None:
+    """Set what the clip that an intent paid for has cost; those that reuse it stay free."""
+    payer = (
+        select(clips.c.clip_id)
+        .where(clips.c.intent_id == intent.intent_id)
+        .order_by(clips.c.created_at, clips.c.clip_id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    connection.execute(update(clips).where(clips.c.clip_id == payer).values(cost_microusd=cost))
 
 
 def reuse(
@@ -135,10 +175,13 @@ def reuse(
     now: datetime,
     wanted_hash: str | None = None,
     strategy: str | None = None,
+    variants: int = 0,
+    wanted_order: int = 0,
 ) -> Clip:
     """Make an existing clip the current one of a prompt's variant, at no cost.
 
-    Nothing is written when it is so already, which is what nearly every cache hit is.
+    It stays as it is when it is so already, which is what nearly every cache hit is. When
+    something newer is wanted by now it is returned as superseded, and nothing is written.
 
     Args:
         connection: The caller's transaction.
@@ -151,10 +194,17 @@ def reuse(
         now: When.
         wanted_hash: The generation that was wanted, when this clip only stands in for it.
         strategy: How it came to stand in.
+        variants: How many clips the prompt asks for; zero leaves its others alone.
+        wanted_order: The run's place in the order of what was wanted.
 
     Raises:
         ObjectRemovedError: The clip was deleted or lost since it was found.
     """
+    want = Want(
+        kind, prompt_id, variant, variants, wanted_hash or clip.generation_hash, wanted_order
+    )
+    if not declare(connection, want, now):
+        return replace(clip, superseded_at=clip.superseded_at or now)
     for known in current(connection, kind, prompt_id):
         same = known.generation_hash == clip.generation_hash and known.wanted_hash == wanted_hash
         if known.variant == variant and same:
@@ -176,6 +226,7 @@ def reuse(
         # Approved was the other prompt's clip; the object is kept with it.
         approved_at=None,
         used_at=None,
+        wanted_order=wanted_order,
     )
     _make_current(connection, used, now)
     parents = [Parent("clip", clip.clip_id, clip.sha256, "reused")]

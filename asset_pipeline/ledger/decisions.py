@@ -13,8 +13,8 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, select, update
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.ledger import clips, movements, workers
 from asset_pipeline.ledger import intents as transitions
-from asset_pipeline.ledger import movements, workers
 from asset_pipeline.ledger.caps import BudgetLine
 from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.ledger.records import Intent
@@ -25,6 +25,9 @@ ORPHAN = "orphan"
 
 BY_HAND = "by_hand"
 """The error class of intents that a person decided."""
+
+# A ledger is no diary: what was noted first stays.
+_LONGEST_NOTE = 2000
 
 _UNPROVED = (IntentState.UNKNOWN, IntentState.QUESTION)
 
@@ -43,6 +46,7 @@ class Orphan:
     predict_seconds: float | None
     created_at: datetime
     completed_at: datetime
+    charge_note: str | None = None
 
 
 def charge_by_hand(connection: Connection, intent: Intent, amount: MicroUsd, now: datetime) -> None:
@@ -143,6 +147,7 @@ def record_orphan(
             price_source=orphan.price_source,
             billed=BillingState.ORPHAN.value,
             predict_seconds=orphan.predict_seconds,
+            charge_note=orphan.charge_note,
             error_class=ORPHAN,
             error="the provider made it and no intent asked for it",
             created_at=orphan.created_at,
@@ -151,8 +156,62 @@ def record_orphan(
             updated_at=now,
         )
     )
-    movements.charge_unreserved(connection, intent_id, lines, orphan.amount, now)
+    movements.charge(connection, intent_id, orphan.amount, MicroUsd(0), now)
     return True
+
+
+def correct(
+    connection: Connection, intent: Intent, amount: MicroUsd, because: str, now: datetime
+) -> Intent:
+    """Set what an intent that ended was charged: a person knows the provider's bill better.
+
+    The difference is an entry like any other, and may be negative. What the clip is said to have
+    cost follows.
+
+    Args:
+        connection: The caller's transaction.
+        intent: As it was read; it is left alone when it has changed since.
+        amount: What is owed in truth, zero included.
+        because: Who says so and why; kept with the intent, beside what was noted before.
+        now: The time of the entry.
+
+    Raises:
+        LedgerError: There is nothing to correct, or the intent was changed meanwhile.
+    """
+    if intent.state not in {IntentState.DELIVERED, IntentState.FAILED}:
+        raise LedgerError(
+            f"Intent {intent.intent_id} is {intent.state.value}: only what was charged and has "
+            "ended is corrected.",
+            hint="`asset-pipeline reconcile` brings open intents to their end.",
+        )
+    if amount == intent.charged_microusd:
+        raise LedgerError(f"Intent {intent.intent_id} is charged {format_usd(amount)} already.")
+    before, after = format_usd(intent.charged_microusd), format_usd(amount)
+    note = f"{before} corrected to {after} on {now:%Y-%m-%d %H:%M} UTC by {because}"
+    notes = "; ".join(filter(None, (intent.charge_note, note)))
+    billed = BillingState.BILLED if amount else BillingState.FREE
+    if intent.billed is BillingState.ORPHAN:
+        billed = BillingState.ORPHAN
+    moved = connection.execute(
+        update(intents)
+        .where(
+            intents.c.intent_id == intent.intent_id,
+            intents.c.state == intent.state.value,
+            intents.c.charged_microusd == intent.charged_microusd,
+        )
+        .values(
+            charged_microusd=amount,
+            billed=billed.value,
+            charge_note=notes[:_LONGEST_NOTE],
+            updated_at=now,
+        )
+    ).rowcount
+    if not moved:
+        raise _moved(intent)
+    difference = MicroUsd(amount - intent.charged_microusd)
+    movements.charge(connection, intent.intent_id, difference, MicroUsd(0), now)
+    clips.set_cost(connection, intent, amount)
+    return transitions.get(connection, intent.intent_id)
 
 
 def _check_undecided(

@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from asset_pipeline.errors import AssetPipelineError, ConfigurationError
+from asset_pipeline.ledger.ledger_file import LedgerFile
 
 # The newest migration. Compared with a plain query at every opening, because importing Alembic
 # costs 0.2 s, and only a ledger that is behind needs it.
@@ -133,7 +134,38 @@ def _open_sqlite(target: URL) -> Engine:
     engine = create_engine(target, connect_args={"timeout": _BUSY_SECONDS})
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    if target.database and target.database != ":memory:":
+        _watch(engine, LedgerFile(Path(target.database).absolute()))
     return engine
+
+
+def _watch(engine: Engine, file: LedgerFile) -> None:
+    """Have every transaction look first whether it writes where the ledger is."""
+
+    def connect(_connection: object, _record: object) -> None:
+        file.opened()
+
+    def close(_connection: object, _record: object) -> None:
+        file.closed()
+
+    def before(_connection: Connection) -> None:
+        loss = file.loss()
+        if loss is not None:
+            raise LedgerError(
+                f"{loss} while this process had the ledger open. It stops here, and pays for "
+                "nothing more: what it writes would be lost.",
+                hint="Put the ledger back, from a backup with `asset-pipeline ledger restore`, "
+                "before anything is generated; then `asset-pipeline audit --orphans` finds what "
+                "was paid for and is not in it.",
+            )
+
+    def after(_connection: Connection) -> None:
+        file.learn()  # the log is there once a transaction was begun
+
+    event.listen(engine, "connect", connect)
+    event.listen(engine, "close", close)
+    event.listen(engine, "begin", before, insert=True)
+    event.listen(engine, "begin", after)
 
 
 def _configure_sqlite(connection: SqliteConnection, _record: object) -> None:

@@ -16,9 +16,16 @@ from typing import Any
 from sqlalchemy import Connection, Update, bindparam, insert, select, update
 
 from asset_pipeline.ledger import movements
-from asset_pipeline.ledger.records import Intent, NewIntent, as_columns, intent_from, row_of
+from asset_pipeline.ledger.records import (
+    Intent,
+    NewIntent,
+    NotedFile,
+    as_columns,
+    intent_from,
+    row_of,
+)
 from asset_pipeline.ledger.schema import OPEN_STATES, BillingState, IntentState, intents
-from asset_pipeline.money import MicroUsd
+from asset_pipeline.money import MicroUsd, format_usd
 
 MAX_ERROR_LENGTH = 500
 
@@ -30,17 +37,23 @@ class IntentMovedError(Exception):
     """The intent is not in the expected state (any more): somebody else moved it. Look again."""
 
 
-def find_last(connection: Connection, generation_hash: str) -> Intent | None:
-    """Return the newest attempt at a generation, the only one that may be open."""
-    rows = connection.execute(_FIND_LAST, {"generation": generation_hash})
-    row = rows.mappings().one_or_none()
-    return None if row is None else intent_from(row)
+def attempts_at(connection: Connection, generation_hash: str) -> list[Intent]:
+    """Return the attempts at a generation, the newest first."""
+    rows = connection.execute(_ATTEMPTS, {"generation": generation_hash})
+    return [intent_from(row) for row in rows.mappings()]
+
+
+def first_open(attempts: Iterable[Intent]) -> Intent | None:
+    """Return the open one of a generation's attempts, the newest first, if there is one.
+
+    There is a second one only where an attempt turned up late that had been given up.
+    """
+    return next((intent for intent in attempts if intent.is_open), None)
 
 
 def find_open(connection: Connection, generation_hash: str) -> Intent | None:
-    """Return the one open intent of a generation, if there is one."""
-    last = find_last(connection, generation_hash)
-    return last if last is not None and last.is_open else None
+    """Return the open intent of a generation, if there is one."""
+    return first_open(attempts_at(connection, generation_hash))
 
 
 def get(connection: Connection, intent_id: str) -> Intent:
@@ -66,6 +79,30 @@ def owned(connection: Connection, prediction_ids: Iterable[str]) -> frozenset[st
     return frozenset(found)
 
 
+def owner_of(connection: Connection, prediction_id: str) -> Intent | None:
+    """Return the intent that a prediction belongs to."""
+    query = select(intents).where(intents.c.prediction_id == prediction_id)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else intent_from(row)
+
+
+def models(connection: Connection) -> frozenset[str]:
+    """Return all models that were ever asked."""
+    return frozenset(connection.execute(select(intents.c.model).distinct()).scalars())
+
+
+def newest_unrecorded(connection: Connection) -> str | None:
+    """Return the newest prediction that a release which recorded no accounts was given."""
+    query = (
+        select(intents.c.prediction_id)
+        .where(intents.c.provider == "", intents.c.prediction_id.is_not(None))
+        .where(intents.c.billed.is_distinct_from(BillingState.ORPHAN.value))
+        .order_by(intents.c.created_at.desc())
+        .limit(1)
+    )
+    return connection.execute(query).scalar()
+
+
 def create(
     connection: Connection,
     new: NewIntent,
@@ -74,9 +111,12 @@ def create(
     run_id: str,
     worker_id: str,
     now: datetime,
+    run_budget: str | None = None,
 ) -> Intent:
     """Insert an intent whose money the caller reserves in the same transaction."""
-    intent = new.reserved(attempt, run_id=run_id, worker_id=worker_id, now=now)
+    intent = new.reserved(
+        attempt, run_id=run_id, worker_id=worker_id, now=now, run_budget=run_budget
+    )
     connection.execute(_INSERT, row_of(intent))
     return intent
 
@@ -147,7 +187,7 @@ def ask(connection: Connection, intent: Intent, question: str, now: datetime) ->
     return _move(
         connection,
         intent,
-        (IntentState.UNKNOWN,),
+        (IntentState.SUBMITTING, IntentState.UNKNOWN, IntentState.SUBMITTED),
         now,
         state=IntentState.QUESTION,
         error=question[:MAX_ERROR_LENGTH],
@@ -178,6 +218,42 @@ def refuse(
     movements.release(connection, intent.intent_id, intent.reserved_microusd, now)
 
 
+NEVER_ACCEPTED = "never accepted"
+"""How the error of an intent begins that was released because nothing of it could be found."""
+
+
+def released_as_absent(connection: Connection, since: datetime) -> list[Intent]:
+    """Return the intents that were given up as never accepted, of those sent after a time."""
+    rows = connection.execute(_RELEASED_AS_ABSENT, {"since": since})
+    return [intent_from(row) for row in rows.mappings()]
+
+
+def revive(connection: Connection, intent: Intent, prediction_id: str, now: datetime) -> Intent:
+    """Take a given up intent back: its prediction turned up, so it is owed and is to be delivered.
+
+    Its worst case is set aside again, whether the budgets have room for it or not. A later attempt
+    at the same clip that was not sent yet is stopped.
+    """
+    for other in attempts_at(connection, intent.generation_hash):
+        if other.state is IntentState.RESERVED:
+            refuse(connection, other, "cancelled", "an earlier attempt turned up", now)
+    worst_case = movements.reserved_at_first(connection, intent.intent_id)
+    values: dict[str, Any] = {
+        "state": IntentState.SUBMITTED,
+        "worker_id": "",  # nobody drives it: whoever comes first takes it up
+        "prediction_id": prediction_id,
+        "reserved_microusd": worst_case,
+        "found_late_at": now,
+        "completed_at": None,
+        "billed": None,
+        "error_class": None,
+        "error": None,
+    }
+    revived = _move(connection, intent, (IntentState.REFUSED,), now, **values)
+    movements.reserve_owed(connection, intent.intent_id, worst_case, now)
+    return revived
+
+
 def charge(
     connection: Connection,
     intent: Intent,
@@ -186,8 +262,19 @@ def charge(
     billed: BillingState,
     predict_seconds: float | None,
     now: datetime,
+    note: str | None = None,
 ) -> Intent:
-    """Write what a terminal prediction cost; what stays reserved is returned."""
+    """Write what a terminal prediction cost; what stays reserved is returned.
+
+    A charge above its reservation is recorded in full, and noted, as ``note`` is: why it is not
+    what the provider's own numbers say.
+    """
+    notes = [note] if note else []
+    if amount > intent.reserved_microusd:
+        notes.append(
+            f"{format_usd(amount)} charged where {format_usd(intent.reserved_microusd)} was "
+            "reserved: the model's price or inputs in the catalog are not the provider's"
+        )
     # The intent before its budgets, as everywhere: Postgres locks rows in the order of the writes.
     held = MicroUsd(max(0, intent.reserved_microusd - amount))
     charged = _move(
@@ -200,11 +287,17 @@ def charge(
         reserved_microusd=held,
         billed=billed,
         predict_seconds=predict_seconds,
+        charge_note="; ".join(notes) or None,
         completed_at=now,
     )
     covered = MicroUsd(intent.reserved_microusd - held)
     movements.charge(connection, intent.intent_id, amount, covered, now)
     return charged
+
+
+def note_file(connection: Connection, intent: Intent, noted: NotedFile, now: datetime) -> Intent:
+    """Note the verified file before it is put into the store: whoever goes on finds it again."""
+    return _move(connection, intent, (IntentState.COMPLETED,), now, stored_json=noted.to_json())
 
 
 def fail(
@@ -218,6 +311,7 @@ def fail(
         now,
         state=IntentState.FAILED,
         reserved_microusd=0,
+        stored_json=None,
         error_class=error_class,
         error=error[:MAX_ERROR_LENGTH],
     )
@@ -233,6 +327,7 @@ def deliver(connection: Connection, intent: Intent, now: datetime) -> None:
         now,
         state=IntentState.DELIVERED,
         reserved_microusd=0,
+        stored_json=None,
         delivered_at=now,
         error_class=None,
         error=None,
@@ -270,11 +365,18 @@ def _move(
 # Statements are built once: building one costs as much as SQLite needs to run it.
 _INSERT = insert(intents)
 _GET = select(intents).where(intents.c.intent_id == bindparam("intent"))
-_FIND_LAST = (
+_ATTEMPTS = (
     select(intents)
     .where(intents.c.generation_hash == bindparam("generation"))
     .order_by(intents.c.attempt.desc())
-    .limit(1)
+)
+
+_RELEASED_AS_ABSENT = select(intents).where(
+    intents.c.state == IntentState.REFUSED.value,
+    intents.c.lost_at.is_not(None),
+    intents.c.prediction_id.is_(None),
+    intents.c.error.startswith(NEVER_ACCEPTED),
+    intents.c.created_at >= bindparam("since"),
 )
 
 

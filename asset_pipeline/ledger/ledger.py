@@ -10,14 +10,25 @@ from sqlalchemy import Engine
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import Clock
-from asset_pipeline.ledger import clips, decisions, intents, movements, stand_ins, workers
+from asset_pipeline.ledger import (
+    clips,
+    decisions,
+    intents,
+    movements,
+    queueing,
+    stand_ins,
+    wants,
+    workers,
+)
 from asset_pipeline.ledger.caps import BudgetCaps, BudgetLine, budget_lines
+from asset_pipeline.ledger.identity import HeldIdentity
 from asset_pipeline.ledger.movements import BudgetExceededError
 from asset_pipeline.ledger.questions import Questions
 from asset_pipeline.ledger.records import (
     Clip,
     Intent,
     NewIntent,
+    NotedFile,
     Parent,
     StoredFile,
 )
@@ -28,11 +39,18 @@ from asset_pipeline.money import MicroUsd
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """Who pays: the run, the worker process, and a cap of that run's own if it has one."""
+    """Who pays: the run, the worker process, and a cap of that run's own if it has one.
+
+    Attributes:
+        wanted_order: The run's place in the order of what was wanted; zero if it took none.
+        budget_id: The run whose cap it pays under, where that is another than its own.
+    """
 
     run_id: str
     worker_id: str
     run_cap: MicroUsd | None = None
+    wanted_order: int = 0
+    budget_id: str | None = None
 
 
 class Ledger(Questions):
@@ -49,6 +67,7 @@ class Ledger(Questions):
     def __init__(self, engine: Engine, clock: Clock, caps: Callable[[], BudgetCaps]) -> None:
         super().__init__(engine, clock)
         self._caps = caps
+        self._identity = HeldIdentity()
 
     def start_worker(self, run_id: str) -> str:
         """Enter this process as a worker and return the worker id."""
@@ -81,22 +100,25 @@ class Ledger(Questions):
             other may have another way to the same clip.
 
         Raises:
-            BudgetExceededError: A budget has no headroom; nothing was reserved.
+            BudgetExceededError: A budget has no headroom; nothing was reserved. It says whether
+                held money may come back: then the process has a place in the order of those that
+                wait, as long as it asks again every few seconds.
         """
         return looking_again(lambda: self._reserve(new, payer, pay_again_before))
 
     def _reserve(
         self, new: NewIntent, payer: Payer, pay_again_before: datetime | None
     ) -> Clip | Intent:
+        # Before the transaction: a file that was edited is looked up in the ledger.
+        caps = self._caps()
         try:
             with self._writing() as (connection, now):
+                self._identity.check(connection)
                 # The newest attempt is read before the clip: of two processes that find neither,
                 # the second collides with the first at the insert, whatever became of it.
-                last = intents.find_last(connection, new.generation_hash)
-                if last is not None:
-                    if last.is_open:
-                        return last
-                    found = clips.find_by_generation(
+                attempts = intents.attempts_at(connection, new.generation_hash)
+                if attempts:
+                    found = intents.first_open(attempts) or clips.find_by_generation(
                         connection, new.generation_hash, pay_again_before
                     )
                     if found is not None:
@@ -104,31 +126,30 @@ class Ledger(Questions):
                 intent = intents.create(
                     connection,
                     new,
-                    attempt=1 if last is None else last.attempt + 1,
+                    attempt=attempts[0].attempt + 1 if attempts else 1,
                     run_id=payer.run_id,
                     worker_id=payer.worker_id,
                     now=now,
+                    run_budget=payer.budget_id,
                 )
-                lines = self._lines(new, payer, now)
+                wants.declare(connection, _want_of(new, payer), now)
+                lines = _lines(caps, new, payer, now)
+                tickets = queueing.tickets(connection, now)
+                queueing.check_turn(tickets, lines, payer.worker_id, new.worst_case)
                 movements.reserve(connection, intent.intent_id, lines, new.worst_case, now)
+                if any(ticket.worker_id == payer.worker_id for ticket in tickets):
+                    queueing.leave(connection, payer.worker_id)
                 stand_ins.check_only_way(connection, intent, pay_again_before)
                 return intent
         except stand_ins.AnotherWayError as error:
             return error.found  # nothing is left of the reservation
-        except BudgetExceededError:
+        except BudgetExceededError as breach:
             # Nothing of the refused reservation is left, but an edited cap is on record.
             with self._writing() as (connection, now):
-                movements.sync_caps(connection, self._lines(new, payer, now), now)
-            raise
-
-    def _lines(self, new: NewIntent, payer: Payer, now: datetime) -> tuple[BudgetLine, ...]:
-        return budget_lines(
-            self._caps(),
-            collection=new.collection,
-            run_id=payer.run_id,
-            now=now,
-            run_cap=payer.run_cap,
-        )
+                lines = _lines(caps, new, payer, now)
+                movements.sync_caps(connection, lines, now)
+                outlook = queueing.outlook(connection, breach, lines, payer.worker_id, now)
+            raise outlook from None
 
     def adopt(self, intent: Intent, worker_id: str) -> Intent:
         """Take over a dead worker's intent; a POST it had on the wire becomes unknown."""
@@ -172,8 +193,9 @@ class Ledger(Questions):
         *,
         billed: BillingState,
         predict_seconds: float | None,
+        note: str | None = None,
     ) -> Intent:
-        """Write what a prediction that ended cost."""
+        """Write what a prediction that ended cost, and why it is not what the provider says."""
         with self._writing() as (connection, now):
             return intents.charge(
                 connection,
@@ -181,8 +203,14 @@ class Ledger(Questions):
                 amount=amount,
                 billed=billed,
                 predict_seconds=predict_seconds,
+                note=note,
                 now=now,
             )
+
+    def note_file(self, intent: Intent, noted: NotedFile) -> Intent:
+        """Note the verified file of a charged intent before it is put into the store."""
+        with self._writing() as (connection, now):
+            return intents.note_file(connection, intent, noted, now)
 
     def fail(self, intent: Intent, error_class: str, error: str) -> None:
         """End a charged intent that brings no clip; the rest of its reservation is given back."""
@@ -202,6 +230,21 @@ class Ledger(Questions):
 
         return looking_again(deliver)
 
+    def take_order(self) -> int:
+        """Return a run's place in the order of what is wanted; due before it reads the prompts."""
+        with self._writing() as (connection, _):
+            return wants.take_order(connection)
+
+    def want(self, want: wants.Want) -> None:
+        """Write what is wanted of a place, unless something newer is wanted there."""
+        with self._writing() as (connection, now):
+            wants.declare(connection, want, now)
+
+    def revive(self, intent: Intent, prediction_id: str) -> Intent:
+        """Take back an intent that was given up as never accepted: its prediction turned up."""
+        with self._writing() as (connection, now):
+            return intents.revive(connection, intent, prediction_id, now)
+
     def reuse(
         self,
         clip: Clip,
@@ -213,10 +256,13 @@ class Ledger(Questions):
         run_id: str,
         wanted_hash: str | None = None,
         strategy: str | None = None,
+        variants: int = 0,
+        wanted_order: int = 0,
     ) -> Clip:
         """Make a stored clip the current one of a prompt's variant, at no cost.
 
-        With ``wanted_hash`` it only stands in for what was wanted; ``strategy`` says how.
+        With ``wanted_hash`` it only stands in for what was wanted; ``strategy`` says how. See
+        :func:`asset_pipeline.ledger.clips.reuse`.
         """
 
         def reuse() -> Clip:
@@ -232,6 +278,8 @@ class Ledger(Questions):
                     now=now,
                     wanted_hash=wanted_hash,
                     strategy=strategy,
+                    variants=variants,
+                    wanted_order=wanted_order,
                 )
 
         return looking_again(reuse)
@@ -257,6 +305,20 @@ class Ledger(Questions):
         with self._writing() as (connection, now):
             decisions.release_by_hand(connection, intent, now)
 
+    def correct(self, intent: Intent, amount: MicroUsd, because: str) -> Intent:
+        """Set what an ended intent was charged, as an entry of the difference.
+
+        Args:
+            intent: As it was read.
+            amount: What is owed in truth.
+            because: Who says so, and why.
+
+        Raises:
+            LedgerError: There is nothing to correct.
+        """
+        with self._writing() as (connection, now):
+            return decisions.correct(connection, intent, amount, because, now)
+
     def record_orphan(self, orphan: decisions.Orphan) -> bool:
         """Write spending that no intent asked for; return whether it was new.
 
@@ -278,3 +340,24 @@ class Ledger(Questions):
                 return decisions.record_orphan(connection, orphan, lines, now)
 
         return looking_again(record)
+
+
+def _want_of(new: NewIntent, payer: Payer) -> wants.Want:
+    return wants.Want(
+        new.kind,
+        new.prompt_id,
+        new.variant,
+        new.variants,
+        new.wanted_hash or new.generation_hash,
+        payer.wanted_order,
+    )
+
+
+def _lines(caps: BudgetCaps, new: NewIntent, payer: Payer, now: datetime) -> tuple[BudgetLine, ...]:
+    return budget_lines(
+        caps,
+        collection=new.collection,
+        run_id=payer.budget_id or payer.run_id,
+        now=now,
+        run_cap=payer.run_cap,
+    )

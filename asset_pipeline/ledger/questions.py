@@ -72,6 +72,14 @@ class Questions(LedgerAccess):
         with self._reading() as connection:
             return intents.find_open(connection, generation_hash)
 
+    def has_ended(self, intent_id: str) -> bool:
+        """Tell whether there is an intent of this id and nothing more will come of it."""
+        with self._reading() as connection:
+            try:
+                return not intents.get(connection, intent_id).is_open
+            except NoResultFound:
+                return False
+
     def is_alive(self, worker_id: str) -> bool:
         """Tell whether a worker still drives its intents."""
         with self._reading() as connection:
@@ -109,6 +117,26 @@ class Questions(LedgerAccess):
             owned = intents.owned(connection, prediction_ids)
             waiting = intents.in_states(connection, [IntentState.SUBMITTING, IntentState.UNKNOWN])
             return waiting, owned
+
+    def released_as_absent(self, since: datetime) -> list[Intent]:
+        """Return the intents that were given up as never accepted, of those made after a time."""
+        with self._reading() as connection:
+            return intents.released_as_absent(connection, since)
+
+    def owner_of(self, prediction_id: str) -> Intent | None:
+        """Return the intent that a prediction belongs to."""
+        with self._reading() as connection:
+            return intents.owner_of(connection, prediction_id)
+
+    def models(self) -> frozenset[str]:
+        """Return all models that were ever asked."""
+        with self._reading() as connection:
+            return intents.models(connection)
+
+    def newest_prediction(self) -> str | None:
+        """Return the newest prediction of a payment whose account was not recorded."""
+        with self._reading() as connection:
+            return intents.newest_unrecorded(connection)
 
     def owned(self, prediction_ids: Iterable[str]) -> frozenset[str]:
         """Return those of these predictions that belong to an intent."""

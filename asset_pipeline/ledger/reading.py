@@ -10,14 +10,15 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, Engine, func, select
 
 from asset_pipeline.ledger import movements, stand_ins
+from asset_pipeline.ledger.binding import accounts_of_clips
 from asset_pipeline.ledger.decisions import BY_HAND
 from asset_pipeline.ledger.engine import LedgerError
+from asset_pipeline.ledger.mark import mark_of
 from asset_pipeline.ledger.records import BudgetBalance, Intent, intent_from
 from asset_pipeline.ledger.schema import (
     OPEN_STATES,
     EntryType,
     IntentState,
-    breakers,
     clips,
     entries,
     intents,
@@ -119,6 +120,19 @@ class LedgerReader:
             ]
         return MicroUsd(sum(int(amount) for amount in amounts))
 
+    def noted_charges(self, since: datetime | None = None) -> list[Intent]:
+        """Return the intents whose charge needs a look, the newest last; see ``charge_note``.
+
+        Args:
+            since: Leave out what has not changed since this time.
+        """
+        query = select(intents).where(intents.c.charge_note.is_not(None))
+        if since is not None:
+            query = query.where(intents.c.updated_at >= since)
+        with self._reading() as connection:
+            rows = connection.execute(query.order_by(intents.c.updated_at)).mappings()
+            return [intent_from(row) for row in rows]
+
     def find(self, prefix: str) -> Intent:
         """Return the intent whose id begins so.
 
@@ -186,14 +200,15 @@ class LedgerReader:
             [intent for intent in found if not intent.is_open],
         )
 
-    def last_change(self) -> datetime | None:
-        """Return when an intent, a clip or a breaker was last written; None for an empty ledger."""
+    def mark(self) -> str:
+        """Return the mark of all that the ledger holds now."""
         with self._reading() as connection:
-            times: list[datetime | None] = [
-                connection.execute(select(func.max(column))).scalar()
-                for column in (intents.c.updated_at, clips.c.created_at, breakers.c.updated_at)
-            ]
-        return max((time for time in times if time is not None), default=None)
+            return mark_of(connection)
+
+    def accounts(self) -> dict[str, int]:
+        """Return how many current clips each account paid for; '' stands for earlier releases."""
+        with self._reading() as connection:
+            return accounts_of_clips(connection)
 
     def balances(self) -> list[BudgetBalance]:
         """Return all budgets as they stand, by name."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, cast
 
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter
 from sqlalchemy import RowMapping
 
 from asset_pipeline.catalog.kind import Kind
@@ -18,6 +18,9 @@ from asset_pipeline.catalog.terms import Terms, terms_from
 from asset_pipeline.ledger.schema import OPEN_STATES, BillingState, IntentState
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.origin import Origin
+
+UNCAPPED = MicroUsd(10**15)
+"""The cap of a budget whose cap was lifted, and the largest that a cap may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class NewIntent:
         strategy: How it came to stand in.
         terms: Price and output form as they are now, which the payment keeps.
         wanted_order: Its place in the order of what was wanted of the prompt.
+        variants: How many clips the prompt asks for; zero leaves its others alone.
+        origin: Who is asked.
     """
 
     generation_hash: str
@@ -54,10 +59,27 @@ class NewIntent:
     strategy: str | None = None
     terms: Terms | None = None
     wanted_order: int = 0
+    variants: int = 0
     origin: Origin = field(default_factory=Origin)
 
-    def reserved(self, attempt: int, *, run_id: str, worker_id: str, now: datetime) -> Intent:
-        """Return the intent of one attempt as it begins, its money set aside."""
+    def reserved(
+        self,
+        attempt: int,
+        *,
+        run_id: str,
+        worker_id: str,
+        now: datetime,
+        run_budget: str | None = None,
+    ) -> Intent:
+        """Return the intent of one attempt as it begins, its money set aside.
+
+        Args:
+            attempt: Its number, from 1.
+            run_id: The run that pays.
+            worker_id: The process that pays.
+            now: The time of the reservation.
+            run_budget: The run whose cap it falls under, where that is another.
+        """
         sent = self.inputs_for_attempt(attempt)
         return Intent(
             intent_id=uuid.uuid4().hex,
@@ -97,6 +119,7 @@ class NewIntent:
             account=self.origin.account,
             terms_json=None if self.terms is None else self.terms.to_json(),
             wanted_order=self.wanted_order,
+            run_budget=run_budget,
         )
 
 
@@ -144,6 +167,7 @@ class Intent:
     stored_json: str | None = None
     found_late_at: datetime | None = None
     charge_note: str | None = None
+    run_budget: str | None = None
 
     @property
     def origin(self) -> Origin:
@@ -154,6 +178,11 @@ class Intent:
     def terms(self) -> Terms | None:
         """The terms it was begun on; None where an earlier release kept none."""
         return None if self.terms_json is None else terms_from(self.terms_json)
+
+    @property
+    def noted(self) -> NotedFile | None:
+        """The verified file that was to be stored when its process ended; None without one."""
+        return None if self.stored_json is None else _NOTED.validate_json(self.stored_json)
 
     @property
     def is_open(self) -> bool:
@@ -232,6 +261,24 @@ class StoredFile:
 
 
 @dataclass(frozen=True, slots=True)
+class NotedFile:
+    """A verified file as its intent notes it before it is put into the store.
+
+    Attributes:
+        stored: What it is, and the key that it gets.
+        lineage: What else is to be recorded with the clip: the bytes as they were received, and
+            the other files of the same output.
+    """
+
+    stored: StoredFile
+    lineage: tuple[Parent, ...] = ()
+
+    def to_json(self) -> str:
+        """Return it as the ledger keeps it."""
+        return _NOTED.dump_json(self).decode()
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetBalance:
     """One budget as it stands."""
 
@@ -242,9 +289,17 @@ class BudgetBalance:
     reserved: MicroUsd
 
     @property
+    def is_capped(self) -> bool:
+        """Whether a cap is in force; one that was lifted is counted on, and stops nothing."""
+        return self.cap < UNCAPPED
+
+    @property
     def headroom(self) -> MicroUsd:
         """What may still be reserved; never negative."""
         return MicroUsd(max(0, self.cap - self.charged - self.reserved))
+
+
+_NOTED = TypeAdapter(NotedFile)
 
 
 def intent_from(row: RowMapping) -> Intent:

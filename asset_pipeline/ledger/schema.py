@@ -54,7 +54,8 @@ OPEN_STATES = (
 class EntryType(StrEnum):
     """The four movements. Balances are sums of entries.
 
-    ``reserved = reserve - release``, ``charged = charge`` and ``cap = adjust``.
+    ``reserved = reserve - release``, ``charged = charge`` and ``cap = adjust``. A correction is a
+    charge of the difference, which may be negative.
     """
 
     RESERVE = "reserve"
@@ -138,6 +139,8 @@ intents = Table(
     Column("found_late_at", UtcDateTime),
     # Why the charge is not what the provider's own numbers or the reservation say.
     Column("charge_note", Text),
+    # The run whose cap it falls under, where that is another than its own.
+    Column("run_budget", String(64)),
     one_of("state", IntentState),
     CheckConstraint("reserved_microusd >= 0", name="reserved_not_negative"),
     CheckConstraint("charged_microusd >= 0", name="charged_not_negative"),
@@ -193,6 +196,17 @@ entries = Table(
     one_of("type", EntryType),
     Index("ix_entries_intent", "intent_id", "type"),
     Index("ix_entries_budget", "budget", "type"),
+)
+
+# Who waits for reserved money to come back, in the order of coming: one row a process and budget.
+waiting = Table(
+    "waiting",
+    metadata,
+    Column("ticket", RowId, primary_key=True, autoincrement=True),
+    Column("worker_id", String(32), nullable=False),
+    Column("budget", String(200), nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    UniqueConstraint("worker_id", "budget"),
 )
 
 clips = Table(
@@ -282,6 +296,19 @@ ledger_identity = Table(
     Column("last_order", BigInteger, nullable=False, server_default=text("0")),
     Column("created_at", UtcDateTime, nullable=False),
     CheckConstraint("one = 1", name="one_row"),
+)
+
+# How the last run that could not finish a prompt left it: what no intent tells, for a reservation
+# that a budget refused leaves none.
+endings = Table(
+    "endings",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("prompt_id", String(100), primary_key=True),
+    Column("how", String(16), nullable=False),  # failed, refused (by a budget), cancelled
+    Column("error_class", String(32), nullable=False),
+    Column("run_id", String(64), nullable=False),
+    Column("ended_at", UtcDateTime, nullable=False),
 )
 
 # The configuration files that money went by, as they were last in force.

@@ -5,17 +5,15 @@ Its intents are left alone while it lives and can be adopted once it is dead.
 
 from __future__ import annotations
 
-import os
-import socket
 import uuid
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-import psutil
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
 from asset_pipeline.ledger import intents
-from asset_pipeline.ledger.schema import IntentState, workers
+from asset_pipeline.ledger.schema import IntentState, waiting, workers
+from asset_pipeline.processes import ProcessIdentity, this_process
 
 HEARTBEAT_SECONDS = 5.0
 
@@ -25,13 +23,16 @@ _SILENT_AFTER = timedelta(seconds=30)
 
 def register(connection: Connection, run_id: str, now: datetime) -> str:
     """Enter this process as a worker and return the worker id."""
-    worker_id = uuid.uuid4().hex
+    worker_id, process = uuid.uuid4().hex, this_process()
+    now = _by_the_ledger(connection, now)
     connection.execute(
         insert(workers).values(
             worker_id=worker_id,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            pid_started=psutil.Process().create_time(),
+            host=process.host,
+            pid=process.pid,
+            pid_started=process.started,
+            boot_id=process.boot_id,
+            pid_namespace=process.pid_namespace,
             run_id=run_id,
             started_at=now,
             heartbeat_at=now,
@@ -42,8 +43,9 @@ def register(connection: Connection, run_id: str, now: datetime) -> str:
 
 def beat(connection: Connection, worker_id: str, now: datetime) -> None:
     """Say that the worker is alive."""
+    beaten = _by_the_ledger(connection, now)
     connection.execute(
-        update(workers).where(workers.c.worker_id == worker_id).values(heartbeat_at=now)
+        update(workers).where(workers.c.worker_id == worker_id).values(heartbeat_at=beaten)
     )
 
 
@@ -53,6 +55,7 @@ def end(connection: Connection, worker_id: str, now: datetime) -> None:
     What it reserved and certainly never sent is given back.
     """
     connection.execute(update(workers).where(workers.c.worker_id == worker_id).values(ended_at=now))
+    connection.execute(delete(waiting).where(waiting.c.worker_id == worker_id))
     for intent in intents.in_states(connection, [IntentState.RESERVED]):
         if intent.worker_id == worker_id:
             intents.refuse(connection, intent, "cancelled", "not sent", now)
@@ -61,9 +64,10 @@ def end(connection: Connection, worker_id: str, now: datetime) -> None:
 def dead_runs(connection: Connection, run_ids: Collection[str], now: datetime) -> set[str]:
     """Return those runs whose process is gone without a trace; none that never had a worker.
 
-    A run's worker ends in order before the run does, so on this machine the process alone can tell.
-    On another one only a heartbeat that stopped without an end tells.
+    A run's worker ends in order before the run does, so of a process that can be looked at it alone
+    tells. Of any other only a heartbeat that stopped without an end does.
     """
+    now = _by_the_ledger(connection, now)
     rows = connection.execute(
         select(workers).where(workers.c.run_id.in_(run_ids)).order_by(workers.c.started_at)
     ).mappings()
@@ -75,8 +79,9 @@ def dead_runs(connection: Connection, run_ids: Collection[str], now: datetime) -
 def is_alive(connection: Connection, worker_id: str, now: datetime) -> bool:
     """Tell whether a worker still drives its intents.
 
-    On this machine the process itself is looked at, so that a killed worker's intents are free
-    at once; on another one only the heartbeat can tell.
+    Where the process itself can be looked at, it is, so that a killed worker's intents are free at
+    once. On another machine or in another container, whatever its name, only the heartbeat can
+    tell, and so it is for the workers of earlier releases, who did not say where they were.
     """
     row = (
         connection.execute(select(workers).where(workers.c.worker_id == worker_id))
@@ -85,22 +90,26 @@ def is_alive(connection: Connection, worker_id: str, now: datetime) -> bool:
     )
     if row is None or row["ended_at"] is not None:
         return False
-    return not _is_gone(row, now)
+    return not _is_gone(row, _by_the_ledger(connection, now))
 
 
 def _is_gone(row: RowMapping, now: datetime) -> bool:
-    if row["host"] == socket.gethostname():
-        return not _process_runs(row)
+    process = ProcessIdentity(
+        row["host"], row["boot_id"], row["pid_namespace"], row["pid"], row["pid_started"]
+    )
+    runs = process.runs()
+    if runs is not None:
+        return not runs
     return row["ended_at"] is None and now - row["heartbeat_at"] >= _SILENT_AFTER
 
 
-def _process_runs(row: RowMapping) -> bool:
-    try:
-        process = psutil.Process(row["pid"])
-        # A second of slack: the create time is derived from the boot time, which NTP may nudge.
-        return (
-            abs(process.create_time() - row["pid_started"]) < 1
-            and process.status() != psutil.STATUS_ZOMBIE
-        )
-    except psutil.NoSuchProcess:
-        return False
+def _by_the_ledger(connection: Connection, now: datetime) -> datetime:
+    """Return a time of this machine's clock by the clock that all machines share, if there is one.
+
+    A machine whose clock is half a minute behind would be silent from its first heartbeat on. A
+    file is shared by processes of one kernel, whose clock is one.
+    """
+    if connection.dialect.name != "postgresql":
+        return now
+    theirs = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return now + (theirs - datetime.now(UTC))

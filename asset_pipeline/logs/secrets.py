@@ -23,6 +23,7 @@ _SECRET_NAMES = (
     "APIKEY",
     "ACCESS_KEY",
     "PRIVATE_KEY",
+    "STORE_HEADERS",
     "WEBHOOK_URL",
 )
 

@@ -15,8 +15,8 @@ from typing import Any, BinaryIO
 from asset_pipeline.media import formats
 from asset_pipeline.media.formats import MediaFormat
 from asset_pipeline.media.mpeg import mp3_is_complete
+from asset_pipeline.media.wav import find_sound
 
-_UNKNOWN_WAV_SIZE = 0xFFFFFFFF
 _OGG_END_OF_STREAM = 0x04
 
 
@@ -46,18 +46,13 @@ def _png_is_complete(file: BinaryIO, size: int) -> bool:
 
 
 def _wav_is_complete(file: BinaryIO, size: int) -> bool:
-    """Walk the RIFF chunks to the sound's and compare its length with the file's.
+    """Compare the length of the sound with the file's.
 
-    A streaming writer that could not seek back leaves 0xFFFFFFFF there: a cut of such a file
-    cannot be known. A cut in a chunk behind the sound (tags) loses no sound and is let pass.
+    With a stand-in for a length a cut cannot be known. A cut in a chunk behind the sound (tags)
+    loses no sound and is let pass.
     """
-    position = 12
-    while position + 8 <= size:
-        name, length = _unpack(file, position, "<4sI")
-        if name == b"data":
-            return length == _UNKNOWN_WAV_SIZE or position + 8 + length <= size
-        position += 8 + length + length % 2
-    return False
+    sound = find_sound(file, size)
+    return sound is not None and sound.is_complete
 
 
 def _ogg_is_complete(file: BinaryIO, size: int) -> bool:

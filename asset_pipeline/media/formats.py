@@ -68,6 +68,11 @@ def sniff(head: bytes) -> MediaFormat | None:
     return MP3 if _starts_mpeg_frame(head) else None
 
 
+JSON_DOCUMENT = "a JSON document"
+PAGES = frozenset({"an HTML page", "an XML document", JSON_DOCUMENT, "a text file"})
+"""What :func:`describe` calls a page for people or for programs, where a file was due."""
+
+
 def describe(head: bytes) -> str:
     """Return what a file seems to be, for people: ``an HTML page``, ``a PNG picture``."""
     known = sniff(head)
@@ -100,7 +105,7 @@ def _describe_text(head: bytes) -> str:
     if text.startswith("<"):
         return "an XML document"
     if text.startswith(("{", "[")):
-        return "a JSON document"
+        return JSON_DOCUMENT
     # A character cut in two by the end of the head decodes to one U+FFFD; binary has many.
     printable = sum(char.isprintable() or char.isspace() for char in text if char != "\ufffd")
     return "a text file" if text and printable >= 0.9 * len(text) else "an unknown kind of file"

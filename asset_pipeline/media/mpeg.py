@@ -17,12 +17,45 @@ _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 
 _MPEG1 = 3
 _MONO = 3
 _ID3_HEADER = 10
+_HAS_FRAMES, _HAS_BYTES = 1, 2
+# Nobody sends so many bytes, let alone frames: what a writer leaves that could not seek back.
+_LEAST_STAND_IN = 0x7000_0000
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
     length: int
     side_info: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Announced:
+    """What a Xing or Info frame says is to come; 0 where it says nothing."""
+
+    frames: int
+    bytes: int
+    flags: int
+    counts_at: int
+
+    @property
+    def has_stand_in(self) -> bool:
+        """Whether its writer could not seek back to fill it in."""
+        given = [
+            count
+            for count, flag in ((self.frames, _HAS_FRAMES), (self.bytes, _HAS_BYTES))
+            if self.flags & flag
+        ]
+        return any(count == 0 or count >= _LEAST_STAND_IN for count in given)
+
+
+@dataclass(frozen=True, slots=True)
+class _Walked:
+    """Where the frames start and end, how many there are, and what the first announces."""
+
+    start: int
+    end: int
+    frames: int
+    announced: _Announced | None
 
 
 def mp3_is_complete(file: BinaryIO, size: int) -> bool:
@@ -32,19 +65,51 @@ def mp3_is_complete(file: BinaryIO, size: int) -> bool:
         file: The file, at any position. Read frame by frame: memory stays flat.
         size: The file's length in bytes.
     """
-    start = position = _after_id3(file)
-    frames = 0
-    announced_frames, announced_bytes = 0, 0
-    while (frame := _frame_at(file, position)) is not None:
-        if frames == 0:
-            announced_frames, announced_bytes = _announced(file, position, frame)
-        frames += 1
-        position += frame.length
-    if frames == 0:
-        return start < size  # a free-format stream or no MP3 at all: the decoder will say
+    walked = _walk(file)
+    if walked.frames == 0:
+        return walked.start < size  # a free-format stream or no MP3 at all: the decoder will say
     # Some encoders count the Xing frame in what it announces and some do not: at least is enough,
     # for the bytes find the one frame that is then forgiven.
-    return position <= size and frames >= announced_frames and size - start >= announced_bytes
+    announced = walked.announced
+    if announced is None or announced.has_stand_in:
+        return walked.end <= size
+    return (
+        walked.end <= size
+        and walked.frames >= announced.frames
+        and size - walked.start >= announced.bytes
+    )
+
+
+def mend_mp3(file: BinaryIO, size: int) -> bool:
+    """Write the true counts over stand-ins in a Xing or Info frame; return whether there were any.
+
+    A decoder that believes in 0 frames plays a fraction of the sound.
+
+    Args:
+        file: The file, opened for reading and writing.
+        size: The file's length in bytes.
+    """
+    walked = _walk(file)
+    announced = walked.announced
+    if announced is None or not announced.has_stand_in or walked.end > size:
+        return False
+    counts = [walked.frames - 1] if announced.flags & _HAS_FRAMES else []
+    if announced.flags & _HAS_BYTES:
+        counts.append(walked.end - walked.start)
+    file.seek(announced.counts_at)
+    file.write(struct.pack(f">{len(counts)}I", *counts))
+    return True
+
+
+def _walk(file: BinaryIO) -> _Walked:
+    start = position = _after_id3(file)
+    frames, announced = 0, None
+    while (frame := _frame_at(file, position)) is not None:
+        if frames == 0:
+            announced = _announced(file, position, frame)
+        frames += 1
+        position += frame.length
+    return _Walked(start, position, frames, announced)
 
 
 def _after_id3(file: BinaryIO) -> int:
@@ -82,13 +147,14 @@ def _frame_at(file: BinaryIO, position: int) -> _Frame | None:
     return _Frame(length, side_info=9 if mono else 17)
 
 
-def _announced(file: BinaryIO, position: int, frame: _Frame) -> tuple[int, int]:
-    """Return the frames and bytes that a Xing or Info frame announces; zeros without one."""
-    file.seek(position + 4 + frame.side_info)
+def _announced(file: BinaryIO, position: int, frame: _Frame) -> _Announced | None:
+    """Return what a Xing or Info frame announces; None without one."""
+    tag_at = position + 4 + frame.side_info
+    file.seek(tag_at)
     tag = file.read(16)
     if tag[:4] not in {b"Xing", b"Info"} or len(tag) < 16:  # noqa: PLR2004 -- tag, flags, two counts
-        return 0, 0
+        return None
     flags, first, second = struct.unpack(">III", tag[4:])
-    if not flags & 1:
-        return 0, first if flags & 2 else 0
-    return first, second if flags & 2 else 0
+    if not flags & _HAS_FRAMES:
+        return _Announced(0, first if flags & _HAS_BYTES else 0, flags, tag_at + 8)
+    return _Announced(first, second if flags & _HAS_BYTES else 0, flags, tag_at + 8)

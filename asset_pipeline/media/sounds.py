@@ -29,6 +29,9 @@ AUDIBLE_DBFS = -60.0
 _HOP_SECONDS = 0.01
 _BLOCK_VALUES = 1 << 17
 
+NO_LENGTH = (1 << 36) - 1
+"""From here on a length is none: FLAC's field is full, or libsndfile says 9e18 for its 0."""
+
 Samples = NDArray[np.float32]
 
 
@@ -67,7 +70,8 @@ def open_sound(path: Path) -> Generator[Sound]:
     try:
         with _ForwardOnly(path) as opened:
             sound = cast("Sound", opened)
-            _refuse_long(path, sound.frames / sound.samplerate)
+            if sound.frames < NO_LENGTH:
+                _refuse_long(path, sound.frames / sound.samplerate)
             yield sound
     except soundfile.SoundFileError as error:
         raise BadMediaError(
@@ -104,7 +108,7 @@ def check_sound(path: Path) -> float:
             _refuse_long(path, frames / sound.samplerate)
             heard_seconds += _heard_seconds(block, sound)
         announced, seconds = sound.frames, frames / sound.samplerate
-    if frames < announced:
+    if frames < announced < NO_LENGTH:
         raise BadMediaError(
             f"{path.name} announces {announced:,} frames of sound and holds {frames:,}.",
             BadMediaReason.TRUNCATED,
@@ -120,6 +124,20 @@ def check_sound(path: Path) -> float:
             BadMediaReason.SILENT,
         )
     return seconds
+
+
+def count_frames(path: Path) -> int:
+    """Return how many samples a channel has in a file that does not say so itself.
+
+    Raises:
+        BadMediaError: The file can't be decoded, or is longer than :data:`MAX_SECONDS`.
+    """
+    frames = 0
+    with open_sound(path) as sound:
+        for block in blocks(sound):
+            frames += len(block)
+            _refuse_long(path, frames / sound.samplerate)
+    return frames
 
 
 def peaks(path: Path, bars: int) -> list[float]:

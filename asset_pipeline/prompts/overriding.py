@@ -14,7 +14,7 @@ from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.catalog.spec import Model
 from asset_pipeline.errors import AssetPipelineError
-from asset_pipeline.prompts.resolving import Resolver, length_findings
+from asset_pipeline.prompts.resolving import Resolver, length_findings, variants_findings
 from asset_pipeline.prompts.spec import Prompt
 
 
@@ -45,11 +45,14 @@ class Override:
         prompt with a model of its own.
 
         Raises:
-            OverrideError: The model would refuse the inputs, the text or the reference.
+            OverrideError: The model would refuse the inputs, the text or the reference, or two of
+                the variants would be the same request.
+            UnknownModelError: The prompt's own model has left the catalog.
         """
         model, variants = self.model, self.variants
         wanted = prompt if variants is None else replace(prompt, variants=variants)
         if model is None or model.name == prompt.model:
+            _check_variants(wanted, catalog.get(prompt.model))
             return wanted
         inputs = {
             name: value
@@ -68,7 +71,14 @@ class Override:
                 f"it can't be made by {model.name}: {' '.join(wrong)}",
                 hint="Choose another model, or correct the prompt in its file.",
             )
+        _check_variants(wanted, model)
         return wanted
+
+
+def _check_variants(prompt: Prompt, model: Model) -> None:
+    for found in variants_findings(prompt, model):
+        message = f"it can't be made in {prompt.variants} variants: {found.message}"
+        raise OverrideError(message, hint=found.hint)
 
 
 def override_for(

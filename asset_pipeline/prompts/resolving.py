@@ -17,6 +17,7 @@ from pydantic import JsonValue
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.pricing import UnpricedModelError, price_on
 from asset_pipeline.catalog.reader import Catalog
+from asset_pipeline.catalog.seeds import variants_objection
 from asset_pipeline.catalog.source import FieldPath
 from asset_pipeline.catalog.spec import Model
 from asset_pipeline.errors import AssetPipelineError
@@ -129,6 +130,7 @@ class Resolver:
             generic_prompts=collection.generic_prompts,
         )
         findings.extend(length_findings(prompt, model))
+        findings.extend(variants_findings(prompt, model, inherited=entry.variants is None))
         return findings or prompt
 
     def _usable_model(self, name: str, kind: Kind) -> Model:
@@ -240,6 +242,18 @@ def _style_findings(style: str, kind: Kind) -> Iterable[Finding]:
         )
     elif wrong := forbidden(style):
         yield Finding(("style",), wrong, "Write the style in plain text.")
+
+
+def variants_findings(
+    prompt: Prompt, model: Model, *, inherited: bool = False
+) -> Iterable[Finding]:
+    """Yield what is wrong with the number of a prompt's variants: two never are one request."""
+    sent = model.request_inputs(prompt.full_text, prompt.inputs)
+    objection = variants_objection(model, sent, prompt.variants)
+    if objection is not None:
+        message, hint = objection
+        origin = " The number comes from the defaults." if inherited and prompt.variants > 1 else ""
+        yield Finding(("variants",), message, hint + origin)
 
 
 def length_findings(prompt: Prompt, model: Model) -> Iterable[Finding]:

@@ -1,4 +1,4 @@
-"""How prompts stand: the words that the Dagster UI has for it, without Dagster."""
+"""How prompts stand: what the Dagster UI shows, and what it has no word for."""
 
 from __future__ import annotations
 
@@ -16,12 +16,21 @@ PromptKey: TypeAlias = tuple[Kind, str]
 
 
 class PromptState(StrEnum):
-    """A partition's status, as the Dagster UI shows it."""
+    """How a prompt stands. Dagster shows what was refused as failed, what was stopped as missing.
+
+    Refused and cancelled prompts failed at nothing: the next run goes on with them as with missing
+    ones.
+    """
 
     LANDED = "landed"
     MISSING = "missing"
     FAILED = "failed"
+    REFUSED = "refused"  # by a budget
+    CANCELLED = "cancelled"  # it was begun, and stopped
     RUNNING = "running"
+
+
+_TO_GO_ON_WITH = frozenset({PromptState.MISSING, PromptState.REFUSED, PromptState.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +59,9 @@ class PromptStates:
         return (prompt.kind, prompt.prompt_id) in self.stale
 
     def is_missing(self, prompt: Prompt) -> bool:
-        """Tell whether a prompt never landed, or has lost what did."""
+        """Tell whether a prompt waits to be made: never begun, refused, stopped, or lost since."""
         is_lost = (prompt.kind, prompt.prompt_id) in self.lost
-        return self.of(prompt) is PromptState.MISSING or (
+        return self.of(prompt) in _TO_GO_ON_WITH or (
             is_lost and self.of(prompt) is not PromptState.RUNNING
         )
 
@@ -66,4 +75,4 @@ class PromptStates:
             return False
         if state is PromptState.FAILED:
             return (prompt.kind, prompt.prompt_id) in self.edited
-        return state is PromptState.MISSING or self.is_stale(prompt)
+        return state in _TO_GO_ON_WITH or self.is_stale(prompt)

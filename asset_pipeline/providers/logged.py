@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from asset_pipeline.clock import Clock
+from asset_pipeline.origin import Origin
 from asset_pipeline.providers.prediction import Prediction
 from asset_pipeline.providers.protocol import (
     Allowance,
@@ -36,6 +37,14 @@ class LoggedProvider:
     def __init__(self, provider: Provider, clock: Clock) -> None:
         self._provider = provider
         self._clock = clock
+
+    async def origin(self) -> Origin:
+        """Return who is asked; see the protocol."""
+        return await self._provider.origin()
+
+    def clock_offset(self) -> tuple[float, float]:
+        """Return what the provider's clock is ahead of ours; see the protocol."""
+        return self._provider.clock_offset()
 
     async def create(self, request: CreateRequest) -> Prediction:
         """Send exactly one POST; see the protocol."""

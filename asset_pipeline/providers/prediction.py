@@ -50,6 +50,7 @@ class Prediction:
         metrics: Numbers by name, such as ``predict_time`` (seconds) and ``image_output_count``.
         data_removed: Input and output are gone: the provider's hour of retention is over.
         web_url: A page for people; empty when the reply holds none.
+        webhook: The webhook's URL as it was given at the create, its query included.
     """
 
     prediction_id: str
@@ -66,6 +67,7 @@ class Prediction:
     started_at: datetime | None
     completed_at: datetime | None
     web_url: str
+    webhook: str = ""
 
 
 class MalformedPredictionError(Exception):
@@ -102,6 +104,7 @@ def parse_prediction(document: object) -> Prediction:
         started_at=_time(fields.get("started_at")),
         completed_at=_time(fields.get("completed_at")),
         web_url=_text(urls.get("web")) or "",
+        webhook=_text(fields.get("webhook")) or "",
     )
 
 

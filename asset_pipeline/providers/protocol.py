@@ -14,6 +14,7 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
+from asset_pipeline.origin import Origin
 from asset_pipeline.providers.prediction import Prediction
 
 
@@ -26,12 +27,14 @@ class CreateRequest:
         version: A community model's version; None for an official model.
         inputs: Sent as they are.
         cancel_after_seconds: The provider's own deadline for the prediction.
+        webhook: Told of the prediction's end; the prediction repeats it, whatever its query holds.
     """
 
     model: str
     version: str | None
     inputs: Mapping[str, JsonValue]
     cancel_after_seconds: int
+    webhook: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,22 @@ class TooLargeError(ProviderError):
 
 class Provider(Protocol):
     """Makes predictions. All methods are coroutines of one event loop, with bounded waits."""
+
+    async def origin(self) -> Origin:
+        """Return who is asked, and by which account; asked for once and then known.
+
+        Raises:
+            RefusedError: The token is not accepted.
+            UnavailableError: Ask again later.
+        """
+        ...
+
+    def clock_offset(self) -> tuple[float, float]:
+        """Return the bounds of what the provider's clock is ahead of ours, in seconds.
+
+        Measured by what it answered so far; zero is always within the bounds.
+        """
+        ...
 
     async def create(self, request: CreateRequest) -> Prediction:
         """Send exactly one POST.

@@ -6,14 +6,16 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
 
 import httpx
 from pydantic import SecretStr
 from replicate.client import Client
 
+from asset_pipeline.clock import Clock, SystemClock
 from asset_pipeline.errors import ConfigurationError
+from asset_pipeline.origin import Origin
 from asset_pipeline.providers.prediction import (
     MalformedPredictionError,
     Prediction,
@@ -55,6 +57,8 @@ _NEVER_SENT = (
 _WHOLE_EXCHANGE = 1.2
 
 _NOT_FOUND = 404
+_UNAUTHENTICATED = frozenset({401, 403})
+_LONGEST_ACCOUNT = 200
 _GONE_STATUSES = frozenset({403, 404, 410})
 
 
@@ -68,6 +72,8 @@ class ReplicateProvider:
         base_url: The API's bare origin, without ``/v1``.
         request_seconds: How long to wait for an answer of the API.
         download_seconds: How long a whole download may take.
+        name: What this provider is called where its work is recorded.
+        clock: Measures how far the provider's clock is ahead of ours.
 
     Raises:
         ConfigurationError: The token can't be one.
@@ -80,17 +86,25 @@ class ReplicateProvider:
         *,
         request_seconds: float = _REQUEST_SECONDS,
         download_seconds: float = _DOWNLOAD_SECONDS,
+        name: str = "replicate",
+        clock: Clock | None = None,
     ) -> None:
         timeout = httpx.Timeout(request_seconds, connect=min(5.0, request_seconds))
         self._token = _checked(token)
         self._whole_exchange = request_seconds * _WHOLE_EXCHANGE
         self._download_seconds = download_seconds
         trust = httpx.create_ssl_context()  # 30 ms: read the certificates once, not per client
-        self._wire = Wire(timeout, trust)
+        self._clock = clock or SystemClock()
+        self._wire = Wire(timeout, trust, self._clock)
         self._client = Client(
             api_token=self._token, base_url=base_url, timeout=timeout, transport=self._wire
         )
         self._origin = httpx.URL(base_url)
+        self._name = name
+        self._asking_origin = asyncio.Lock()
+        self._origin_failure: tuple[float, UnavailableError] | None = None
+        self._known_origin: Origin | None = None
+        self._offsets = (0.0, 0.0)
         self._allowance: Allowance | None = None
         self._files = httpx.AsyncClient(
             transport=AiohttpTransport(trust),
@@ -99,18 +113,59 @@ class ReplicateProvider:
             max_redirects=_MAX_REDIRECTS,
         )
 
+    async def origin(self) -> Origin:
+        """Return who is asked, and by which account; see the protocol."""
+        asked = self._clock.monotonic()
+        async with self._asking_origin:
+            if self._known_origin is None:
+                failure = self._origin_failure
+                if failure is not None and failure[0] >= asked:
+                    raise failure[1]  # all who waited for one question share its failure
+                try:
+                    account = await self._account()
+                except UnavailableError as error:
+                    self._origin_failure = self._clock.monotonic(), error
+                    raise
+                address = str(self._origin).rstrip("/")
+                self._known_origin = Origin(self._name, address, account)
+            return self._known_origin
+
+    async def _account(self) -> str:
+        try:
+            document = await self._question(self._client.accounts.async_current())
+        except NotFoundError:
+            return ""  # a server of one's own that knows no accounts
+        except UnavailableError as error:
+            if error.status in _UNAUTHENTICATED:
+                raise RefusedError(error.message, status=error.status) from error
+            raise
+        if not isinstance(document, dict):
+            return ""
+        name = cast("Mapping[str, object]", document).get("username")
+        return name[:_LONGEST_ACCOUNT] if isinstance(name, str) else ""
+
+    def clock_offset(self) -> tuple[float, float]:
+        """Return what Replicate's clock is ahead of ours; see the protocol."""
+        return self._offsets
+
     async def create(self, request: CreateRequest) -> Prediction:
         """Send exactly one POST; see the protocol."""
         inputs = dict(request.inputs)
+        told: dict[str, Any] = {}
+        if request.webhook is not None:
+            told = {"webhook": request.webhook, "webhook_events_filter": ["completed"]}
         if request.version is None:
             operation = self._client.models.predictions.async_create(
-                model=request.model, input=inputs
+                model=request.model, input=inputs, **told
             )
         else:
-            operation = self._client.predictions.async_create(version=request.version, input=inputs)
+            operation = self._client.predictions.async_create(
+                version=request.version, input=inputs, **told
+            )
         exchange = Exchange({"Cancel-After": f"{request.cancel_after_seconds}s"})
+        began = self._clock.now()
         try:
-            return parse_prediction(await self._exchange(operation, exchange))
+            prediction = parse_prediction(await self._exchange(operation, exchange))
         except ErrorReply as reply:
             kind = UnclearError if _is_unclear(reply.status) else RefusedError
             raise kind(
@@ -127,6 +182,8 @@ class ReplicateProvider:
             raise kind(_describe(error)) from error
         finally:
             self._allowance = exchange.allowance
+        self._measure_creation(prediction, began)
+        return prediction
 
     def allowance(self) -> Allowance | None:
         """Return what the last answer to a create said of our limit; see the protocol."""
@@ -227,7 +284,22 @@ class ReplicateProvider:
             return exchange.document
         finally:
             CURRENT.reset(token)
+            self._measure(exchange.clock_offset)
         raise httpx.RemoteProtocolError("the client ended without an answer")
+
+    def _measure_creation(self, prediction: Prediction, began: datetime) -> None:
+        """Learn from a fresh prediction: its stamps may go by another clock than the headers."""
+        if prediction.created_at is None:
+            return
+        now = self._clock.now()
+        if prediction.created_at < began:
+            self._measure((prediction.created_at - began).total_seconds())
+        elif prediction.created_at > now:
+            self._measure((prediction.created_at - now).total_seconds())
+
+    def _measure(self, offset: float | None) -> None:
+        if offset is not None:
+            self._offsets = (min(self._offsets[0], offset), max(self._offsets[1], offset))
 
 
 def _checked(token: SecretStr) -> str:

@@ -18,11 +18,14 @@ import json
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from ssl import SSLContext
 from typing import cast
 
 import httpx
 
+from asset_pipeline.clock import Clock
 from asset_pipeline.providers.protocol import Allowance
 from asset_pipeline.providers.transport import AiohttpTransport
 
@@ -35,6 +38,7 @@ class Exchange:
 
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     sent: bool = False
+    clock_offset: float | None = None  # what the provider's clock is ahead of ours, in seconds
     allowance: Allowance | None = None
     document: object = None
 
@@ -68,9 +72,10 @@ CURRENT: ContextVar[Exchange] = ContextVar("exchange")
 class Wire(httpx.AsyncBaseTransport):
     """Sends one request with a timeout and records the whole answer in :data:`CURRENT`."""
 
-    def __init__(self, timeout: httpx.Timeout, trust: SSLContext) -> None:
+    def __init__(self, timeout: httpx.Timeout, trust: SSLContext, clock: Clock) -> None:
         self._inner = AiohttpTransport(trust)
         self._timeout = timeout
+        self._clock = clock
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send, read everything, record; never return.
@@ -85,7 +90,9 @@ class Wire(httpx.AsyncBaseTransport):
         request.extensions["timeout"] = self._timeout.as_dict()
         request.headers.update(exchange.headers)
         exchange.sent = True
+        began = self._clock.now()
         response = await self._inner.handle_async_request(request)
+        exchange.clock_offset = _offset(response.headers, began, self._clock.now())
         exchange.allowance = _allowance(response.headers)
         body = await _read(response)
         if response.status_code >= httpx.codes.BAD_REQUEST:
@@ -133,6 +140,17 @@ def _allowance(headers: httpx.Headers) -> Allowance | None:
         return None
     seconds = _seconds(headers.get("ratelimit-reset"))
     return None if seconds is None else Allowance(max(0, remaining), seconds)
+
+
+def _offset(headers: httpx.Headers, began: datetime, ended: datetime) -> float | None:
+    """Return what the Date header is ahead of the middle of the exchange; it counts seconds."""
+    try:
+        said = parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return None
+    if said.tzinfo is None:
+        return None
+    return (said - (began + (ended - began) / 2)).total_seconds()
 
 
 def _text(value: object) -> str:

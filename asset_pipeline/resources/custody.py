@@ -11,6 +11,7 @@ import dagster as dg
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.reader import load_catalog
 from asset_pipeline.clock import SystemClock
+from asset_pipeline.custody.brake import Leaving, leaving
 from asset_pipeline.custody.checking import Report
 from asset_pipeline.custody.choosing import Choice, choose, is_protected
 from asset_pipeline.custody.deleting import Deleted, Deleter
@@ -28,7 +29,8 @@ from asset_pipeline.resources.library import PromptLibraryResource
 from asset_pipeline.resources.replicate import ReplicateResource
 from asset_pipeline.resources.store import StoreResource
 from asset_pipeline.settings import load_settings
-from asset_pipeline.warehouse.publish import publish
+from asset_pipeline.stores.probing import try_putting
+from asset_pipeline.warehouse.showcase import publish_own
 
 
 def _unheard(_: Deleted) -> None:
@@ -44,11 +46,13 @@ class Retained:
         deleted: What was deleted; nothing in a dry run.
         unread: How many prompts could not be read. As long as there are any, every current clip
             counts as that of a live prompt.
+        leaving: The current clips among those.
     """
 
     choice: Choice
     deleted: Deleted = field(default_factory=Deleted)
     unread: int = 0
+    leaving: Leaving = field(default_factory=Leaving)
 
 
 class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
@@ -72,8 +76,9 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
                 another store.
         """
         settings = load_settings()
+        store = self.store.open()
         repairs = Repairs(
-            self.store.open(),
+            store,
             load_catalog(settings.config_dir),
             settings.previews_dir,
             settings.scratch_dir,
@@ -81,6 +86,11 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
             Timing(),
         )
         with self.ledger.open() as ledger:
+            self.store.belonging(store, ledger.engine).check(claim=False)
+            if repair:
+                # A copy that nobody can write to is older than the ledger: what it lacks is not
+                # lost.
+                try_putting(store)
             fsck = Fsck(
                 ledger,
                 repairs,
@@ -100,9 +110,8 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
             AssetPipelineError: It can't be written.
         """
         prompts = self.prompt_library.load().library.prompts.values()
-        target = load_settings().warehouse_path
         with self.ledger.open() as ledger:
-            publish(ledger.engine, prompts, target, clock=SystemClock())
+            publish_own(ledger.engine, prompts, load_settings(), clock=SystemClock())
 
     def lost_prompts(self) -> dict[Kind, list[str]]:
         """Return the live prompts that lack a clip because its file was lost or deleted."""
@@ -116,7 +125,12 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
         return lost
 
     def retain(
-        self, *, actor: str, delete: bool, report: Callable[[Deleted], None] = _unheard
+        self,
+        *,
+        actor: str,
+        delete: bool,
+        report: Callable[[Deleted], None] = _unheard,
+        accept_loss: bool = False,
     ) -> Retained:
         """Apply ``retention.yaml``.
 
@@ -124,8 +138,11 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
             actor: Who deletes, for the ledger.
             delete: Do it; otherwise it is only worked out.
             report: Told of the totals while objects are deleted.
+            accept_loss: Delete current clips however many their prompts have left.
 
         Raises:
+            TooMuchGoesError: So many current clips would go that it is rather the prompt files
+                that are away; nothing was deleted.
             AssetPipelineError: The rules are wrong, or prompts, ledger or store can't be read.
         """
         rules = load_rules(load_settings().config_dir)
@@ -138,17 +155,23 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
             return unread > 0 or (clip.kind, clip.prompt_id) in live
 
         with self.ledger.open() as ledger:
+            store = self.store.open()
+            self.store.belonging(store, ledger.engine).check(claim=False)
             book = CustodyBook(ledger.engine, SystemClock())
             now = SystemClock().now()
+            held = book.held()
+            choice = choose(held, rules, is_live=is_live, now=now)
+            named = {(prompt.kind, prompt.collection) for prompt in library.prompts.values()}
+            gone = leaving(choice.doomed, held, named)
             if not delete:
-                choice = choose(book.held(), rules, is_live=is_live, now=now)
-                return Retained(choice, unread=unread)
-            deleter = Deleter(self.store.open(), book, actor)
+                return Retained(choice, unread=unread, leaving=gone)
+            if not accept_loss:
+                gone.refuse()
+            deleter = Deleter(store, book, actor)
             finished = deleter.finish()
-            choice = choose(book.held(), rules, is_live=is_live, now=now)
             done = deleter.delete(choice.doomed, lambda clip: is_protected(clip, is_live), report)
             derived = deleter.delete_renditions(LeftoverBook(ledger.engine, SystemClock()))
-            return Retained(choice, finished.plus(done).plus(derived), unread)
+            return Retained(choice, finished.plus(done).plus(derived), unread, gone)
 
     @contextlib.contextmanager
     def exporting(self, target: Target, *, run_id: str) -> Generator[Exporter]:

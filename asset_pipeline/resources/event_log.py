@@ -31,6 +31,8 @@ from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.pool import QueuePool
 
+from asset_pipeline.resources.instance_folder import sole_opening, storage_folder
+
 # Each run has a file of its own. A daemon that reads hundreds of runs keeps a few of them open.
 _ENGINES_KEPT = 8
 
@@ -41,8 +43,8 @@ _TOLD = {
     "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1",
 }
 
-# Where the stock storage keeps its files below DAGSTER_HOME.
-_FOLDER = Path("history", "runs")
+EVENTS_FOLDER = Path("history", "runs")
+"""Where the stock storage keeps its files below its folder."""
 
 
 class PooledSqliteEventLogStorage(SqliteEventLogStorage):
@@ -71,8 +73,14 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> PooledSqliteEventLogStorage:
-        """Open the event log below a DAGSTER_HOME."""
-        return cls(str(Path(config_value["home"]) / _FOLDER), inst_data)
+        """Open the event log of the provider in use below a DAGSTER_HOME.
+
+        So says a `dagster.yaml` of an earlier release, which leaves runs and schedules to the stock
+        storage.
+        """
+        home = Path(config_value["home"])
+        with sole_opening(home):
+            return cls(str(storage_folder(home) / EVENTS_FOLDER), inst_data)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store asset events in one transaction for each file they belong in; others one by one.

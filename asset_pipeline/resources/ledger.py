@@ -9,8 +9,9 @@ import dagster as dg
 
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.ledger.caps import CapsSource
-from asset_pipeline.ledger.engine import open_engine
+from asset_pipeline.ledger.configurations import Configurations
 from asset_pipeline.ledger.ledger import Ledger
+from asset_pipeline.resources.own_ledger import open_own_engine
 from asset_pipeline.settings import load_settings
 
 
@@ -25,8 +26,9 @@ class LedgerResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingT
     def open(self) -> Generator[Ledger]:
         """Yield the ledger and give its connections back afterwards."""
         settings = load_settings()
-        caps = CapsSource(settings)
-        ledger = Ledger(open_engine(settings.ledger_url), SystemClock(), caps.current)
+        engine, clock = open_own_engine(settings), SystemClock()
+        caps = CapsSource(settings, Configurations(engine, clock))
+        ledger = Ledger(engine, clock, caps.current)
         try:
             yield ledger
         finally:

@@ -11,10 +11,10 @@ from asset_pipeline.catalog.reader import load_catalog
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.generation.orphans import OrphanReport, audit_orphans
-from asset_pipeline.generation.resume import Resumed, question, resume_all
+from asset_pipeline.generation.resume import Resumed, is_for_a_person, question, resume_all
 from asset_pipeline.generation.sweeping import Swept, sweep, swept_folders
 from asset_pipeline.ledger.audit import AuditReport
-from asset_pipeline.ledger.schema import OPEN_STATES, IntentState
+from asset_pipeline.ledger.schema import OPEN_STATES
 from asset_pipeline.prompts.library import Library
 from asset_pipeline.providers.protocol import UnavailableError
 from asset_pipeline.resources.generation import GenerationResource, RunLimits
@@ -49,7 +49,7 @@ class MaintenanceResource(dg.ConfigurableResource):  # pyright: ignore[reportMis
         """
         with self.generation.ledger.open() as ledger:
             found = ledger.intents_in(OPEN_STATES)
-        if all(intent.state is IntentState.QUESTION for intent in found):
+        if all(map(is_for_a_person, found)):
             return [question(intent) for intent in found]
         prompts = self._prompts()
         async with self.generation.open_payment(RunLimits(run_id)) as opened:
@@ -60,6 +60,7 @@ class MaintenanceResource(dg.ConfigurableResource):  # pyright: ignore[reportMis
                 catalog=prompts.catalog,
                 library=prompts.library,
                 prompts_dir=prompts.folder,
+                clock=SystemClock(),
             )
 
     def audit_ledger(self) -> AuditReport:
@@ -82,7 +83,7 @@ class MaintenanceResource(dg.ConfigurableResource):  # pyright: ignore[reportMis
         provider = self.generation.replicate.open_provider()
         try:
             with self.generation.ledger.open() as ledger:
-                return await audit_orphans(provider, ledger, catalog, since)
+                return await audit_orphans(provider, ledger, catalog, since, SystemClock())
         except UnavailableError as error:
             raise ProviderSilentError(
                 f"The provider did not list its predictions: {error.message}.",
@@ -94,7 +95,8 @@ class MaintenanceResource(dg.ConfigurableResource):  # pyright: ignore[reportMis
     def sweep(self) -> Swept:
         """Remove the old temporary files of dead processes, and the parts of their uploads."""
         store, now = self.generation.store.open(), SystemClock().now()
-        swept = sweep(swept_folders(load_settings(), store), now)
+        with self.generation.ledger.open() as ledger:
+            swept = sweep(swept_folders(load_settings(), store), now, has_ended=ledger.has_ended)
         # Nothing is lost by parts that stay: the bucket's own rules end them too.
         with contextlib.suppress(StoreError):
             return Swept(swept.files + store.sweep(now - _OLD_PARTS), swept.bytes)

@@ -41,7 +41,7 @@ class ReplicateResource(dg.ConfigurableResource):  # pyright: ignore[reportMissi
                 idle_seconds=self.sandbox_idle_seconds,
                 config_dir=settings.config_dir,
             )
-            return ReplicateProvider(_SANDBOX_TOKEN, url)
+            return ReplicateProvider(_SANDBOX_TOKEN, url, name=ProviderName.SANDBOX.value)
         if settings.replicate_api_token is None:
             raise ConfigurationError(
                 "REPLICATE_API_TOKEN is not set.",

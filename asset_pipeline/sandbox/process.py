@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.files import write_atomically
+from asset_pipeline.processes import this_process
 
 _START_SECONDS = 60.0
 _LOOK_SECONDS = 0.05
@@ -29,10 +29,15 @@ class SandboxError(AssetPipelineError):
 
 @dataclass(frozen=True, slots=True)
 class ServerRecord:
-    """Where a server runs, as it wrote it down itself."""
+    """Where a server runs, as it wrote it down itself.
+
+    Attributes:
+        process: Which process it is: its number alone may be another's in another container.
+    """
 
     url: str
     pid: int
+    process: str
 
 
 def ensure_running(
@@ -69,13 +74,15 @@ def record_path(state_dir: Path) -> Path:
 
 def write_record(state_dir: Path, url: str) -> None:
     """Write down that this process serves ``state_dir``."""
-    write_atomically(record_path(state_dir), json.dumps({"url": url, "pid": os.getpid()}))
+    process = this_process()
+    record = {"url": url, "pid": process.pid, "process": process.to_text()}
+    write_atomically(record_path(state_dir), json.dumps(record))
 
 
 def remove_record(state_dir: Path) -> None:
     """Remove this process's record; another's is left alone."""
     record = read_record(state_dir)
-    if record is not None and record.pid == os.getpid():
+    if record is not None and record.process == this_process().to_text():
         record_path(state_dir).unlink(missing_ok=True)
 
 
@@ -83,7 +90,7 @@ def read_record(state_dir: Path) -> ServerRecord | None:
     """Return the record, None when there is none that can be read."""
     try:
         values = json.loads(record_path(state_dir).read_text())
-        return ServerRecord(str(values["url"]), int(values["pid"]))
+        return ServerRecord(str(values["url"]), int(values["pid"]), str(values["process"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -230,7 +230,7 @@ class GcsStore:
 
     def _listing(self, prefix: str, page: int) -> Any:  # noqa: ANN401 -- google-cloud-storage has no types
         return self._access.client.list_blobs(
-            self._address.bucket,
+            self._access.bucket,
             prefix=prefix or None,
             page_size=page,
             fields="items(name,size,updated),nextPageToken",
@@ -239,7 +239,8 @@ class GcsStore:
         )
 
     def _blob(self, key: str) -> Any:  # noqa: ANN401 -- google-cloud-storage has no types
-        return self._access.bucket.blob(self._address.name_of(key), chunk_size=PART)
+        name, key_name = self._address.name_of(key), self._access.asked.kms_key
+        return self._access.bucket.blob(name, chunk_size=PART, kms_key_name=key_name or None)
 
     def _object(self, key: str, blob: Any) -> StoredObject:  # noqa: ANN401 -- as above
         return StoredObject(key, self.uri(key), blob.size, sha256_in(key), blob.updated)

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.stores.address import BucketAddress
+from asset_pipeline.stores.bucket_settings import NOTHING_ASKED, BucketSettings
 from asset_pipeline.stores.gcs_errors import from_google
 from asset_pipeline.stores.protocol import StoreError
 
@@ -30,15 +31,21 @@ class GcsAccess:
         client: google-cloud-storage's, which has no types.
         bucket: Its bucket; nothing of it was read.
         signer: What signs links.
+        asked: What the bucket asks of requests.
     """
 
     client: Any
     bucket: Any
     signer: Signer
+    asked: BucketSettings = NOTHING_ASKED
 
 
-def open_gcs(address: BucketAddress) -> GcsAccess:
+def open_gcs(address: BucketAddress, asked: BucketSettings = NOTHING_ASKED) -> GcsAccess:
     """Return the access to a bucket; nothing is sent yet.
+
+    Args:
+        address: The bucket, and the prefix in it.
+        asked: What the bucket asks of requests.
 
     Raises:
         ConfigurationError: There are no credentials, or they can't be used.
@@ -47,20 +54,26 @@ def open_gcs(address: BucketAddress) -> GcsAccess:
     from google.cloud import storage  # noqa: PLC0415 -- half a second
 
     try:
-        client = cast("Any", storage.Client())
+        client = cast("Any", storage.Client(extra_headers=dict(asked.headers)))
     except (GoogleAuthError, OSError, ValueError) as error:
         raise ConfigurationError(
             f"The Google credentials can't be used: {str(error)[:300]}",
             hint="Sign in with `gcloud auth application-default login`, or set "
             "GOOGLE_APPLICATION_CREDENTIALS to a key file.",
         ) from error
-    return GcsAccess(client, client.bucket(address.bucket), Signer())
+    bucket = client.bucket(address.bucket, user_project=asked.user_project or None)
+    return GcsAccess(client, bucket, Signer(asked.user_project), asked)
 
 
 class Signer:
-    """Signs V4 links with the key at hand, or through IAM as the account that this machine has."""
+    """Signs V4 links with the key at hand, or through IAM as the account that this machine has.
 
-    def __init__(self) -> None:
+    Args:
+        user_project: The project that pays for what the links are good for.
+    """
+
+    def __init__(self, user_project: str = "") -> None:
+        self._user_project = user_project
         self._credentials: Any = None
         self._lock = threading.Lock()
 
@@ -84,6 +97,7 @@ class Signer:
                 expiration=ttl,
                 method=method,
                 **{bound: content_type},
+                query_parameters=self._payer(),
                 **self._identity(),
             )
         except Exception as error:
@@ -95,6 +109,9 @@ class Signer:
                 ) from error
             raise from_google(error, "sign a link to", uri) from error
         return link
+
+    def _payer(self) -> dict[str, str] | None:
+        return {"userProject": self._user_project} if self._user_project else None
 
     def _identity(self) -> dict[str, Any]:
         import google.auth  # noqa: PLC0415 -- for GCS alone

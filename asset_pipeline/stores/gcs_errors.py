@@ -7,10 +7,13 @@ from typing import Final
 from asset_pipeline.stores.protocol import (
     ObjectNotFoundError,
     StoreError,
+    StoreRefusedError,
     StoreUnavailableError,
 )
 
 _BUSY: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+# No object at all is taken until somebody does something about it.
+_REFUSING: Final = frozenset({401, 403, 405, 501, 507})
 _SAID: Final = 200
 
 _CREDENTIALS: Final = (
@@ -37,7 +40,7 @@ def from_google(error: Exception, doing: str, uri: str) -> StoreError:
             f"Could not {doing} {uri}: the store did not answer.", hint="Check the network."
         )
     if isinstance(error, GoogleAuthError):
-        return StoreError(
+        return StoreRefusedError(
             f"Could not {doing} {uri}: the Google credentials were refused.", hint=_CREDENTIALS
         )
     return StoreError(f"Could not {doing} {uri}: {type(error).__name__}.", hint=_CREDENTIALS)
@@ -58,13 +61,16 @@ def _from_status(status: int, message: str, doing: str, uri: str) -> StoreError:
             f"{uri} is not there.", hint="Was it deleted, or is ASSET_PIPELINE_STORE_URL another?"
         )
     if status == 401:  # noqa: PLR2004 -- HTTP's
-        return StoreError(sentence, hint=_CREDENTIALS)
-    return StoreError(sentence, hint=_ROLE if status == 403 else "")  # noqa: PLR2004 -- HTTP's
+        return StoreRefusedError(sentence, hint=_CREDENTIALS)
+    # A key of the key service that is disabled or gone answers with a 400 of its own.
+    refuses = status in _REFUSING or "Cloud KMS" in message
+    kind = StoreRefusedError if refuses else StoreError
+    return kind(sentence, hint=_ROLE if status == 403 else "")  # noqa: PLR2004 -- HTTP's
 
 
 def no_bucket(uri: str) -> StoreError:
     """Return the error for a bucket that does not exist."""
-    return StoreError(
+    return StoreRefusedError(
         f"There is no bucket for {uri}.",
         hint="Create the bucket, or correct ASSET_PIPELINE_STORE_URL.",
     )

@@ -27,6 +27,8 @@ from asset_pipeline.stores.protocol import (
     ObjectNotFoundError,
     StoredObject,
     StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
     check_key,
     check_link_ttl,
     sha256_in,
@@ -44,7 +46,37 @@ _HINTS: Final = {
     errno.EROFS: "The file system is mounted read-only: choose another store.",
     errno.ENOTDIR: "A file stands where a folder should be: move it away or choose another store.",
     errno.EEXIST: "A file stands where a folder should be: move it away or choose another store.",
+    errno.ESTALE: "Is the network file system still mounted?",
+    errno.ENOTCONN: "Is the file system still mounted?",
 }
+
+# A network file system that has dropped, or a disk that hiccups: the next try may succeed.
+_PASSING: Final = frozenset(
+    {
+        errno.EAGAIN,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.EIO,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.ENOTCONN,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+    }
+)
+
+# No file at all can be put until somebody does something about it.
+_REFUSING: Final = frozenset(
+    {
+        errno.EACCES,
+        errno.EDQUOT,
+        errno.EEXIST,
+        errno.ENOSPC,
+        errno.ENOTDIR,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
 
 
 class LocalStore:
@@ -236,9 +268,15 @@ class LocalStore:
             yield
         except OSError as error:
             hint = _HINTS.get(error.errno or 0, "Check the folder and its file system.")
-            raise StoreError(
+            raise _kind_of(error)(
                 f"Could not {action} {key!r} in {self._root}: {error}.", hint=hint
             ) from error
+
+
+def _kind_of(error: OSError) -> type[StoreError]:
+    if error.errno in _PASSING:
+        return StoreUnavailableError
+    return StoreRefusedError if error.errno in _REFUSING else StoreError
 
 
 def _make_folder(folder: Path) -> None:

@@ -7,17 +7,19 @@ from urllib.parse import unquote, urlsplit
 
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.stores.address import BucketAddress, parse_address
+from asset_pipeline.stores.bucket_settings import NOTHING_ASKED, BucketSettings
 from asset_pipeline.stores.local import LocalStore
 from asset_pipeline.stores.protocol import Store
 from asset_pipeline.stores.retrying import RetryingStore
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str, asked: BucketSettings = NOTHING_ASKED) -> Store:
     """Return the store that ``url`` names; nothing is read or written yet.
 
     Args:
         url: A folder's path (``~`` is the home folder) or ``file://`` URL, ``s3://bucket/prefix``
             or ``gs://bucket/prefix``. Its client library is imported only now, for this kind alone.
+        asked: What a bucket asks of requests.
 
     Raises:
         ConfigurationError: No store of this kind exists, or the settings of its library are wrong.
@@ -37,13 +39,13 @@ def open_store(url: str) -> Store:
         from asset_pipeline.stores.s3_access import open_s3  # noqa: PLC0415
 
         address = parse_address("s3", rest)
-        return RetryingStore(S3Store(address, open_s3(address)))
+        return RetryingStore(S3Store(address, open_s3(address, asked)))
     if scheme == "gs":
         from asset_pipeline.stores.gcs import GcsStore  # noqa: PLC0415 -- loads half of Google
         from asset_pipeline.stores.gcs_access import open_gcs  # noqa: PLC0415
 
         address = parse_address("gs", rest)
-        return RetryingStore(GcsStore(address, open_gcs(address)))
+        return RetryingStore(GcsStore(address, open_gcs(address, asked)))
     parts = urlsplit(url)
     if scheme == "file" and parts.netloc in {"", "localhost"} and parts.path:
         return LocalStore(Path(unquote(parts.path)))

@@ -36,6 +36,10 @@ class StoreUnavailableError(StoreError):
     """The store did not answer, or asked to come back later: the same request may succeed then."""
 
 
+class StoreRefusedError(StoreError):
+    """The store refuses, and will until somebody does something: no rights, no bucket, no room."""
+
+
 class StoreConflictError(StoreError):
     """The key holds another object already; objects are never overwritten."""
 

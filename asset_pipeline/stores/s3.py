@@ -1,4 +1,4 @@
-"""Clips in an S3 bucket: bytes by obstore, which needs a sixth of boto3's CPU for them."""
+"""Clips in an S3 bucket."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import itertools
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
 
 from asset_pipeline.stores.address import BucketAddress, listed_folder
 from asset_pipeline.stores.content import (
-    BLOCK,
     PART,
     check_content_key,
     checked_blocks,
@@ -23,20 +21,15 @@ from asset_pipeline.stores.protocol import (
     LinkMethod,
     ObjectNotFoundError,
     StoredObject,
-    StoreError,
+    StoreRefusedError,
     StoreUnavailableError,
+    check_key,
     check_link_ttl,
     sha256_in,
 )
 from asset_pipeline.stores.s3_access import S3Access
-from asset_pipeline.stores.s3_errors import from_answer, from_botocore, from_obstore
-from asset_pipeline.stores.s3_parts import AlreadyThereError, abort_uploads, upload_in_parts
-
-if TYPE_CHECKING:
-    from obstore import Attributes
-
-_OPERATIONS: Final = {"GET": "get_object", "HEAD": "head_object", "PUT": "put_object"}
-_PAGE: Final = 1000
+from asset_pipeline.stores.s3_errors import AlreadyThereError, from_botocore
+from asset_pipeline.stores.s3_parts import abort_uploads, upload_in_parts
 
 
 class S3Store:
@@ -72,7 +65,8 @@ class S3Store:
                 parts = itertools.chain([first, second], blocks)
                 size = upload_in_parts(self._access.client, self._address, key, parts, content_type)
             else:
-                size = self._put_at_once(key, first, content_type)
+                self._objects.put(key, first, content_type)
+                size = len(first)
         except AlreadyThereError:
             size = self._accept_equal(key, sha256)
         self._bucket_seen = True
@@ -84,34 +78,18 @@ class S3Store:
 
     def read(self, key: str) -> Iterator[bytes]:
         """Yield an object's content; see :meth:`Store.read`."""
-        import obstore  # noqa: PLC0415 -- for S3 alone
-        from obstore.exceptions import BaseError  # noqa: PLC0415
-
-        uri = self.uri(key)
-        try:
-            found = obstore.get(self._objects, key)
-            yield from sliced(bytes(chunk) for chunk in found.stream(min_chunk_size=BLOCK))
-        except (BaseError, FileNotFoundError) as error:
-            raise from_obstore(error, "read", uri) from error
-        except (OSError, ValueError) as error:
-            # What breaks off in mid-stream comes as one of these, with no status of its own.
-            raise from_answer(None, "", "", "read", uri) from error
+        check_key(key)
+        yield from sliced(self._objects.read(key))
 
     def head(self, key: str) -> StoredObject | None:
         """Describe an object; see :meth:`Store.head`."""
-        import obstore  # noqa: PLC0415 -- for S3 alone
-        from obstore.exceptions import BaseError  # noqa: PLC0415
-
-        uri = self.uri(key)
-        try:
-            meta = obstore.head(self._objects, key)
-        except FileNotFoundError:
+        check_key(key)
+        found = self._objects.head(key)
+        if found is None:
             self._see_bucket()
             return None
-        except BaseError as error:
-            raise from_obstore(error, "look up", uri) from error
         self._bucket_seen = True
-        return self._object(key, meta["size"], meta["last_modified"])
+        return self._object(*found)
 
     def exists(self, key: str) -> bool:
         """Tell whether there is an object under the key."""
@@ -119,37 +97,19 @@ class S3Store:
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """Yield the objects under a prefix in order of their keys; see :meth:`Store.list`."""
-        import obstore  # noqa: PLC0415 -- for S3 alone
-        from obstore.exceptions import BaseError  # noqa: PLC0415
-
         folder = listed_folder(prefix)
         if folder is None:
             return
-        found: list[tuple[str, int, datetime]] = []
-        try:
-            for page in obstore.list(self._objects, folder or None, chunk_size=_PAGE):
-                # The prefix is taken off by obstore, which also normalises: odd names are not ours.
-                named = ((meta["path"], meta["size"], meta["last_modified"]) for meta in page)
-                found += (each for each in named if each[0].startswith(prefix))
-        except (BaseError, FileNotFoundError) as error:
-            raise from_obstore(error, "list", str(self._address)) from error
+        found = [each for each in self._objects.list(folder) if each.key.startswith(prefix)]
         # AWS lists in this order; others, such as SeaweedFS, folder by folder.
-        for key, size, modified in sorted(found):
-            if self._address.key_of(self._address.folder + key) is not None:
-                yield self._object(key, size, modified)
+        for each in sorted(found):
+            if self._address.key_of(self._address.folder + each.key) is not None:
+                yield self._object(*each)
 
     def delete(self, key: str) -> None:
         """Remove an object; see :meth:`Store.delete`."""
-        import obstore  # noqa: PLC0415 -- for S3 alone
-        from obstore.exceptions import BaseError  # noqa: PLC0415
-
-        uri = self.uri(key)
-        try:
-            obstore.delete(self._objects, key)
-        except (BaseError, FileNotFoundError) as error:
-            translated = from_obstore(error, "delete", uri)
-            if not isinstance(translated, ObjectNotFoundError):
-                raise translated from error
+        check_key(key)
+        self._objects.delete(key)
 
     def uri(self, key: str) -> str:
         """Return the ``s3://`` address of a key."""
@@ -168,12 +128,9 @@ class S3Store:
         One that was signed by temporary credentials ends with them, if they end first.
         """
         check_link_ttl(ttl)
-        params = {"Bucket": self._address.bucket, "Key": self._address.name_of(key)}
-        if content_type is not None:
-            params["ContentType" if method == "PUT" else "ResponseContentType"] = content_type
         try:
-            return self._access.client.generate_presigned_url(
-                _OPERATIONS[method], Params=params, ExpiresIn=int(ttl.total_seconds())
+            return self._access.links.sign(
+                method, self._address.name_of(key), int(ttl.total_seconds()), content_type
             )
         except Exception as error:
             raise from_botocore(error, "sign a link to", self.uri(key)) from error
@@ -181,26 +138,6 @@ class S3Store:
     def sweep(self, before: datetime) -> int:
         """Abort the uploads in parts that were begun before a time."""
         return abort_uploads(self._access.client, self._address, before)
-
-    def _put_at_once(self, key: str, content: bytes, content_type: str) -> int:
-        import obstore  # noqa: PLC0415 -- for S3 alone
-        from obstore.exceptions import AlreadyExistsError, BaseError  # noqa: PLC0415
-
-        attributes: Attributes = {"Content-Type": content_type}
-        try:
-            obstore.put(
-                self._objects,
-                key,
-                content,
-                attributes=attributes,
-                mode="create",
-                use_multipart=False,
-            )
-        except AlreadyExistsError as error:
-            raise AlreadyThereError from error
-        except (BaseError, FileNotFoundError) as error:
-            raise from_obstore(error, "store", self.uri(key)) from error
-        return len(content)
 
     def _accept_equal(self, key: str, sha256: str) -> int:
         try:
@@ -223,7 +160,7 @@ class S3Store:
         except Exception as error:
             translated = from_botocore(error, "find the bucket of", str(self._address))
             if isinstance(translated, ObjectNotFoundError):
-                raise StoreError(
+                raise StoreRefusedError(
                     f"There is no bucket {self._address.bucket}.",
                     hint="Create the bucket, or correct ASSET_PIPELINE_STORE_URL.",
                 ) from error

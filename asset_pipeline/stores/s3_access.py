@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.stores.address import BucketAddress
+from asset_pipeline.stores.bucket_settings import NOTHING_ASKED, BucketSettings
+from asset_pipeline.stores.protocol import LinkMethod
 from asset_pipeline.stores.s3_errors import no_credentials
+from asset_pipeline.stores.s3_objects import BotoObjects, ObstoreObjects, S3Objects
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, S3Credential, S3Store
+    from obstore.store import ClientConfig, S3Config, S3Credential, S3Store
 
 _CONNECT_SECONDS: Final = 3
 _SILENT_SECONDS: Final = 20
@@ -26,6 +29,17 @@ _SILENT_SECONDS: Final = 20
 # obstore asks again for credentials when they are this old. botocore renews those that expire well
 # before they do, so that asking it is cheap and always right.
 _CREDENTIALS_LAST: Final = timedelta(minutes=5)
+
+_MAKES_OBJECTS: Final = frozenset({"PutObject", "CreateMultipartUpload"})
+
+_OPERATIONS: Final[Mapping[LinkMethod, str]] = {
+    "GET": "get_object",
+    "HEAD": "head_object",
+    "PUT": "put_object",
+}
+
+# What S3 also takes from a link's query, where whoever opens the link sends no header.
+_IN_QUERY: Final = frozenset({"x-amz-expected-bucket-owner", "x-amz-request-payer"})
 
 Reply = Mapping[str, Any]
 
@@ -52,20 +66,77 @@ class S3Client(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class S3Links:
+    """Signs links to objects of a bucket.
+
+    Attributes:
+        session: boto3's, which has the credentials.
+    """
+
+    client: S3Client
+    session: Any
+    bucket: str
+    asked: BucketSettings
+
+    def sign(self, method: LinkMethod, name: str, seconds: int, content_type: str | None) -> str:
+        """Return a V4 link; nothing is sent.
+
+        Whoever puts by a link sends the headers of encryption with it: they are signed.
+        """
+        params: dict[str, object] = {"Bucket": self.bucket, "Key": name}
+        if content_type is not None:
+            params["ContentType" if method == "PUT" else "ResponseContentType"] = content_type
+        if method == "PUT" and self.asked.algorithm:
+            params["ServerSideEncryption"] = self.asked.algorithm
+            if self.asked.kms_key:
+                params["SSEKMSKeyId"] = self.asked.kms_key
+        link = self.client.generate_presigned_url(
+            _OPERATIONS[method], Params=params, ExpiresIn=seconds
+        )
+        headers = self.asked.s3_headers(makes_object=False)
+        query = {key: value for key, value in headers.items() if key in _IN_QUERY}
+        if method == "PUT" or not query:
+            return link
+        if content_type is not None:
+            query["response-content-type"] = content_type
+        return self._with_query(method, link.partition("?")[0], query, seconds)
+
+    def _with_query(self, method: str, url: str, query: dict[str, str], seconds: int) -> str:
+        """Sign a query of our own: botocore would make headers of it, which no browser sends."""
+        from botocore.auth import S3SigV4QueryAuth  # noqa: PLC0415 -- for S3 alone
+        from botocore.awsrequest import AWSRequest  # noqa: PLC0415
+
+        found = self.session.get_credentials()
+        if found is None:
+            raise no_credentials()
+        region = cast("Any", self.client).meta.region_name or "us-east-1"
+        request = AWSRequest(method=method, url=url, params=query)
+        auth = S3SigV4QueryAuth(found.get_frozen_credentials(), "s3", region, expires=seconds)
+        auth.add_auth(request)
+        return cast("str", request.url)
+
+
+@dataclass(frozen=True, slots=True)
 class S3Access:
     """A bucket, opened.
 
     Attributes:
-        client: boto3's, for links, parts and the bucket's own settings; threads may share it.
-        objects: obstore's, for bytes; it keeps its connections, and threads may share it.
+        client: boto3's, for parts and the bucket's own settings; threads may share it.
+        objects: For bytes; it keeps its connections, and threads may share it.
+        links: Signs links.
     """
 
     client: S3Client
-    objects: S3Store
+    objects: S3Objects
+    links: S3Links
 
 
-def open_s3(address: BucketAddress) -> S3Access:
+def open_s3(address: BucketAddress, asked: BucketSettings = NOTHING_ASKED) -> S3Access:
     """Return the access to a bucket; nothing is sent yet.
+
+    Args:
+        address: The bucket, and the prefix in it.
+        asked: What the bucket asks of requests.
 
     Raises:
         ConfigurationError: A profile, region or endpoint of the AWS settings can't be used.
@@ -81,8 +152,16 @@ def open_s3(address: BucketAddress) -> S3Access:
             # boto3 reads AWS_DEFAULT_REGION alone; AWS's other tools read this one first.
             settings.set_config_variable("region", os.environ["AWS_REGION"])
         session = boto3.session.Session(botocore_session=settings)
-        client, is_virtual = _client(settings, session, address.bucket)
-        return S3Access(client, _objects(address, settings, session, client, is_virtual=is_virtual))
+        client, is_virtual = _client(settings, session, address.bucket, asked)
+        objects: S3Objects = (
+            BotoObjects(address, client)
+            if asked.headers
+            else ObstoreObjects(
+                address,
+                _objects(address, settings, session, client, asked, is_virtual=is_virtual),
+            )
+        )
+        return S3Access(client, objects, S3Links(client, session, address.bucket, asked))
     except (BotoCoreError, ValueError, OSError) as error:
         raise ConfigurationError(
             f"The AWS settings can't be used: {error}.",
@@ -98,7 +177,12 @@ def _descriptions() -> Any:  # noqa: ANN401 -- botocore has no types
     return botocore.loaders.create_loader()
 
 
-def _client(settings: Any, session: Any, bucket: str) -> tuple[S3Client, bool]:  # noqa: ANN401 -- botocore has no types
+def _client(
+    settings: Any,  # noqa: ANN401 -- botocore has no types
+    session: Any,  # noqa: ANN401
+    bucket: str,
+    asked: BucketSettings,
+) -> tuple[S3Client, bool]:
     """Return a client, and whether the bucket's name is part of the host it sends to."""
     from botocore.config import Config  # noqa: PLC0415 -- for S3 alone
 
@@ -111,15 +195,30 @@ def _client(settings: Any, session: Any, bucket: str) -> tuple[S3Client, bool]: 
     client = session.client("s3", config=Config(**common))
     scoped = settings.get_scoped_config().get("s3")
     chosen = cast("dict[str, str]", scoped if isinstance(scoped, dict) else {})
-    style = chosen.get("addressing_style", "auto")
+    style: str = asked.addressing
+    if style == "auto":
+        style = chosen.get("addressing_style", "auto")
+    elif style != chosen.get("addressing_style"):
+        client = session.client("s3", config=Config(**common, s3={"addressing_style": style}))
     if style == "auto" and ".amazonaws." in client.meta.endpoint_url:
         # Left to itself botocore signs links for the host of no region, which redirects for a day
         # when a bucket is new, and a redirected link is a broken one.
         style = "virtual"
         client = session.client("s3", config=Config(**common, s3={"addressing_style": style}))
+    client.meta.events.register("before-call.s3", functools.partial(_add_headers, asked))
     # A certificate is good for one name before the host, so that one with dots goes to the path.
     is_virtual = style == "virtual" and "." not in bucket
     return cast("S3Client", client), is_virtual
+
+
+def _add_headers(
+    asked: BucketSettings,
+    params: dict[str, Any],
+    model: Any,  # noqa: ANN401 -- botocore has no types
+    **_: object,
+) -> None:
+    """Send what the bucket asks for; botocore signs what is there before the call."""
+    params["headers"].update(asked.s3_headers(makes_object=model.name in _MAKES_OBJECTS))
 
 
 def _objects(
@@ -127,6 +226,7 @@ def _objects(
     settings: Any,  # noqa: ANN401 -- botocore has no types
     session: Any,  # noqa: ANN401
     client: Any,  # noqa: ANN401
+    asked: BucketSettings,
     *,
     is_virtual: bool,
 ) -> S3Store:
@@ -144,8 +244,16 @@ def _objects(
     bundle = settings.get_config_variable("ca_bundle")
     if bundle:
         options["root_certificate"] = Path(bundle).read_bytes()
+    encryption: S3Config = {}
+    if asked.algorithm:
+        encryption["server_side_encryption"] = asked.algorithm
+    if asked.kms_key:
+        encryption["sse_kms_key_id"] = asked.kms_key
+    if asked.requester_pays:
+        encryption["request_payer"] = True
     return S3Store(
         address.bucket,
+        config=encryption,
         prefix=address.prefix or None,
         endpoint=f"{scheme}://{address.bucket}.{host}" if is_virtual else f"{scheme}://{host}",
         region=client.meta.region_name or "us-east-1",

@@ -8,6 +8,7 @@ from typing import Final, cast
 from asset_pipeline.stores.protocol import (
     ObjectNotFoundError,
     StoreError,
+    StoreRefusedError,
     StoreUnavailableError,
 )
 
@@ -29,6 +30,27 @@ _DAMAGED: Final = frozenset(
     }
 )
 
+# No object at all is taken until somebody does something about it, whichever status comes with it.
+_REFUSING: Final = frozenset(
+    {
+        "AccessDenied",
+        "AccountProblem",
+        "AllAccessDisabled",
+        "AuthorizationHeaderMalformed",
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidBucketState",
+        "InvalidToken",
+        "MethodNotAllowed",
+        "NoSuchBucket",
+        "NotImplemented",
+        "PermanentRedirect",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+    }
+)
+_REFUSING_STATUS: Final = frozenset({301, 307, 401, 403, 405, 501, 507})
+
 _REGION: Final = "Set AWS_REGION to the bucket's region."
 
 _HINTS: Final = {
@@ -48,6 +70,10 @@ _CREDENTIALS: Final = (
 )
 
 
+class AlreadyThereError(Exception):
+    """An object has the key already."""
+
+
 def from_obstore(error: Exception, doing: str, uri: str) -> StoreError:
     """Return the error to raise for one of obstore's."""
     if isinstance(error.__cause__, StoreError):
@@ -56,7 +82,7 @@ def from_obstore(error: Exception, doing: str, uri: str) -> StoreError:
     status = _STATUS.search(answer)
     code, message = _CODE.search(answer), _MESSAGE.search(answer)
     if status is None and "HTTP error" not in answer and "Error performing" not in answer:
-        return StoreError(f"Could not {doing} {uri}: {answer[:300]}.", hint=_CREDENTIALS)
+        return StoreRefusedError(f"Could not {doing} {uri}: {answer[:300]}.", hint=_CREDENTIALS)
     return from_answer(
         int(status[1]) if status else None,
         code[1] if code else "",
@@ -83,7 +109,7 @@ def from_botocore(error: Exception, doing: str, uri: str) -> StoreError:
     if isinstance(error, NoCredentialsError):
         return no_credentials()
     # Such as a credential process that failed, or an unknown profile: its own words are the best.
-    return StoreError(f"Could not {doing} {uri}: {str(error)[:300]}.", hint=_CREDENTIALS)
+    return StoreRefusedError(f"Could not {doing} {uri}: {str(error)[:300]}.", hint=_CREDENTIALS)
 
 
 def status_of(error: Exception) -> int | None:
@@ -116,9 +142,12 @@ def from_answer(status: int | None, code: str, message: str, doing: str, uri: st
             f"{uri} is not there.", hint="Was it deleted, or is ASSET_PIPELINE_STORE_URL another?"
         )
     default = _HINTS["AccessDenied"] if status in {401, 403} else ""
-    return StoreError(sentence, hint=_HINTS.get(code, default))
+    # Of a key that is disabled or gone, S3 speaks with codes of the key service: KMS.Disabled...
+    refuses = code in _REFUSING or code.startswith("KMS.") or status in _REFUSING_STATUS
+    kind = StoreRefusedError if refuses else StoreError
+    return kind(sentence, hint=_HINTS.get(code, default))
 
 
 def no_credentials() -> StoreError:
     """Return the error for a machine that has no AWS credentials at all."""
-    return StoreError("There are no AWS credentials.", hint=_CREDENTIALS)
+    return StoreRefusedError("There are no AWS credentials.", hint=_CREDENTIALS)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, cast
 
 from asset_pipeline.stores.address import BucketAddress
+from asset_pipeline.stores.bucket_settings import NOTHING_ASKED, BucketSettings
 from asset_pipeline.stores.hardening import (
     CORS_METHODS,
     CORS_SECONDS,
@@ -59,16 +60,23 @@ class _Bucket:
             raise from_botocore(error, "read the settings of", str(self._address)) from error
 
 
-def s3_rules(client: S3Client, address: BucketAddress, *, versioning: bool) -> Sequence[Rule]:
+def s3_rules(
+    client: S3Client,
+    address: BucketAddress,
+    *,
+    versioning: bool,
+    asked: BucketSettings = NOTHING_ASKED,
+) -> Sequence[Rule]:
     """Return the rules of an S3 bucket.
 
     Args:
         client: With the rights of whoever administers the bucket.
         address: The bucket, and the prefix that the rules of leftovers are for.
         versioning: Whether deleted and replaced objects should be kept as versions.
+        asked: How new objects are encrypted; the bucket's own default is set to the same.
     """
     bucket = _Bucket(client, address)
-    rules = [_public_access(bucket), _owner(bucket), _encryption(bucket)]
+    rules = [_public_access(bucket), _owner(bucket), _encryption(bucket, asked)]
     rules += [_leftovers(bucket, address), _cors(bucket)]
     return [*rules, _versioning(bucket)] if versioning else rules
 
@@ -95,13 +103,17 @@ def _owner(bucket: _Bucket) -> Rule:
     )
 
 
-def _encryption(bucket: _Bucket) -> Rule:
-    wanted = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
+def _encryption(bucket: _Bucket, asked: BucketSettings) -> Rule:
+    default: dict[str, str] = {"SSEAlgorithm": asked.algorithm or "AES256"}
+    if asked.kms_key:
+        default["KMSMasterKeyID"] = asked.kms_key
+    wanted = {"Rules": [{"ApplyServerSideEncryptionByDefault": default}]}
 
     def holds() -> bool:
         found = bucket.get("get_bucket_encryption", "ServerSideEncryptionConfiguration")
         rules = cast("list[dict[str, Any]]", found["Rules"] if found else [])
-        return any(rule.get("ApplyServerSideEncryptionByDefault") for rule in rules)
+        defaults = [rule.get("ApplyServerSideEncryptionByDefault") for rule in rules]
+        return default in defaults if asked.algorithm else any(defaults)
 
     return Rule(
         "encryption",

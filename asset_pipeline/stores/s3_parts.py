@@ -9,11 +9,7 @@ from datetime import datetime
 from asset_pipeline.stores.address import BucketAddress
 from asset_pipeline.stores.protocol import StoreError
 from asset_pipeline.stores.s3_access import Reply, S3Client, pages
-from asset_pipeline.stores.s3_errors import from_botocore, status_of
-
-
-class AlreadyThereError(Exception):
-    """An object has the key already."""
+from asset_pipeline.stores.s3_errors import AlreadyThereError, from_botocore, status_of
 
 
 def upload_in_parts(

@@ -19,9 +19,11 @@ from sqlalchemy import Connection, Engine
 
 from asset_pipeline.clock import Clock
 from asset_pipeline.files import atomic_path
+from asset_pipeline.ledger.mark import mark_of
 from asset_pipeline.money import to_decimal
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.warehouse.errors import WarehouseError
+from asset_pipeline.warehouse.reading import query
 from asset_pipeline.warehouse.tables import (
     LEDGER_TABLES,
     Row,
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _HERE = Path(__file__).parent
+
+_MARK = "The ledger as of mark "
+_COMMENT = "SELECT comment FROM duckdb_tables() WHERE table_name = 'ledger_entries'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +73,23 @@ def publish(
             for name, query in LEDGER_TABLES.items()
         }
         rows["prompts"] = _load(warehouse, "prompts", prompt_rows(library_prompts), target.parent)
-        for query in sorted((_HERE / "queries").glob("*.sql")):
-            select = query.read_text(encoding="utf-8")
-            warehouse.execute(f"CREATE VIEW {query.stem} AS {select}")
+        # Not among the tables: whoever asks knows by it whether the file is behind.
+        warehouse.execute(f"COMMENT ON TABLE ledger_entries IS '{_MARK}{mark_of(ledger)}'")
+        for view in sorted((_HERE / "queries").glob("*.sql")):
+            select = view.read_text(encoding="utf-8")
+            warehouse.execute(f"CREATE VIEW {view.stem} AS {select}")
     return PublishReport(rows=rows, seconds=clock.monotonic() - started)
+
+
+def published_mark(target: Path) -> str:
+    """Return the mark of the ledger that a published file shows; empty for none that tells."""
+    if not target.is_file():
+        return ""
+    try:
+        said = str(query(target, _COMMENT)[1][0][0])
+    except (WarehouseError, IndexError):
+        return ""  # damaged: it is built anew
+    return said.removeprefix(_MARK) if said.startswith(_MARK) else ""
 
 
 @contextlib.contextmanager

@@ -70,11 +70,11 @@ def test_a_retried_step_asks_for_nothing_that_was_given_up(project: Project) -> 
         "birch": "FAILED",
         "cedar": "MATERIALIZED",
     }
-    # One refusal for its content, two blank pictures, two faults and the clip.
-    assert len(project.charges()) == 6
-    assert project.charged() == project.ledger_charged() == 9000
+    # One refusal for its content, a blank picture, two faults and the clip.
+    assert len(project.charges()) == 5
+    assert project.charged() == project.ledger_charged() == 6000
     shown = _shown(project, "birch")
-    assert (shown["failed"], shown["attempts"]) == ("bad_output", 2)
+    assert (shown["failed"], shown["attempts"]) == ("bad_output", 1)
 
 
 def test_attempts_run_out_across_retries(project: Project) -> None:
@@ -99,15 +99,15 @@ def test_a_failed_partition_says_why_and_what_to_do(project: Project) -> None:
     shown = _shown(project, "birch")
     assert shown["failed"] == "bad_output"
     assert "single colour" in str(shown["message"])
-    assert shown["attempts"] == 2
-    assert shown["money_at_stake"] == "$0.006 charged"
+    assert shown["attempts"] == 1
+    assert shown["money_at_stake"] == "$0.003 charged"
     assert str(shown["next_step"]).startswith("Generate again")
     assert shown["prediction_id"]
     data = result.get_step_failure_events()[0].step_failure_data.user_failure_data
     assert data is not None
     table = str(data.metadata["failed_prompts"].value)
     assert "| attempts | money at stake | next step |" in table
-    assert "| 2 | $0.006 charged |" in table
+    assert "| 1 | $0.003 charged |" in table
     assert _observations(project, "ash") == []
 
 

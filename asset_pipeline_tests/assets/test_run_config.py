@@ -7,6 +7,8 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run_iterator
 from dagster._core.loader import LoadingContextForTest
 
 from asset_pipeline.assets.run_config import ClipsConfig
@@ -152,3 +154,34 @@ def test_a_prompt_that_the_model_refuses_fails_alone(project: Project) -> None:
     assert "aspect_ratio" in _failure(result)
     assert project.statuses(Kind.IMAGE) == {"ash": "MATERIALIZED", "odd": "FAILED"}
     assert project.charged() == 40_000
+
+
+def _repeat(project: Project, first: dg.DagsterRun | None, **config: object) -> dg.DagsterRun:
+    """Execute a run again as the UI does: its tags are copied, and its root is named."""
+    job = project.defs.resolve_job_def("image_clips")
+    run = project.instance.create_run_for_job(
+        job,
+        run_config={"ops": {"image": {"config": config}}},
+        tags={**(first.tags if first else {}), "dagster/partition": "ash"},
+        root_run_id=None if first is None else first.root_run_id or first.run_id,
+        parent_run_id=None if first is None else first.run_id,
+    )
+    list(execute_run_iterator(InMemoryJob(job), run, project.instance))
+    return project.instance.get_run_by_id(run.run_id) or run
+
+
+def test_a_cap_is_of_the_launch_however_often_it_is_repeated(project: Project) -> None:
+    """Three executions of one launch spend its cap once, by one budget."""
+    project.write(
+        Kind.IMAGE, *({"id": f"{name}", "text": name} for name in ("ash", "birch", "fir"))
+    )
+    project.sync()
+    run = None
+    for _ in range(3):
+        run = _repeat(project, run, prompt_ids=["ash", "birch", "fir"], max_usd="0.003")
+        assert run.status is dg.DagsterRunStatus.FAILURE
+        assert run.tags["asset_pipeline/ended"] == "refused"
+    assert project.charged() == project.ledger_charged() == 3000
+    with LedgerResource().open() as ledger:
+        lines = [line for line in ledger.balances() if line.period == "run"]
+    assert [(line.cap, line.charged) for line in lines] == [(3000, 3000)]

@@ -6,11 +6,11 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 
-import psutil
 from pydantic import SecretStr
 from sqlalchemy import update
 
 from asset_pipeline.ledger.schema import intents, workers
+from asset_pipeline.processes import started_of
 from asset_pipeline.settings import load_settings
 from asset_pipeline_tests.ledger.books import Books
 
@@ -25,7 +25,7 @@ def open_books() -> Books:
 def kill(books: Books, worker_id: str, *, ended: bool = False) -> None:
     """Make a worker one whose process is gone, with or without an end of its session."""
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    started = psutil.Process(process.pid).create_time()
+    started = started_of(process.pid)
     process.communicate(b"\n")
     end = datetime.now(UTC) if ended else None
     _change(books, worker_id, pid=process.pid, pid_started=started, ended_at=end)

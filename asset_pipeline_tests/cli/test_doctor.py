@@ -114,3 +114,19 @@ def test_a_folder_needs_no_hardening(cli: Cli) -> None:
     """There is nothing to set for a folder, and that is said."""
     done = cli("store", "harden")
     assert (done.code, "permissions" in done.out) == (0, True)
+
+
+def test_a_broken_instance_is_told_and_the_next_command_mends_it(
+    workspace: Workspace, cli: Cli
+) -> None:
+    """The Dagster instance is opened; one that two processes made at once fails the checkup."""
+    home = workspace.root / "dagster_home"
+    home.mkdir()
+    assert cli("status").code == 0
+    with sqlite3.connect(home / "history" / "runs.db") as runs:
+        runs.execute("INSERT INTO alembic_version VALUES ('7f2b1a4ca7a5')")
+    done = cli("doctor", "--json")
+    assert (done.code, _states(done)["DAGSTER_HOME"]) == (2, "fail"), done.out
+    assert "stamped twice" in done.out
+    assert cli("status").code == 0
+    assert _states(cli("doctor", "--json"))["DAGSTER_HOME"] == "ok"

@@ -8,11 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
+import httpx
 import pytest
 
 from asset_pipeline.cli import runs
 from asset_pipeline.definitions import build_defs
+from asset_pipeline.money import MicroUsd, format_usd
 from asset_pipeline_tests.cli.conftest import IMAGES, Done, Sandbox, Workspace
+from asset_pipeline_tests.rules import no_retries, write_rules
 
 Cli = Callable[..., Done]
 
@@ -91,22 +94,28 @@ def test_an_edited_prompt_is_stale_and_only_that_one_is_made_anew(
     assert cli("plan", "--stale", "--json").json["prompts"] == 0
 
 
-def test_a_budget_refuses_and_failed_prompts_are_taken_up_later(
+def test_a_budget_refuses_and_the_next_run_goes_on(
     cli: Cli, workspace: Workspace, sandbox: Sandbox
 ) -> None:
-    """`--max-usd` holds over both kinds together, ends with 3, and `--failed` goes on."""
+    """`--max-usd` holds over both kinds together and ends with 3; nothing failed by it."""
     before = sandbox.bill()
     done = cli("generate", "--max-usd", "0.006")
     assert done.code == 3, done.err
     assert "budget" in done.out
     assert _bill_since(sandbox, before) == (2, 6000)
     assert _charged(workspace) == 6000
-    nothing = cli("generate")
-    assert nothing.code == 0
-    assert "2 failed: --failed takes them up" in nothing.err
-    later = cli("generate", "--failed", "--json")
+    assert "2 prompts refused by a budget" in done.out
+    assert "0 failed" in done.err
+    assert "$0.006 paid" in done.err
+    groups = cli("status", "--json").json["collections"]
+    assert sum(group["refused"] for group in groups) == 2
+    assert sum(group["failed"] + group["missing"] for group in groups) == 0
+    planned = cli("plan", "--json").json
+    assert (planned["prompts"], planned["refused"], planned["failed_before"]) == (2, 2, 0)
+    assert cli("sql", "--json", "FROM failures").json == []
+    later = cli("generate", "--json")
     assert later.code == 0
-    assert later.json["failed"] == 0
+    assert (later.json["failed"], later.json["refused"], later.json["done"]) == (0, 0, 2)
     assert _bill_since(sandbox, before) == (4, 9008)
 
 
@@ -127,7 +136,38 @@ def test_an_account_that_cannot_pay_is_told_once(
     assert done.out.count(error_class) == 1
     assert done.out.count(hint) == 1
     assert "$0.00" in done.out
-    assert cli("status", "--json").json["collections"][0]["failed"] == 2
+    assert cli("status", "--json", env=env).json["collections"][0]["failed"] == 2
+    assert cli("status", "--json").json["collections"][0]["missing"] == 2
+    again = cli("generate", "--kind", "image", env=env)
+    assert again.code == 1
+    assert "`asset-pipeline generate --failed --kind image` takes them up" in again.out
+
+
+def test_what_failed_counts_as_paid_and_stays_told(
+    cli: Cli, workspace: Workspace, sandbox: Sandbox
+) -> None:
+    """What was charged for failures is in the closing line, and a plain run ends with 1 for them.
+
+    Its advice fits an attempt that has ended: it holds no money.
+    """
+    (workspace.root / "config").mkdir(exist_ok=True)
+    write_rules(workspace.root / "config", no_retries())
+    fault = {"fault": "blank", "match": {"model": "black-forest-labs/flux-schnell"}}
+    httpx.post(f"{sandbox.url}/sandbox/faults", json={"faults": [fault]}).raise_for_status()
+    try:
+        done = cli("generate", "--prompt", "red-house")
+    finally:
+        httpx.delete(f"{sandbox.url}/sandbox/faults").raise_for_status()
+    assert done.code == 1
+    charged = _charged(workspace)
+    assert charged > 0
+    assert f"{format_usd(MicroUsd(charged))} paid" in done.err
+    assert "stays reserved" not in done.out
+    assert cli("generate").code == 1
+    again = cli("generate", "--json")
+    assert (again.code, again.json["failed_before"], again.json["prompts"]) == (1, 1, 0)
+    assert cli("generate", "--failed").code == 0
+    assert cli("generate").code == 0
 
 
 def test_a_bad_prompt_never_stops_the_good_ones(cli: Cli, workspace: Workspace) -> None:

@@ -17,7 +17,7 @@ from asset_pipeline.errors import ExitCode
 from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.ledger import Payer
 from asset_pipeline.ledger.movements import BudgetExceededError
-from asset_pipeline.ledger.records import AttemptInputs, Clip, Intent, Parent
+from asset_pipeline.ledger.records import AttemptInputs, Clip, Intent, NotedFile, Parent
 from asset_pipeline.ledger.schema import (
     BillingState,
     EntryType,
@@ -74,7 +74,16 @@ STEPS: dict[str, tuple[Step, set[IntentState]]] = {
         {State.SUBMITTING, State.UNKNOWN, State.QUESTION},
     ),
     "note_absence": (lambda books, intent: books.ledger.note_absence(intent), {State.UNKNOWN}),
-    "ask": (lambda books, intent: books.ledger.ask(intent, "which?"), {State.UNKNOWN}),
+    "ask": (
+        lambda books, intent: books.ledger.ask(intent, "which?"),
+        {State.SUBMITTING, State.UNKNOWN, State.SUBMITTED},
+    ),
+    "note_file": (
+        lambda books, intent: books.ledger.note_file(
+            intent, NotedFile(stored_file(intent.intent_id))
+        ),
+        {State.COMPLETED},
+    ),
     "refuse": (
         lambda books, intent: books.ledger.refuse(intent, "network", "no"),
         {State.RESERVED, State.SUBMITTING, State.UNKNOWN, State.QUESTION},

@@ -1,4 +1,7 @@
-"""The cap harness: many processes spend from one budget, die, come back, and end refused."""
+"""The cap harness: many processes spend from one budget, die, come back, and end refused.
+
+Or, at a price by the second, wait for one another's reservations and end with all that was wanted.
+"""
 
 from __future__ import annotations
 
@@ -77,6 +80,89 @@ def spend_to_the_cap(
         refusals=sum(life.exit_code == ExitCode.BUDGET for life in slots),
         seconds=time.monotonic() - started,
         books=close_books(site, wanted, complete=False),
+    )
+
+
+# Reserved for 600 seconds, charged for well under one: $0.585 and less than $0.001 a clip.
+_PAID_BY_TIME = "stability-ai/sdxl"
+BY_THE_SECOND = f"""\
+models:
+  {_PAID_BY_TIME}:
+    prices:
+      - {{unit: predict_second, usd: "0.000975", effective: 2026-01-01, source: the cap harness}}
+"""
+_WORST = micro_usd(Decimal("0.585"))
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """What the processes made under a cap that reserves only a few of their clips at a time.
+
+    Attributes:
+        at_once: How many worst cases the cap holds.
+        wanted: Clips wanted, each by one process alone.
+        done: Processes that ended with all of theirs.
+        most: The most that was charged and reserved at any look, in micro-dollars.
+        seconds: Wall time.
+    """
+
+    cap: int
+    at_once: int
+    wanted: int
+    processes: int
+    done: int
+    most: int
+    seconds: float
+    books: Books
+
+
+def share_the_cap(site: Site, *, processes: int, prompts: int, at_once: int) -> Sharing:
+    """Let processes make clips by the second, all of which the cap pays for, few at a time.
+
+    Args:
+        site: Opened with :data:`BY_THE_SECOND` as its ``models.yaml``.
+        processes: Each with clips of its own, started together.
+        prompts: Clips of each.
+        at_once: How many worst cases the cap holds; half a one more is left over.
+    """
+    groups = [
+        [
+            replace(
+                workload.picture(f"share{place:02}x{number:03}"),
+                model=_PAID_BY_TIME,
+                inputs={"width": 128, "height": 128},
+            )
+            for number in range(prompts)
+        ]
+        for place in range(processes)
+    ]
+    cap = at_once * _WORST + _WORST // 2
+    started = time.monotonic()
+    jobs = [site.job(group, total_usd=str(to_decimal(cap)), max_in_flight=4) for group in groups]
+    workers = [lives.start(job) for job in jobs]
+    most = 0
+    ledger = jobs[0].open_ledger()
+    try:
+        while any(not life.ended for life in workers):
+            if time.monotonic() - started > _LONGEST:
+                for life in workers:
+                    life.kill()
+                raise TimeoutError(f"not done within {_LONGEST:.0f} s")
+            for one in ledger.balances():
+                most = max(most, one.charged + one.reserved)
+            time.sleep(0.02)
+    finally:
+        ledger.close()
+    wanted = [prompt for group in groups for prompt in group]
+    return Sharing(
+        cap=cap,
+        at_once=at_once,
+        wanted=len(wanted),
+        processes=processes,
+        done=sum(life.exit_code == ExitCode.DONE for life in workers),
+        most=most,
+        seconds=time.monotonic() - started,
+        books=close_books(site, wanted),
     )
 
 

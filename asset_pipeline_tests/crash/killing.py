@@ -20,6 +20,8 @@ PLAIN_POINTS = (
     "submitted",
     "ended",
     "charged",
+    "verified",
+    "noted",
     "stored",
     "delivered",
 )
@@ -51,6 +53,8 @@ SWEEP = (
     "adopted",
     "ended",
     "charged",
+    "verified",
+    "noted",
     "stored",
     "delivered",
     "submitted",

@@ -26,6 +26,7 @@ class Site:
         folder: Ledger, store and scratch files.
         state_dir: The server's state.
         predict: The shortest and longest running time of a prediction in seconds.
+        config_dir: Holds a ``models.yaml`` that server and workers go by.
     """
 
     folder: Path
@@ -34,6 +35,7 @@ class Site:
     predict: str
     port: int = 0
     url: str = ""
+    config_dir: Path | None = None
     _server: subprocess.Popen[str] | None = field(default=None, repr=False)
     _earlier: frozenset[str] = frozenset()
     _earlier_posts: int = 0
@@ -58,6 +60,8 @@ class Site:
         command += ["--state-dir", str(self.state_dir), "--predict-seconds", self.predict]
         command += ["--start-seconds", "0.02", "--idle-seconds", "300"]
         command += ["--creates-per-minute", "0", "--requests-per-minute", "0"]
+        if self.config_dir is not None:
+            command += ["--config-dir", str(self.config_dir)]
         # Its log is long: every worker that dies with half a request sent leaves a traceback.
         self.state_dir.mkdir(parents=True, exist_ok=True)
         with (self.state_dir / "server.log").open("ab") as log:
@@ -77,7 +81,8 @@ class Site:
 
     def job(self, prompts: Iterable[Prompt], **choices: Any) -> Job:  # noqa: ANN401 -- Job's own fields
         """Return a job at this site."""
-        return Job(self.folder, self.url, self.ledger_url, tuple(prompts), **choices)
+        made = {"config_dir": self.config_dir, **choices}
+        return Job(self.folder, self.url, self.ledger_url, tuple(prompts), **made)
 
     def fault(self, *rules: Mapping[str, object]) -> None:
         """Add fault rules; see :mod:`asset_pipeline.sandbox.faults.plan`."""
@@ -130,11 +135,16 @@ class Site:
 
 @contextlib.contextmanager
 def open_site(
-    folder: Path, *, predict: str = "0.1-0.4", ledger_url: str | None = None
+    folder: Path,
+    *,
+    predict: str = "0.1-0.4",
+    ledger_url: str | None = None,
+    config_dir: Path | None = None,
 ) -> Generator[Site]:
     """Yield a site with its server running; stop the server at the end."""
     folder.mkdir(parents=True, exist_ok=True)
-    site = Site(folder, ledger_url or _ledger_in(folder), folder / "sandbox", predict)
+    url = ledger_url or _ledger_in(folder)
+    site = Site(folder, url, folder / "sandbox", predict, config_dir=config_dir)
     site.open_server()
     try:
         yield site

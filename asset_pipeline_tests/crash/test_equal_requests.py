@@ -11,7 +11,8 @@ import pytest
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.reader import load_catalog
 from asset_pipeline.catalog.spec import Model
-from asset_pipeline.generation.matching import Listing, Verdict, judge
+from asset_pipeline.catalog.terms import terms_of
+from asset_pipeline.generation.matching import Listing, Verdict, Window, judge
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.ledger.schema import IntentState
 from asset_pipeline.money import MicroUsd
@@ -89,11 +90,12 @@ def verdict(
     listing = Listing(at(-3600), 0.0, at(asked), made)
     finding = judge(
         intent,
-        model,
+        terms_of(model, intent.inputs, on=intent.created_at.date()),
         listing,
         rivals=rivals,
         owned=frozenset(),
-        skew=_SKEW,
+        models=frozenset({SPEECH}),
+        window=Window(_SKEW, late=3600),
         settle=_SETTLE,
     )
     return finding.verdict, finding.prediction_id

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from asset_pipeline.catalog.reader import load_catalog
 from asset_pipeline.generation.request import resolve
 from asset_pipeline.ledger.ledger import Payer
 from asset_pipeline.ledger.records import Intent
@@ -231,7 +230,7 @@ async def _leave_on_the_wire(job: Job) -> None:
     """Send every create of a job as a worker that dies before it hears of any."""
     ledger = job.open_ledger()
     provider = ReplicateProvider(SecretStr("r8_sandbox"), job.server)
-    catalog = load_catalog(None)
+    catalog = workload.catalog()
     worker_id = ledger.start_worker("left")
     for prompt in job.prompts:
         for variant in range(1, prompt.variants + 1):

@@ -20,7 +20,6 @@ from pathlib import Path
 
 from pydantic import SecretStr, TypeAdapter
 
-from asset_pipeline.catalog.reader import load_catalog
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.errors import ExitCode
 from asset_pipeline.generation.batch import Batch, PromptOutcome
@@ -33,11 +32,20 @@ from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.providers.replicate import ReplicateProvider
 from asset_pipeline.stores.local import LocalStore
+from asset_pipeline_tests.crash import workload
 from asset_pipeline_tests.rules import rules_without_waits
 
 # Waits of a tenth: the sandbox answers from loopback. Two seconds to settle leave a busy machine
 # time to accept what a killed worker had sent.
-QUICK = Timing(first_poll=0.1, slowest_poll=0.4, settle=2.0, other_worker=0.1, deadline_margin=30)
+QUICK = Timing(
+    first_poll=0.1,
+    slowest_poll=0.4,
+    settle=2.0,
+    late_acceptance=2.0,
+    other_worker=0.1,
+    deadline_margin=30,
+    forgotten=0.5,
+)
 
 Checkpoint = Callable[[str], None]
 
@@ -49,6 +57,7 @@ class Job:
     Attributes:
         folder: Holds the store, the previews, the scratch files and the SQLite ledger.
         total_usd: The cap on everything ever spent.
+        config_dir: Holds a ``models.yaml`` to go by.
     """
 
     folder: Path
@@ -58,6 +67,7 @@ class Job:
     total_usd: str = "100"
     max_in_flight: int = 6
     timing: Timing = QUICK
+    config_dir: Path | None = None
 
     @property
     def store(self) -> LocalStore:
@@ -119,7 +129,7 @@ def no_checkpoint(_: str) -> None:
 
 async def drive(job: Job, checkpoint: Checkpoint = no_checkpoint) -> Summary:
     """Run a job to its end in this process."""
-    catalog = load_catalog(None)
+    catalog = workload.catalog(job.config_dir)
     ledger = job.open_ledger()
     plan = SessionPlan(
         run_id=f"run-{os.getpid()}",

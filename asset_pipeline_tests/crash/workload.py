@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.catalog.reader import Catalog, load_catalog
 from asset_pipeline.prompts.spec import Prompt
 
 PICTURES = "black-forest-labs/flux-schnell"
@@ -12,6 +15,19 @@ SPEECH = "minimax/speech-02-turbo"  # official, takes no seed
 COMMUNITY_SPEECH = "jaaari/kokoro-82m"  # by version, takes no seed
 
 _SMALL = {"megapixels": "0.25", "output_format": "jpg"}
+
+
+def catalog(config_dir: Path | None = None) -> Catalog:
+    """The models of a config folder; those without a seed make another take each time.
+
+    Only so are there equal requests that are told apart by nothing but their number.
+    """
+    packaged = load_catalog(config_dir)
+    varying = {
+        name: model.model_copy(update={"varies": model.seed_input is None})
+        for name, model in packaged.models.items()
+    }
+    return replace(packaged, models=varying)
 
 
 def picture(name: str, *, variants: int = 1) -> Prompt:

@@ -107,6 +107,23 @@ def test_what_is_not_ours_is_left(keep: Keep, target: Target, tmp_path: Path) ->
     assert "one-1" not in text(tmp_path, "SHA256SUMS")
 
 
+def test_what_a_person_has_worked_on_is_kept(keep: Keep, target: Target, tmp_path: Path) -> None:
+    """It is left as it is; a newer clip is not written over it until it was moved away."""
+    one = keep.land("one", b"one")
+    assert run(keep, target, [one]) == [Copied.COPIED]
+    path = tmp_path / "out" / "kit" / "one-1.webp"
+    path.unlink()  # as an editor does that renames its own file in
+    path.write_bytes(b"one, retouched")
+    assert run(keep, target, [one]) == [Copied.KEPT]
+    newer = keep.land("one", b"newer")
+    assert run(keep, target, [newer]) == [Copied.REFUSED]
+    assert path.read_bytes() == b"one, retouched"
+    assert run(keep, target, [one]) == [Copied.KEPT]
+    path.rename(tmp_path / "mine.webp")
+    assert run(keep, target, [newer]) == [Copied.COPIED]
+    assert path.read_bytes() == b"newer"
+
+
 def test_one_bad_clip_stops_no_other(keep: Keep, target: Target, tmp_path: Path) -> None:
     """A damaged or missing object is named, never copied; the manifest lists the others."""
     bent, gone, whole = (keep.land(name, name.encode()) for name in ("bent", "gone", "whole"))

@@ -57,6 +57,7 @@ def resume(
                     catalog=catalog or load_catalog(None),
                     library=library,
                     prompts_dir=site.folder,
+                    clock=SystemClock(),
                 )
         finally:
             ledger.close()

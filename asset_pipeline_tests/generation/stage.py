@@ -37,8 +37,11 @@ QUICK = Timing(
     slowest_poll=0.5,
     deadline_margin=20.0,
     settle=1.0,
+    late_acceptance=1.0,
     other_worker=0.05,
     retention=1.5,
+    cut_spread=0.3,
+    forgotten=0.4,
     outage=3.0,
 )
 

@@ -71,8 +71,6 @@ def test_each_class_is_followed_by_what_its_rule_says_first(error_class: ErrorCl
         E.RATE_LIMIT: Again(5),
         E.NETWORK: Again(0),
         E.TIMEOUT: Again(0),
-        E.BAD_OUTPUT: Again(0),
-        E.OUTPUT_EXPIRED: Again(0),
         E.UNKNOWN: Again(5),
     }
     assert decision == expected.get(error_class, GiveUp())

@@ -25,8 +25,8 @@ E = ErrorClass
 
 THE_CLASSES = (
     "server_error, rate_limit, content_policy, authentication, insufficient_credit, "
-    "quota_exceeded, invalid_input, network, timeout, out_of_memory, bad_output, output_expired, "
-    "budget, cancelled, unknown"
+    "quota_exceeded, invalid_input, network, timeout, out_of_memory, bad_output, not_delivered, "
+    "output_expired, forgotten, budget, cancelled, other_account, unknown"
 )
 
 BODIES = {

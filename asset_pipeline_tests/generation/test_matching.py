@@ -6,6 +6,7 @@ Several equal requests, told apart by count, are in ``crash/test_equal_requests.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +14,9 @@ import pytest
 from pydantic import JsonValue
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.generation.matching import Finding, Listing, Verdict, judge, window_start
+from asset_pipeline.catalog.terms import terms_of
+from asset_pipeline.generation.matching import Finding, Listing, Verdict, Window, judge
+from asset_pipeline.generation.request import derived_seed
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.ledger.schema import IntentState
 from asset_pipeline.money import MicroUsd
@@ -21,8 +24,8 @@ from asset_pipeline.providers.prediction import Prediction
 from asset_pipeline_tests.generation.samples import CATALOG, KOKORO, SCHNELL, prediction
 
 SENT = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-SKEW, SETTLE = 60.0, 15.0
-SEED = 123_456_789
+SKEW, SETTLE, LATE = 60.0, 15.0, 120.0
+SEED = derived_seed("h1", 1)
 
 
 def lost(model: str = SCHNELL, **changes: object) -> Intent:
@@ -74,6 +77,8 @@ def finding(
     *predictions: Prediction,
     intent: Intent | None = None,
     owned: frozenset[str] = frozenset(),
+    rivals: Sequence[Intent] = (),
+    ahead: tuple[float, float] = (0.0, 0.0),
 ) -> Finding:
     """What a listing says, made a minute after the reply was lost."""
     intent = intent or lost()
@@ -85,11 +90,12 @@ def finding(
     )
     return judge(
         intent,
-        CATALOG.get(intent.model),
+        terms_of(CATALOG.get(intent.model), intent.inputs, on=SENT.date()),
         listing,
-        rivals=[intent],
+        rivals=[intent, *rivals],
         owned=owned,
-        skew=SKEW,
+        models=frozenset({SCHNELL, KOKORO, "black-forest-labs/flux-dev"}),
+        window=Window(SKEW, ahead, LATE),
         settle=SETTLE,
     )
 
@@ -98,14 +104,20 @@ FOUND = Finding(Verdict.FOUND, "p1")
 ABSENT = Finding(Verdict.ABSENT)
 
 
-def test_seed_and_text_identify_it_among_others() -> None:
-    """Of a page of pictures, the one with our seed and text is ours."""
-    inputs = {"prompt": "a lighthouse", "seed": SEED + 1}
+def verdict_of(
+    row: Prediction, *, intent: Intent | None = None, rivals: Sequence[Intent] = ()
+) -> Verdict:
+    """The verdict alone."""
+    return finding(row, intent=intent, rivals=rivals).verdict
+
+
+def test_the_seed_identifies_it_among_others() -> None:
+    """Of a page of pictures, the one with our seed is ours."""
     others = [
-        listed("p2", input=inputs),
-        listed("p3", input={"prompt": "a ship", "seed": SEED}),
-        listed("p4", model="black-forest-labs/flux-dev"),
-        listed("p5", input={}),
+        listed("p2", input={"prompt": "a lighthouse", "seed": SEED + 1}),
+        listed("p3", input={"prompt": "a ship"}),
+        listed("p4", model="black-forest-labs/flux-dev", input={}),
+        listed("p5", model="x/y", input={"text": "Hello"}),
     ]
     assert finding(*others, listed(), *others) == FOUND
     assert finding(*others) == ABSENT
@@ -121,17 +133,85 @@ def test_seed_and_text_identify_it_among_others() -> None:
         {"prompt": "a lighthouse", "seed": str(SEED)},
         {"prompt": "a lighthouse", "seed": SEED, "go_fast": True},
         {"prompt": "a lighthouse", "seed": SEED, "image": "https://replicate.delivery/x"},
+        {"prompt": "", "seed": SEED},
+        {"prompt": "translated: un phare", "seed": SEED},
+        {"seed": SEED},
+        {"prompt": "a lighthouse", "random_seed": SEED},
     ],
 )
-def test_what_the_provider_normalises_does_not_hide_it(inputs: dict[str, object]) -> None:
-    """Defaults added, types changed, spaces gone, a file turned into a URL: still ours."""
-    assert finding(listed(input=inputs)) == FOUND
+@pytest.mark.parametrize("model", [SCHNELL, f"{SCHNELL}:abc", "bfl/FLUX.1-schnell", ""])
+def test_the_derived_seed_alone_identifies_it(inputs: dict[str, object], model: str) -> None:
+    """Whatever the provider makes of the text, the names and the model: no other has this seed."""
+    assert finding(listed(input=inputs, model=model)) == FOUND
 
 
-@pytest.mark.parametrize("seed", [None, [SEED], {}, True, SEED + 1, f"{SEED}0"])
+@pytest.mark.parametrize("seed", [SEED + 1, f"{SEED}0", float(SEED + 1), 0, -1])
 def test_another_seed_is_another_prediction(seed: object) -> None:
     """An attempt is told from the next one by its seed alone."""
     assert finding(listed(input={"prompt": "a lighthouse", "seed": seed})) == ABSENT
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"prompt": "a lighthouse"},
+        {"prompt": "a lighthouse", "seed": None},
+        {"prompt": "a lighthouse", "seed": "hidden"},
+        {"prompt": "A   lighthouse ", "seed": []},
+        {"text": "a lighthouse"},
+    ],
+)
+@pytest.mark.parametrize("model", [SCHNELL, SCHNELL.upper(), f"{SCHNELL}:abc", "bfl/flux.1", ""])
+def test_a_hidden_seed_leaves_it_to_the_text(inputs: dict[str, object], model: str) -> None:
+    """A seed that is not shown contradicts nothing, nor does a name that nobody here asked for."""
+    assert finding(listed(input=inputs, model=model)) == FOUND
+
+
+@pytest.mark.parametrize("inputs", [{}, {"prompt": ""}, {"prompt": None}, {"prompt": "a light"}])
+def test_what_hides_its_text_is_never_called_absent(inputs: dict[str, object]) -> None:
+    """A prediction that could be ours, by anything it does not contradict, is nobody's proof."""
+    found = finding(listed(input=inputs))
+    assert found.verdict is Verdict.UNSURE
+    assert found.unclear == ("p1",)
+
+
+def test_a_hidden_prediction_waits_for_whoever_is_on_the_wire() -> None:
+    """It may answer a create that is being sent right now."""
+    sending = lost(intent_id="i2", prompt_text="a ship", state=IntentState.SUBMITTING)
+    assert verdict_of(listed(input={}), rivals=[sending]) is Verdict.NOT_YET
+
+
+def test_a_prediction_with_the_seed_of_another_is_left_to_it() -> None:
+    """Two equal requests lost their replies; each is recognised by its own seed."""
+    other = lost(intent_id="i2", generation_hash="h2", seed=derived_seed("h2", 1))
+    theirs = listed("p2", input={"prompt": "a lighthouse", "seed": other.seed})
+    assert finding(theirs, rivals=[other]) == ABSENT
+
+
+def test_hidden_seeds_are_shared_out_by_count() -> None:
+    """Two lost replies, one prediction of their text: one has it, and it is not both of them."""
+    other = lost(intent_id="i2", generation_hash="h2", seed=derived_seed("h2", 1))
+    row = listed(input={"prompt": "a lighthouse"})
+    verdicts = {verdict_of(row, rivals=[other]), verdict_of(row, intent=other, rivals=[lost()])}
+    assert verdicts == {Verdict.FOUND, Verdict.ABSENT}
+
+
+def test_a_cut_text_belongs_to_the_one_that_has_it_whole() -> None:
+    """A text that is the beginning of ours proves nothing, unless somebody sent just that."""
+    row = listed(input={"prompt": "a light"})
+    other = lost(
+        intent_id="i2", generation_hash="h2", seed=derived_seed("h2", 1), prompt_text="a light"
+    )
+    assert finding(row, rivals=[other]) == ABSENT
+
+
+@pytest.mark.parametrize("query", ["intent=i1", "a=1&intent=i1", "intent=i9&intent=i1"])
+def test_the_label_decides_first(query: str) -> None:
+    """The webhook's address comes back with the intent in it: nothing else has to be looked at."""
+    hook = f"https://example.org/hooks?{query}"
+    assert finding(listed(webhook=hook, input={}, model="x/y", seconds=-9999)) == FOUND
+    assert finding(listed(webhook="https://example.org/?intent=i7")) == ABSENT
+    assert finding(listed(webhook="https://[broken/?intent=i7")) == FOUND
 
 
 def test_what_an_intent_owns_is_never_adopted() -> None:
@@ -147,9 +227,7 @@ def test_a_version_identifies_a_community_model() -> None:
     inputs = {"text": "Hello"}
     for name in (KOKORO, "", "somebody/copy"):
         assert finding(listed(model=name, version=version, input=inputs), intent=intent) == FOUND
-    for name in ("", "somebody/copy"):
-        other = listed(model=name, version="f" * 64, input=inputs)
-        assert finding(other, intent=intent) == ABSENT
+    assert finding(listed(model=SCHNELL, version="f" * 64, input=inputs), intent=intent) == ABSENT
 
 
 @pytest.mark.parametrize("version", [None, "hidden", "a" * 64])
@@ -169,11 +247,32 @@ def test_removed_inputs_leave_it_open() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"), [(-SKEW - 1, ABSENT), (-SKEW, FOUND), (0, FOUND), (3600, FOUND)]
+    ("seconds", "expected"),
+    [
+        (-SKEW - 1, ABSENT),
+        (-SKEW, FOUND),
+        (0, FOUND),
+        (LATE + SKEW, FOUND),
+        (LATE + SKEW + 1, ABSENT),
+    ],
 )
-def test_the_clocks_may_differ_by_the_skew(seconds: float, expected: Finding) -> None:
-    """A provider whose clock is behind ours shows our prediction before we sent it."""
-    assert finding(listed(seconds=seconds)) == expected
+def test_what_has_no_seed_has_to_fit_the_time(seconds: float, expected: Finding) -> None:
+    """A provider whose clock is off, or that accepts late, shows our prediction at other times."""
+    row = listed(seconds=seconds, input={"prompt": "a lighthouse"})
+    assert finding(row) == expected
+
+
+def test_a_measured_clock_moves_the_window() -> None:
+    """A clock that is known to be ten minutes behind is no reason to call anything absent."""
+    row = listed(seconds=-600, input={"prompt": "a lighthouse"})
+    assert finding(row) == ABSENT
+    assert finding(row, ahead=(-600.0, 0.0)) == FOUND
+
+
+def test_the_seed_identifies_it_at_any_time() -> None:
+    """However wrong a clock is, no other attempt has this seed."""
+    assert finding(listed(seconds=-9999)) == FOUND
+    assert finding(listed(seconds=9999)) == FOUND
 
 
 def test_a_row_without_a_time_may_be_ours() -> None:
@@ -183,7 +282,8 @@ def test_a_row_without_a_time_may_be_ours() -> None:
 
 def test_the_window_begins_before_the_create_was_sent() -> None:
     """An intent that waited for its turn is looked for from when it was sent."""
+    window = Window(SKEW)
     waited = lost(created_at=SENT - timedelta(hours=2))
-    assert window_start(waited, SKEW) == SENT - timedelta(seconds=SKEW)
+    assert window.start(waited) == SENT - timedelta(seconds=SKEW)
     never = lost(submitted_at=None)
-    assert window_start(never, SKEW) == SENT - timedelta(seconds=SKEW)
+    assert window.start(never) == SENT - timedelta(seconds=SKEW)

@@ -33,6 +33,7 @@ class Trouble:
     error: str = ""
     attempts: int = 2
     params: dict[str, Any] = field(default_factory=dict)
+    match: dict[str, Any] = field(default_factory=dict)
 
 
 TROUBLES = (
@@ -52,14 +53,15 @@ TROUBLES = (
     Trouble("aborted"),
     Trouble("aborted", None, "timeout", 3),
     Trouble("canceled", None, "cancelled", 1),
-    Trouble("blank"),
-    Trouble("blank", None, "bad_output", 2),
-    Trouble("truncated"),
-    Trouble("html_page"),
-    Trouble("wrong_media", None, "bad_output", 2),
-    Trouble("expired_output", None, "output_expired", 2),
+    Trouble("blank", None, "bad_output", 1),
+    Trouble("truncated", None, "bad_output", 1),
+    Trouble("html_page", None, "output_expired", 1),
+    Trouble("wrong_media", None, "bad_output", 1),
+    Trouble("expired_output", None, "output_expired", 1),
+    Trouble("html_page", match={"route": "file"}, attempts=1),
+    Trouble("expired_output", match={"route": "file"}, attempts=1),
 )
-CLEAN = 38
+CLEAN = 37
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,7 @@ def test_sixty_prompts_with_every_failure_among_them(site: Site) -> None:
     troubled = _troubled()
     site.fault(
         *(
-            {"fault": each.fault, "match": {"prompt": name}, "params": each.params}
+            {"fault": each.fault, "match": each.match | {"prompt": name}, "params": each.params}
             | ({"times": each.times} if each.times else {})
             for name, each in troubled.items()
         )
@@ -120,7 +122,7 @@ def test_sixty_prompts_with_every_failure_among_them(site: Site) -> None:
         if each.error in {"bad_output", "output_expired"}:
             stake = outcomes[name].stake
             assert stake is not None
-            assert (stake.attempts, stake.charged, stake.reserved) == (2, 6000, 0)
+            assert (stake.attempts, stake.charged, stake.reserved) == (1, 3000, 0)
 
 
 def test_a_second_run_pays_for_the_failed_alone(site: Site) -> None:

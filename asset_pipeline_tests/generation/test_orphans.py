@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
 from asset_pipeline.catalog.reader import load_catalog
-from asset_pipeline.generation.orphans import OrphanReport, _may_be, audit_orphans
+from asset_pipeline.clock import SystemClock
+from asset_pipeline.generation.orphans import OrphanReport, audit_orphans
+from asset_pipeline.generation.resume import ResumeResult
+from asset_pipeline.ledger.intents import NEVER_ACCEPTED
 from asset_pipeline.ledger.records import Intent
-from asset_pipeline.ledger.schema import OPEN_STATES, BillingState, IntentState
+from asset_pipeline.ledger.schema import OPEN_STATES, BillingState, IntentState, intents
 from asset_pipeline.money import MicroUsd
-from asset_pipeline.providers.prediction import Prediction
 from asset_pipeline.providers.protocol import CreateRequest, UnavailableError
 from asset_pipeline_tests.crash import lives, workload
-from asset_pipeline_tests.crash.books import unbalanced
+from asset_pipeline_tests.crash.books import close_books, unbalanced
 from asset_pipeline_tests.crash.site import Site
 from asset_pipeline_tests.crash.worker import KillPoint
-from asset_pipeline_tests.generation.resuming import provider_at
+from asset_pipeline_tests.generation.resuming import provider_at, resume
 
 SDXL = "stability-ai/sdxl"
 
@@ -37,7 +39,7 @@ def _audit(site: Site, since: datetime) -> OrphanReport:
     async def run() -> OrphanReport:
         ledger, provider = site.job(()).open_ledger(), provider_at(site)
         try:
-            return await audit_orphans(provider, ledger, load_catalog(None), since)
+            return await audit_orphans(provider, ledger, load_catalog(None), since, SystemClock())
         finally:
             await provider.aclose()
             ledger.close()
@@ -177,22 +179,66 @@ def test_a_silent_provider_proves_nothing(site: Site, name: str, since: datetime
     assert len(_audit(site, since).recorded) == 1
 
 
-def test_predictions_of_long_ago_or_later_are_no_intents(
+def _given_up(site: Site, name: str) -> Intent:
+    """An intent that was released as never accepted, although the provider had accepted it."""
+    intent = _left_by_a_dead_worker(site, name)
+    ledger = site.job(()).open_ledger()
+    ledger.refuse(intent, "network", f"{NEVER_ACCEPTED}: absent from the provider's listings")
+    ledger.close()
+    assert _charged(site) == 0
+    return intent
+
+
+def test_what_was_given_up_and_turns_up_is_no_orphan(
     site: Site, name: str, since: datetime
 ) -> None:
-    """An intent answers for the minute around its own submission and for no other time."""
-    intent = _left_by_a_dead_worker(site, name)
+    """Its intent is taken back, charged and delivered: nothing is paid for the clip again."""
+    intent = _given_up(site, name)
+    report = _audit(site, since)
+    assert [each.intent_id for each in report.taken_back] == [intent.intent_id]
+    assert (report.recorded, report.agrees) == ((), False)
+    (resumed,) = resume(site)
+    assert resumed.result is ResumeResult.DELIVERED
+    assert close_books(site, [workload.picture(name)]).flaws == ()
+    assert _audit(site, since).agrees
 
-    async def first() -> Prediction:
-        provider = provider_at(site)
-        found = [each async for each in provider.list_since(since)]
-        await provider.aclose()
-        return found[0]
 
-    prediction = asyncio.run(first())
-    assert _may_be(prediction, intent)
-    for minutes in (-10, 10):
-        moved = (
-            prediction.created_at + timedelta(minutes=minutes) if prediction.created_at else None
-        )
-        assert not _may_be(replace(prediction, created_at=moved), intent)
+def test_reconciling_takes_back_what_turned_up(site: Site, name: str) -> None:
+    """No audit has to come first."""
+    _given_up(site, name)
+    (resumed,) = resume(site)
+    assert resumed.result is ResumeResult.DELIVERED
+    assert close_books(site, [workload.picture(name)]).flaws == ()
+
+
+def test_a_second_attempt_looks_back_before_it_is_sent(site: Site, name: str) -> None:
+    """It finds the first one accepted: it is refused, and the first one's clip is the clip."""
+    first = _given_up(site, name)
+    prompts = [workload.picture(name)]
+    assert lives.run(site.job(prompts)).exit_code == 0
+    books = close_books(site, prompts)
+    assert books.flaws == ()
+    assert (books.paid, site.posts()) == (1, 1)
+    ledger = site.job(()).open_ledger()
+    assert ledger.intent(first.intent_id).state is IntentState.DELIVERED
+    (second,) = ledger.intents_in([IntentState.REFUSED])
+    ledger.close()
+    assert (second.attempt, second.error) == (2, "an earlier attempt turned up")
+
+
+def test_a_clip_that_was_made_meanwhile_is_not_replaced(site: Site, name: str) -> None:
+    """The second attempt was delivered before: both are owed, and the clip that is shown stays."""
+    first = _given_up(site, name)
+    ledger = site.job(()).open_ledger()
+    error = intents.update().where(intents.c.intent_id == first.intent_id)
+    with ledger.engine.begin() as connection:  # as if no listing had shown it yet
+        connection.execute(error.values(error="not looked for"))
+    assert lives.run(site.job([workload.picture(name)])).exit_code == 0
+    with ledger.engine.begin() as connection:
+        connection.execute(error.values(error=NEVER_ACCEPTED))
+    (shown,) = ledger.current_clips()
+    (resumed,) = resume(site)
+    assert (resumed.intent.intent_id, resumed.result) == (first.intent_id, ResumeResult.DELIVERED)
+    assert ledger.current_clips() == [shown]
+    ledger.close()
+    assert _charged(site) == _provider_charged(site) == 6000

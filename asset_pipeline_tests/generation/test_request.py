@@ -19,9 +19,17 @@ from asset_pipeline.generation.request import (
     BadReferenceError,
     derived_seed,
     generation_hash,
+    resolve,
 )
 from asset_pipeline.prompts.spec import Prompt
-from asset_pipeline_tests.generation.samples import COVER, FLUX_DEV, SPEECH, request_for
+from asset_pipeline_tests.generation.samples import (
+    CATALOG,
+    COVER,
+    FLUX_DEV,
+    SPEECH,
+    SPOKEN,
+    request_for,
+)
 
 DAY = date(2026, 11, 21)
 HASHES = st.text(alphabet="0123456789abcdef", min_size=64, max_size=64)
@@ -71,6 +79,43 @@ def test_whatever_changes_the_clip_changes_the_hash(changed: Prompt) -> None:
     """Text, style, model and inputs are in the hash, and so is the variant."""
     assert request_for(changed).generation_hash != request_for(COVER).generation_hash
     assert request_for(COVER, 2).generation_hash != request_for(COVER, 1).generation_hash
+
+
+@pytest.mark.parametrize("origin", ["prompt", "defaults", "fixed_inputs"])
+def test_variants_of_a_given_seed_differ_and_the_first_keeps_its_hash(origin: str) -> None:
+    """The n-th asks for a seed n - 1 higher, wherever the seed was given, and for nothing twice."""
+    prompt, catalog = COVER, CATALOG
+    if origin == "prompt":
+        prompt = replace(COVER, inputs={**COVER.inputs, "seed": 7})
+    else:
+        model = catalog.get(COVER.model)
+        values = {**getattr(model, origin), "seed": 7}
+        seeded = model.model_copy(update={origin: values})
+        catalog = replace(catalog, models={**catalog.models, COVER.model: seeded})
+    wanted = [resolve(prompt, variant, catalog, Path()) for variant in (1, 2, 3)]
+    sent = [request.new_intent(DAY).inputs_for_attempt(1) for request in wanted]
+    assert [each.seed for each in sent] == [each.inputs["seed"] for each in sent] == [7, 8, 9]
+    first = wanted[0]
+    assert first.generation_hash == generation_hash(COVER.model, first.inputs, 1)
+    assert len({request.generation_hash for request in wanted}) == 3
+
+
+def test_another_prompt_with_a_variants_seed_asks_for_the_same_clip() -> None:
+    """The second variant of seed 7 is the first one of seed 8: whoever comes second finds it."""
+    seven = replace(COVER, inputs={**COVER.inputs, "seed": 7}, variants=2)
+    eight = replace(COVER, prompt_id="other", inputs={**COVER.inputs, "seed": 8})
+    assert request_for(seven, 2).generation_hash == request_for(eight, 1).generation_hash
+
+
+def test_equal_requests_to_a_model_without_a_seed_are_one_clip() -> None:
+    """However the second variant came about, as by a fallback, it finds the first one's clip."""
+    one, two = request_for(SPOKEN, 1), request_for(SPOKEN, 2)
+    assert one.generation_hash == two.generation_hash
+    varying = CATALOG.get(SPEECH).model_copy(update={"varies": True})
+    catalog = replace(CATALOG, models={**CATALOG.models, SPEECH: varying})
+    takes = [resolve(SPOKEN, variant, catalog, Path()) for variant in (1, 2)]
+    assert len({take.generation_hash for take in takes}) == 2
+    assert takes[0].generation_hash == one.generation_hash
 
 
 def test_a_styles_comma_and_a_texts_are_the_same_request() -> None:

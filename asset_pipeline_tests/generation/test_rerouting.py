@@ -223,8 +223,9 @@ def test_an_open_stand_in_is_taken_up_before_anything_new_is_sent(stage: Stage, 
     prompt = _bloody(name)
     _refuse(stage, f"bloody field, {name}")
     stage.rules = rules_without_waits(server_error={"strategies": ["fail"]})
-    # The store can't be written to: the clip is paid for and stays at hand.
-    blocked = stage.site.folder / "clips"
+    # The store takes no picture: the clip is paid for and stays at hand.
+    blocked = stage.site.folder / "clips" / "image"
+    blocked.parent.mkdir()
     blocked.write_text("no folder")
     assert classes(stage.run(prompt)[name]) == ["server_error"]
     assert [intent.state.value for intent in stage.intents()] == ["failed", "completed"]

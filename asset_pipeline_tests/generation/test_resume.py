@@ -96,16 +96,15 @@ def test_a_prompt_that_still_asks_the_same_is_named_in_the_lineage(site: Site, n
     assert [parents[key] for key in sorted(parents)] == [None, same.prompt_hash]
 
 
-def test_one_that_cannot_be_finished_keeps_none_from_being_tried(site: Site, name: str) -> None:
-    """A model that left the catalog leaves its intent open, by name; the other is delivered."""
+def test_a_model_that_left_the_catalog_is_finished_all_the_same(site: Site, name: str) -> None:
+    """The intent remembers what it was begun on: what is paid for is charged and delivered."""
     speech = workload.speech(name)
     assert lives.run(site.job([speech]), KillPoint("submitted")).killed
     _die(site, name, "submitted")
     known = load_catalog(None).models
     catalog = Catalog({each: model for each, model in known.items() if each != speech.model})
     by_model = {each.intent.model: each for each in resume(site, catalog=catalog)}
-    assert by_model[speech.model].result is ResumeResult.OPEN
-    assert speech.model in by_model[speech.model].reason
+    assert by_model[speech.model].result is ResumeResult.DELIVERED
     assert by_model[workload.PICTURES].result is ResumeResult.DELIVERED
 
 

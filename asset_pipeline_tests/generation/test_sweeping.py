@@ -51,15 +51,15 @@ def _leftovers(root: Path, age: timedelta) -> list[Path]:
 def test_old_leftovers_are_swept_everywhere(clean_environment: Path, folders: list[Path]) -> None:
     """Downloads, half-written tables, pages and previews, and objects on their way in."""
     old = _leftovers(clean_environment, timedelta(minutes=61))
-    assert sweep(folders, _NOW) == Swept(files=7, bytes=28)
+    assert sweep(folders, _NOW, has_ended=lambda _: False) == Swept(files=7, bytes=28)
     assert not any(path.exists() for path in old)
-    assert sweep(folders, _NOW) == Swept(0, 0)
+    assert sweep(folders, _NOW, has_ended=lambda _: False) == Swept(0, 0)
 
 
 def test_young_files_may_have_an_owner(clean_environment: Path, folders: list[Path]) -> None:
     """Nothing younger than an hour is touched."""
     young = _leftovers(clean_environment, timedelta(minutes=59))
-    assert sweep(folders, _NOW) == Swept(0, 0)
+    assert sweep(folders, _NOW, has_ended=lambda _: False) == Swept(0, 0)
     assert all(path.exists() for path in young)
 
 
@@ -82,13 +82,13 @@ def test_whatever_is_not_ours_stays(clean_environment: Path, folders: list[Path]
         _file(data / "scratch" / f".x.{'0' * 12}.tmp" / "inside", age),
         link,
     ]
-    assert sweep(folders, _NOW) == Swept(0, 0)
+    assert sweep(folders, _NOW, has_ended=lambda _: False) == Swept(0, 0)
     assert all(path.exists() for path in kept)
 
 
 def test_folders_that_are_not_there_are_no_trouble(folders: list[Path]) -> None:
     """The first run of a project finds nothing to sweep."""
-    assert sweep(folders, _NOW) == Swept(0, 0)
+    assert sweep(folders, _NOW, has_ended=lambda _: False) == Swept(0, 0)
 
 
 def test_what_atomic_writing_leaves_is_known(clean_environment: Path, folders: list[Path]) -> None:
@@ -99,7 +99,7 @@ def test_what_atomic_writing_leaves_is_known(clean_environment: Path, folders: l
         left = temporary.read_bytes()
         name = temporary.name
     _file(page.with_name(name), timedelta(hours=2), left)
-    assert sweep(folders, _NOW).files == 1
+    assert sweep(folders, _NOW, has_ended=lambda _: False).files == 1
     assert page.exists()
 
 
@@ -108,5 +108,5 @@ def test_a_sweep_is_cheap(clean_environment: Path, folders: list[Path]) -> None:
     for number in range(20_000):
         (clean_environment / "data" / "previews" / "ab" / f"{number:064x}.webp").touch()
     started = time.perf_counter()
-    sweep(folders, _NOW)
+    sweep(folders, _NOW, has_ended=lambda _: False)
     assert time.perf_counter() - started < 0.5

@@ -33,12 +33,15 @@ def violations_in(connection: Connection) -> list[str]:
     found: list[str] = []
     for entry in _rows(connection, entries):
         sums[entry["intent_id"], entry["budget"], entry["type"]] += entry["amount_microusd"]
-        if entry["amount_microusd"] <= 0 and entry["type"] != EntryType.ADJUST:
+        signed = {EntryType.ADJUST, EntryType.CHARGE}  # a correction may take something back
+        if not entry["amount_microusd"] or (
+            entry["amount_microusd"] < 0 and entry["type"] not in signed
+        ):
             found.append(f"entry {entry['entry_id']} moves {entry['amount_microusd']}")
     all_intents = _rows(connection, intents)
     found += [line for row in _rows(connection, budgets) for line in _budget(row, sums)]
     found += [line for row in all_intents for line in _intent(row, sums)]
-    found += _totals(_rows(connection, budgets), all_intents)
+    found += _scopes(_rows(connection, budgets), all_intents)
     found += _open_ones(all_intents)
     found += _clips(_rows(connection, clips), all_intents)
     return found
@@ -92,16 +95,37 @@ def _intent(row: Row, sums: Sums) -> list[str]:
     return lines
 
 
-def _totals(all_budgets: list[Row], all_intents: list[Row]) -> list[str]:
-    """Every payment falls under the total, so its balances are the sums over all intents."""
-    total = next((row for row in all_budgets if row["budget"] == "total"), None)
+def _scopes(all_budgets: list[Row], all_intents: list[Row]) -> list[str]:
+    """Each budget is the sum over the intents that its name means, whenever its cap was set.
+
+    Worked out from the names alone: neither entries nor what the code takes for a scope are asked.
+    """
     lines: list[str] = []
-    for column in ("reserved_microusd", "charged_microusd"):
-        over_intents = sum(row[column] for row in all_intents)
-        in_budget = total[column] if total is not None else 0
-        if over_intents != in_budget:
-            lines.append(f"total: {column} is {in_budget}, the intents' sum {over_intents}")
+    known = {row["budget"] for row in all_budgets}
+    if all_intents and "total" not in known:
+        lines.append("there are payments, and no total")
+    for budget in all_budgets:
+        inside = [row for row in all_intents if _is_in(budget["budget"], row)]
+        for column in ("reserved_microusd", "charged_microusd"):
+            ought = sum(row[column] for row in inside)
+            if budget[column] != ought:
+                lines.append(f"{budget['budget']}: {column} is {budget[column]}, not {ought}")
     return lines
+
+
+def _is_in(budget: str, intent: Row) -> bool:
+    kind, _, name = budget.partition(":")
+    match kind:
+        case "total":
+            return True
+        case "daily" | "monthly":
+            return str(intent["created_at"]).startswith(name)
+        case "collection":
+            return intent["collection"] == name
+        case "run":
+            return (intent["run_budget"] or intent["run_id"]) == name
+        case _:
+            raise AssertionError(f"nobody knows what {budget} counts")
 
 
 def _open_ones(all_intents: list[Row]) -> list[str]:

@@ -24,7 +24,7 @@ from asset_pipeline.ledger.columns import metadata
 from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.ledger import Payer
 from asset_pipeline.ledger.movements import BudgetExceededError
-from asset_pipeline.ledger.records import Clip, Intent
+from asset_pipeline.ledger.records import Clip, Intent, NotedFile
 from asset_pipeline.ledger.schema import OPEN_STATES, IntentState
 from asset_pipeline_tests.clocks import FakeClock
 from asset_pipeline_tests.ledger.books import PRICE, Books, dollars, new_intent, stored_file
@@ -58,7 +58,14 @@ STEPS: dict[str, tuple[set[IntentState], Take]] = {
     ),
     "lose the reply": ({State.SUBMITTING}, lambda b, i: b.ledger.lose_reply(i, "timeout")),
     "note an absence": ({State.UNKNOWN}, lambda b, i: b.ledger.note_absence(i)),
-    "ask": ({State.UNKNOWN}, lambda b, i: b.ledger.ask(i, "which one?")),
+    "ask": (
+        {State.SUBMITTING, State.UNKNOWN, State.SUBMITTED},
+        lambda b, i: b.ledger.ask(i, "which one?"),
+    ),
+    "note a file": (
+        {State.COMPLETED},
+        lambda b, i: b.ledger.note_file(i, NotedFile(stored_file(i.intent_id))),
+    ),
     "charge nothing": ({State.SUBMITTED}, lambda b, i: b.charge(i, 0)),
     "charge less": ({State.SUBMITTED}, lambda b, i: b.charge(i, i.reserved_microusd // 2)),
     "charge more": ({State.SUBMITTED}, lambda b, i: b.charge(i, i.reserved_microusd * 2)),

@@ -131,6 +131,7 @@ def test_files_are_read_in_order_and_hidden_ones_are_not(load: Load, tmp_path: P
         ("{id: bad, text: x, tag: [a]}", "tag", "Did you mean tags?"),
         ("{id: bad, text: x, tags: a}", "tags", "must be a list"),
         ("{id: bad, text: x, tags: ['']}", "tags", "empty"),
+        ("{id: bad, text: x, variants: 9, inputs: {seed: '7'}}", "inputs.seed", "whole number"),
         ("{id: bad, text: x, variants: 0}", "variants", "greater than or equal to 1"),
         ("{id: bad, text: x, variants: '2'}", "variants", "whole number"),
         ('{id: bad, text: x, style: "\\e"}', "style", "control character"),
@@ -154,6 +155,21 @@ def test_a_bad_prompt_is_named_and_hides_no_other(
     [problem] = library.problems
     assert (problem.path, problem.line, problem.field) == ("prompts/images/kit.yaml", 4, field)
     assert message in str(problem)
+
+
+def test_variants_of_a_model_without_a_seed_are_refused_at_their_line(load: Load) -> None:
+    """They would be one request, paid for several times; the others of the file go on."""
+    text = (
+        "defaults: {model: minimax/speech-02-turbo, variants: 2}\nprompts:\n"
+        "  - {id: one, text: Hello, variants: 1}\n  - id: two\n    text: Hello\n"
+        "  - id: three\n    text: Hello\n    variants: 3\n"
+    )
+    library = load(audio__talk=text)
+    assert [prompt_id for _, prompt_id in library.prompts] == ["one"]
+    places = [(problem.line, problem.field, problem.prompt_id) for problem in library.problems]
+    assert places == [(4, "variants", "two"), (8, "variants", "three")]
+    assert "comes from the defaults" in str(library.problems[0])
+    assert "Write variants: 1" in str(library.problems[1])
 
 
 def test_all_that_is_wrong_with_a_prompt_is_said_at_once(load: Load) -> None:

@@ -36,12 +36,16 @@ Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 class Scripted:
     """A running server: its address, its script and what it has received so far.
 
-    The last answer of the script is given to every further request.
+    The last answer of a script is given to every further request.
+
+    Attributes:
+        routes: Scripts of paths that have their own.
     """
 
     url: str
     script: list[Answer]
     received: list[Received] = field(default_factory=list)
+    routes: dict[str, list[Answer]] = field(default_factory=dict)
     connections: int = 0
     talks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
@@ -54,9 +58,14 @@ class Scripted:
         """How many POSTs came over the wire."""
         return sum(request.method == "POST" for request in self.received)
 
-    def next_answer(self) -> Answer:
-        """Take the next answer off the script."""
-        return self.script.pop(0) if len(self.script) > 1 else self.script[0]
+    def asked(self, path: str) -> int:
+        """How often a path was asked for."""
+        return sum(request.path == path for request in self.received)
+
+    def answer_to(self, request: Received) -> Answer:
+        """Take the next answer off the script of a request's path."""
+        script = self.routes.get(request.path, self.script)
+        return script.pop(0) if len(script) > 1 else script[0]
 
 
 def reply(
@@ -145,7 +154,7 @@ async def serving(*script: Answer) -> AsyncGenerator[Scripted]:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while not writer.is_closing():
                 scripted.received.append(await _read(reader))
-                await scripted.next_answer()(writer)
+                await scripted.answer_to(scripted.received[-1])(writer)
         writer.close()
 
     async def tracked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
+from asset_pipeline.processes import this_process
 from asset_pipeline.sandbox.process import (
     SandboxError,
     ensure_running,
     read_record,
     record_path,
+    remove_record,
+    write_record,
 )
 
 ASK = (
@@ -173,3 +178,17 @@ def test_a_servers_clock_can_be_off_from_its_start(tmp_path: Path) -> None:
     process.communicate(timeout=30)
     assert clock == {"skew_seconds": -90.0, "created_at_seconds": 5.0}
     assert f"The clock is off; DELETE {url}/sandbox/faults" in told
+
+
+def test_a_server_leaves_the_record_of_another_with_its_number(state_dir: Path) -> None:
+    """In another container another server may have the same process id."""
+    state_dir.mkdir()
+    write_record(state_dir, "http://127.0.0.1:1")
+    own = record_path(state_dir).read_text()
+    twins = {**json.loads(own), "process": replace(this_process(), pid_namespace="x").to_text()}
+    record_path(state_dir).write_text(json.dumps(twins))
+    remove_record(state_dir)
+    assert record_path(state_dir).exists()
+    record_path(state_dir).write_text(own)
+    remove_record(state_dir)
+    assert not record_path(state_dir).exists()

@@ -1,4 +1,5 @@
--- One row an attempt that ended without a clip, newest first, and whether a clip came after all.
+-- One row an attempt that was sent and ended without a clip, newest first, and whether a clip came
+-- after all. What a budget refused or a stop left unsent failed at nothing and is not among them.
 SELECT
     coalesce(completed_at, submitted_at, created_at) AS failed_at,
     kind,
@@ -23,5 +24,5 @@ SELECT
     prediction_id,
     intent_id
 FROM predictions
-WHERE state IN ('failed', 'refused')
+WHERE state = 'failed' OR (state = 'refused' AND coalesce(error_class, '') <> 'cancelled')
 ORDER BY failed_at DESC, intent_id

@@ -1,0 +1,39 @@
+"""Which configuration files the payments of a ledger went by, for the processes that come later."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from asset_pipeline.guarded_file import InForce
+from asset_pipeline.ledger.access import LedgerAccess
+from asset_pipeline.ledger.schema import configurations
+
+
+class Recalled(LedgerAccess):
+    """The files that were last in force, for whoever only reads."""
+
+    def recall(self, name: str) -> InForce | None:
+        """Return which file of this name was last in force, if any was."""
+        query = select(configurations.c.path, configurations.c.sha256)
+        with self._reading() as connection:
+            row = connection.execute(query.where(configurations.c.name == name)).first()
+        return None if row is None else InForce(*row)
+
+    def remember(self, name: str, in_force: InForce) -> None:
+        """Keep nothing: only a process that pays puts a file into force."""
+
+
+class Configurations(Recalled):
+    """The same, for a process that pays."""
+
+    def remember(self, name: str, in_force: InForce) -> None:
+        """Keep which file of this name is in force now."""
+        with self._writing() as (connection, now):
+            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+            values = {"path": in_force.path, "sha256": in_force.sha256, "in_force_since": now}
+            connection.execute(
+                dialect.insert(configurations)
+                .values(name=name, **values)
+                .on_conflict_do_update(index_elements=["name"], set_=values)
+            )
