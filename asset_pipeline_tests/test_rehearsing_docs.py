@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from asset_pipeline.cli.app import app
 from asset_pipeline.sandbox.faults.names import FaultName
-from asset_pipeline.sandbox.faults.plan import FAILED_ERRORS, Match, load_plan
+from asset_pipeline.sandbox.faults.plan import FAILED_ERRORS, ClockSkew, Match, Params, load_plan
 from asset_pipeline_tests.project import sandbox_url
 
 __all__ = ["sandbox_url"]
@@ -38,13 +38,17 @@ def test_the_plans_load(tmp_path: Path) -> None:
     (example,) = _blocks("yaml")
     path = tmp_path / "plan.yaml"
     path.write_text(example)
-    assert len(load_plan(path).faults) == 5
+    plan = load_plan(path)
+    assert (len(plan.faults), plan.clock) == (6, ClockSkew(skew_seconds=-90))
     assert len(load_plan(ROOT / "docs" / "examples" / "faults.yaml").faults) > 10
 
 
 def test_every_fault_field_and_code_is_listed() -> None:
     """Nothing that can be rehearsed is left out of the tables, and nothing else is in them."""
     assert _first_cells("Faults") == {fault.value for fault in FaultName}
+    described = TEXT.partition("## Faults\n")[2]
+    assert {name for name in Params.model_fields if f"`{name}" not in described} == set()
+    assert all(name in described for name in ClockSkew.model_fields)
     assert _first_cells("Which requests") | {"seed"} == set(Match.model_fields)
     codes = TEXT.partition("Codes of `failed`:")[2].partition("\n\n")[0]
     assert set(re.findall(r"`(\w+)`", codes)) == set(FAILED_ERRORS)

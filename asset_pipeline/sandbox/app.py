@@ -6,12 +6,14 @@ import contextlib
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
+from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.sandbox.account import AccountRoutes
 from asset_pipeline.sandbox.backstage import BackstageRoutes
 from asset_pipeline.sandbox.core import Core
@@ -19,7 +21,7 @@ from asset_pipeline.sandbox.date_header import DateHeader
 from asset_pipeline.sandbox.delivery import DeliveryRoutes
 from asset_pipeline.sandbox.display import Display
 from asset_pipeline.sandbox.faults.book import FaultBook
-from asset_pipeline.sandbox.faults.plan import ClockSkew, load_plan
+from asset_pipeline.sandbox.faults.plan import ClockSkew, explain, load_plan
 from asset_pipeline.sandbox.gate import Gate
 from asset_pipeline.sandbox.late import Lateness
 from asset_pipeline.sandbox.options import SandboxOptions
@@ -89,14 +91,19 @@ def _load(faults: FaultBook, options: SandboxOptions) -> None:
         plan = load_plan(options.faults_file)
         faults.add(plan.faults, instead=True)
         faults.set_clock(plan.clock or ClockSkew())
-    clock = faults.clock()
     given = {
         "skew_seconds": options.clock_skew_seconds,
         "created_at_seconds": options.created_skew_seconds,
     }
     changes = {name: seconds for name, seconds in given.items() if seconds is not None}
-    if changes:
-        faults.set_clock(clock.model_copy(update=changes))
+    if not changes:
+        return
+    try:
+        faults.set_clock(ClockSkew.model_validate(faults.clock().model_dump() | changes))
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"The sandbox's clock: {explain(error)}.", hint="Say how many seconds it is off."
+        ) from None
 
 
 async def _answer_problem(request: Request, error: Exception) -> Response:

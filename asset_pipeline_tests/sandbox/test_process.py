@@ -155,6 +155,31 @@ def test_a_server_says_that_an_earlier_plan_is_in_force(tmp_path: Path) -> None:
         assert f"2 fault rules are in force; DELETE {url}/sandbox/faults" in told
 
 
+def test_a_servers_clock_can_be_off_from_its_start(tmp_path: Path) -> None:
+    """The command takes the skew, says that the clock is off, and refuses what is no skew."""
+    command = [sys.executable, "-c", "from asset_pipeline.cli import main; main()"]
+    command += ["sandbox", "serve", "--port", "0", "--state-dir", str(tmp_path / "s")]
+    refused = subprocess.run(
+        [*command, "--clock-skew", "nan"], capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2
+    assert "clock" in refused.stderr
+    process = subprocess.Popen(
+        [*command, "--clock-skew", "-90", "--created-skew", "5"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    url, told = process.stdout.readline().strip(), process.stderr.readline()
+    clock = httpx.get(f"{url}/sandbox/faults", trust_env=False).json()["clock"]
+    process.terminate()
+    process.communicate(timeout=30)
+    assert clock == {"skew_seconds": -90.0, "created_at_seconds": 5.0}
+    assert f"The clock is off; DELETE {url}/sandbox/faults" in told
+
+
 def test_a_server_leaves_the_record_of_another_with_its_number(state_dir: Path) -> None:
     """In another container another server may have the same process id."""
     state_dir.mkdir()
