@@ -272,7 +272,7 @@ class LocalStore:
     def _walk(self, folder: Path, above: str, prefix: str) -> Iterator[StoredObject]:
         try:
             entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         # A folder sorts as its keys do, with the slash: "a-b" comes before "a/b".
         names = {
