@@ -8,7 +8,6 @@ ledger names clips that have to be in the store.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from enum import Enum
 
@@ -77,8 +76,7 @@ class Belonging:
         """
         standing = self.look()
         if standing is Standing.PROVED:
-            with contextlib.suppress(StoreRefusedError):  # a copy that nobody writes to
-                self._claim()
+            self._claim()
         elif standing is not Standing.MARKED:
             if claim:
                 self._claim()
@@ -143,8 +141,16 @@ class Belonging:
         return self.book.identity().ledger_id
 
     def _claim(self) -> None:
+        """Write the marker where that is allowed: into a copy that nobody writes to nothing goes.
+
+        Raises:
+            WrongStoreError: Another ledger was faster.
+        """
         wanted = new_marker(self._ledger_id, self.clock.now())
-        there = write_marker(self.store, self._key, wanted)
+        try:
+            there = write_marker(self.store, self._key, wanted)
+        except StoreRefusedError:
+            return  # before anything is paid for the store is tried, and refuses that as well
         if there.ledger_id != wanted.ledger_id:
             raise self._of_another(there)
 

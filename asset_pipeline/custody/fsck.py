@@ -21,6 +21,8 @@ from asset_pipeline.providers.protocol import Provider
 # its clips as lost would have them all paid for again.
 _MOST_LOST = 10
 _MOST_LOST_PERCENT = 10
+# Of a small one half: a folder of it may be a disk of its own.
+_FEW = 2
 
 _MENDABLE = (FsckProblem.MISSING, FsckProblem.SIZE, FsckProblem.SHA256)
 _WELL = (FsckOutcome.REPAIRED, FsckOutcome.RESTORED)
@@ -144,6 +146,7 @@ class Fsck:
     ) -> list[Clip]:
         """Count clips as lost and free their keys for what is generated in their place."""
         most = max(_MOST_LOST, checked.objects * _MOST_LOST_PERCENT // 100)
+        most = min(most, max(_FEW, checked.objects // 2))
         if len(gone) > most and not self.accept_loss:
             raise TooMuchLostError(
                 f"{len(gone):,} of {checked.objects:,} objects are missing or damaged for good. "

@@ -21,7 +21,9 @@ class StoreRefusesFailure(StoreFailure):
     def __init__(self, said: str, hint: str) -> None:
         super().__init__(f"Nothing more is paid for, because the store refuses files: {said}")
         self.cause = "store refuses"
-        self.hint = f"{hint} Then run it again; `asset-pipeline doctor` tries the store.".lstrip()
+        self.hint = (
+            f"{hint} Mend the store and run it again; `asset-pipeline doctor` tries it.".lstrip()
+        )
 
 
 class StoreGate:

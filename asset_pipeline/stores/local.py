@@ -92,6 +92,7 @@ class LocalStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
+        self._seen: tuple[int, int] | None = None
 
     @property
     def root(self) -> Path:
@@ -107,10 +108,12 @@ class LocalStore:
         """Store a file under a key; see :meth:`Store.put`."""
         check_content_key(key, sha256)
         with self._explained("store", key):
+            self._refuse_another_folder()
             target = self._path(key)
             if target.exists() or not self._link(source, sha256, target):
                 refuse_other_content(self.read(key), sha256, str(target))
             size = target.stat().st_size
+            self._learn_folder()
         return StoredObject(key=key, uri=self.uri(key), bytes=size, sha256=sha256)
 
     def get(self, key: str, target: Path) -> None:
@@ -128,6 +131,7 @@ class LocalStore:
                     hint="Was the store's folder moved or cleaned? Set ASSET_PIPELINE_STORE_URL.",
                 ) from error
             with reading:
+                self._learn_folder()
                 while block := reading.read(BLOCK):
                     yield block
 
@@ -192,6 +196,30 @@ class LocalStore:
                         swept += 1
         return swept
 
+    def _learn_folder(self) -> None:
+        if self._seen is None:
+            status = self._root.stat()
+            self._seen = (status.st_dev, status.st_ino)
+
+    def _refuse_another_folder(self) -> None:
+        """Refuse to fill the mount point of a disk that was unmounted while this store was open.
+
+        Raises:
+            StoreRefusedError: The folder is gone, or another one has its place.
+        """
+        if self._seen is None:
+            return
+        try:
+            status = self._root.stat()
+            found = (status.st_dev, status.st_ino)
+        except FileNotFoundError:
+            found = None
+        if found != self._seen:
+            raise StoreRefusedError(
+                f"{self._root} is not the folder any more that it was when it was opened.",
+                hint="Is its disk still mounted?",
+            )
+
     def _path(self, key: str) -> Path:
         check_key(key)
         try:
@@ -244,7 +272,7 @@ class LocalStore:
     def _walk(self, folder: Path, above: str, prefix: str) -> Iterator[StoredObject]:
         try:
             entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         # A folder sorts as its keys do, with the slash: "a-b" comes before "a/b".
         names = {

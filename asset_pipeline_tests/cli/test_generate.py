@@ -195,7 +195,7 @@ def test_force_asks_before_it_pays_again(cli: Cli, sandbox: Sandbox) -> None:
 def test_a_store_that_takes_nothing_loses_nothing(
     cli: Cli, workspace: Workspace, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store that cannot be written fails by name; when it is mended, nothing is paid again."""
+    """A store that cannot be written fails by name, unpaid; when it is mended, it is paid once."""
     impatient = functools.partial(build_defs, retries=dg.RetryPolicy(max_retries=1, delay=0))
     monkeypatch.setattr(runs, "build_defs", impatient)
     before = sandbox.bill()
@@ -207,6 +207,7 @@ def test_a_store_that_takes_nothing_loses_nothing(
     (failure,) = done.json["failures"]
     assert failure["class"] == "server_error"
     assert "Mend the store" in failure["hint"]
+    assert _bill_since(sandbox, before)[0] == 0
     blocked.unlink()
     assert cli("generate", "--failed", env=env).code == 0
     assert _bill_since(sandbox, before)[0] == 1

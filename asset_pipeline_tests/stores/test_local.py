@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 import resource
 import signal
@@ -13,7 +15,12 @@ import pytest
 
 from asset_pipeline.stores import local
 from asset_pipeline.stores.local import LocalStore
-from asset_pipeline.stores.protocol import Store, StoreError
+from asset_pipeline.stores.protocol import (
+    Store,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from asset_pipeline_tests.contracts.store_contract import StoreContract, key_of, sha256_of
 
 
@@ -213,3 +220,48 @@ def test_full_disk(tiny_disk: Path, tmp_path: Path) -> None:
     assert _files(tiny_disk / "clips") == [kept]
     store.delete(kept)
     assert _put(store, tmp_path, b"x" * 200_000)
+
+
+def test_a_disk_that_is_unmounted_meanwhile_is_not_written_beside(tmp_path: Path) -> None:
+    """What has seen its folder fills no other one in its place, such as the empty mount point."""
+    store, source = LocalStore(tmp_path / "clips"), tmp_path / "source"
+    source.write_bytes(b"content")
+    sha256 = hashlib.sha256(b"content").hexdigest()
+    store.put("a.txt", source, sha256=sha256, content_type="text/plain")
+    (tmp_path / "clips").rename(tmp_path / "unmounted")
+    for _ in ("no folder", "an empty one"):
+        with pytest.raises(StoreRefusedError, match="mounted"):
+            store.put("b.txt", source, sha256=sha256, content_type="text/plain")
+        (tmp_path / "clips").mkdir(exist_ok=True)
+    assert list((tmp_path / "clips").iterdir()) == []
+    (tmp_path / "clips").rmdir()
+    (tmp_path / "unmounted").rename(tmp_path / "clips")
+    store.put("b.txt", source, sha256=sha256, content_type="text/plain")
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.EACCES, StoreRefusedError),
+        (errno.EROFS, StoreRefusedError),
+        (errno.ENOSPC, StoreRefusedError),
+        (errno.EIO, StoreUnavailableError),
+        (errno.ESTALE, StoreUnavailableError),
+        (errno.EFBIG, StoreError),
+    ],
+)
+def test_what_passes_and_what_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[StoreError]
+) -> None:
+    """A refusal stays until somebody acts; a network file system that dropped comes back."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    store, source = LocalStore(tmp_path / "clips"), tmp_path / "source"
+    source.write_bytes(b"content")
+    monkeypatch.setattr(os, "link", fail)
+    sha256 = hashlib.sha256(b"content").hexdigest()
+    with pytest.raises(StoreError) as failed:
+        store.put("a.txt", source, sha256=sha256, content_type="text/plain")
+    assert type(failed.value) is kind
