@@ -12,7 +12,7 @@ from asset_pipeline.cli.opening import Workshop, open_workshop, show_problems, s
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.generation.planning import FallbackPlan, Plan, make_plan
 from asset_pipeline.ledger.reading import LedgerReader
-from asset_pipeline.money import format_usd, to_decimal
+from asset_pipeline.money import MicroUsd, format_usd, to_decimal
 from asset_pipeline.prompts.spec import Prompt
 
 # A Dagster run takes so many partitions; the number is the clip assets' own, and a test compares
@@ -20,8 +20,8 @@ from asset_pipeline.prompts.spec import Prompt
 PROMPTS_A_RUN = 1000
 
 
-def show_plan(choice: Choice, *, as_json: bool) -> None:
-    """Print the plan of the chosen prompts.
+def show_plan(choice: Choice, *, as_json: bool, max_usd: MicroUsd | None = None) -> None:
+    """Print the plan of the chosen prompts, under a cap of this command's own if there is one.
 
     Raises:
         AssetPipelineError: Prompts, catalog or ledger cannot be read.
@@ -30,7 +30,7 @@ def show_plan(choice: Choice, *, as_json: bool) -> None:
     show_problems(workshop.library)
     prompts = choice.take(workshop.library, lambda: states_of(workshop.library.prompts.values()))
     with open_ledger(workshop.settings) as ledger:
-        plan = plan_of(prompts, workshop, ledger)
+        plan = plan_of(prompts, workshop, ledger, max_usd=max_usd)
     if as_json:
         _write(plan, choice, problems=len(workshop.library.problems))
     else:
@@ -38,7 +38,12 @@ def show_plan(choice: Choice, *, as_json: bool) -> None:
 
 
 def plan_of(
-    prompts: Sequence[Prompt], workshop: Workshop, ledger: LedgerReader, *, force: bool = False
+    prompts: Sequence[Prompt],
+    workshop: Workshop,
+    ledger: LedgerReader,
+    *,
+    force: bool = False,
+    max_usd: MicroUsd | None = None,
 ) -> Plan:
     """Return the plan of prompts under the settings in force."""
     return make_plan(
@@ -50,6 +55,7 @@ def plan_of(
         now=SystemClock().now(),
         prompts_a_run=PROMPTS_A_RUN,
         force=force,
+        max_usd=max_usd,
     )
 
 
@@ -87,18 +93,19 @@ def _show(plan: Plan, choice: Choice) -> None:
     show_table(
         console,
         "Budgets",
-        ["budget", "cap", "headroom", "needed", ""],
+        ["budget", "cap", "headroom", "needed", "at once", ""],
         [
             (
                 budget.budget,
                 format_usd(budget.cap),
                 format_usd(budget.headroom),
                 format_usd(budget.needed),
-                "fits" if budget.fits else "DOES NOT FIT",
+                f"{budget.at_once:,} of {budget.clips:,}",
+                "fits" if budget.fits else "more may follow" if budget.may_follow else "SHORT",
             )
             for budget in plan.budgets
         ],
-        numbers=["cap", "headroom", "needed"],
+        numbers=["cap", "headroom", "needed", "at once"],
     )
     say(console, _verdict(plan), "bold green" if plan.fits else "bold red")
 
@@ -121,8 +128,18 @@ def _verdict(plan: Plan) -> str:
     )
     if plan.fits:
         return f"{clips} The budgets bear it."
-    short = ", ".join(budget.budget for budget in plan.budgets if not budget.fits)
-    return f"{clips} It does not fit: {short}. What is over the cap would be refused."
+    short = [budget for budget in plan.budgets if not budget.fits]
+    through = "; ".join(
+        f"{budget.budget} lets {budget.at_once:,} of {budget.clips:,} through at once"
+        for budget in short
+    )
+    rest = "What is over the cap would be refused."
+    if any(budget.may_follow for budget in short):
+        rest = (
+            "The others wait for money that is reserved for the longest time and comes back; what "
+            "is over the cap even then would be refused."
+        )
+    return f"{clips} At the worst it does not fit: {through}. {rest}"
 
 
 def _rounded(ratio: Decimal | None) -> Decimal | None:
@@ -163,6 +180,9 @@ def _write(plan: Plan, choice: Choice, *, problems: int) -> None:
                     "headroom_usd": to_decimal(budget.headroom),
                     "needed_usd": to_decimal(budget.needed),
                     "fits": budget.fits,
+                    "clips": budget.clips,
+                    "at_once": budget.at_once,
+                    "may_follow": budget.may_follow,
                 }
                 for budget in plan.budgets
             ],

@@ -178,6 +178,11 @@ def balances(connection: Connection) -> list[BudgetBalance]:
     return [budget_from(row) for row in rows.mappings()]
 
 
+def sums_in(connection: Connection, line: BudgetLine) -> tuple[int, int]:
+    """Return what is charged and reserved in a budget's scope, whether or not it is open."""
+    return _sums(connection, within(line.budget, line.period, line.period_start))
+
+
 def _move(connection: Connection, intent_id: str, *, charged: int, reserved: int) -> list[str]:
     """Change all budgets that an intent falls under, and return their names."""
     # The total first: who holds it sees each budget that another process has opened, and a budget
@@ -253,10 +258,16 @@ def _open_budget(
         found = select(*row).where(inside, column != 0)
         columns = ["intent_id", "budget", "type", "amount_microusd", "created_at"]
         connection.execute(insert(entries).from_select(columns, found))
-    sums = [func.coalesce(func.sum(column), 0) for column in opening.values()]
-    reserved, charged = map(int, connection.execute(select(*sums).where(inside)).one())
+    charged, reserved = _sums(connection, inside)
     if reserved or charged:
         _change(connection, [line.budget], charged=charged, reserved=reserved)
+
+
+def _sums(connection: Connection, inside: ColumnElement[bool]) -> tuple[int, int]:
+    columns = (intents.c.charged_microusd, intents.c.reserved_microusd)
+    sums = [func.coalesce(func.sum(column), 0) for column in columns]
+    row = connection.execute(select(*sums).where(inside)).one()
+    return int(row[0]), int(row[1])  # Postgres sums integers to decimals
 
 
 def _edit_cap(connection: Connection, budget: str, old: int, new: int, now: datetime) -> None:
