@@ -243,7 +243,9 @@ class LedgerReader:
                     charged, reserved = movements.sums_in(connection, line)
                 else:
                     charged, reserved = one.charged, one.reserved
-                coming = queueing.coming_back(connection, line, "", now).elsewhere
+                coming = 0
+                if reserved:
+                    coming = queueing.coming_back(connection, line, "", now).elsewhere
                 found[line.budget] = BudgetUse(charged, reserved, coming)
         return found
 
