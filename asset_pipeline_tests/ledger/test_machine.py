@@ -137,9 +137,7 @@ class LedgerMachine(RuleBasedStateMachine):
         prompt=st.sampled_from(["cover", "back"]),
         collection=st.sampled_from(["kit", "other"]),
     )
-    def reserve(
-        self, name: str, price: int, prompt: str, collection: str, *, forced: bool
-    ) -> None:
+    def reserve(self, name: str, price: int, prompt: str, collection: str, *, forced: bool) -> None:
         """Plan to pay: an open intent or a clip is found, or money is set aside, or refused."""
         self.may_overdraw = True  # a lowered cap comes into force here
         new = new_intent(name, price=price, prompt_id=prompt, collection=collection)
