@@ -264,10 +264,13 @@ def _open_budget(
 
 
 def _sums(connection: Connection, inside: ColumnElement[bool]) -> tuple[int, int]:
-    columns = (intents.c.charged_microusd, intents.c.reserved_microusd)
-    sums = [func.coalesce(func.sum(column), 0) for column in columns]
-    row = connection.execute(select(*sums).where(inside)).one()
-    return int(row[0]), int(row[1])  # Postgres sums integers to decimals
+    """Return what the intents that a condition names are charged and hold."""
+    query = select(
+        func.coalesce(func.sum(intents.c.charged_microusd), 0),
+        func.coalesce(func.sum(intents.c.reserved_microusd), 0),
+    )
+    charged, reserved = connection.execute(query.where(inside)).one()
+    return int(charged), int(reserved)  # Postgres sums integers to decimals
 
 
 def _edit_cap(connection: Connection, budget: str, old: int, new: int, now: datetime) -> None:
