@@ -18,6 +18,7 @@ from asset_pipeline.cli.options import (
     Failed,
     Kinds,
     Limit,
+    MaxUsd,
     Missing,
     PromptIds,
     Stale,
@@ -41,9 +42,7 @@ def generate(
     stale: Stale = False,
     everything: Everything = False,
     limit: Limit = None,
-    max_usd: Annotated[
-        str | None, typer.Option("--max-usd", help="Reserve at most so many US dollars in all.")
-    ] = None,
+    max_usd: MaxUsd = None,
     max_in_flight: Annotated[
         int | None, typer.Option("--max-in-flight", min=1, max=1000, help="Clips at a time.")
     ] = None,

@@ -63,6 +63,9 @@ Limit: TypeAlias = Annotated[
     int | None,
     typer.Option("--limit", min=1, help="At most so many prompts.", rich_help_panel=_WHICH),
 ]
+MaxUsd: TypeAlias = Annotated[
+    str | None, typer.Option("--max-usd", help="Reserve at most so many US dollars in all.")
+]
 AsJson: TypeAlias = Annotated[
     bool, typer.Option("--json", help="One JSON document on stdout, for programs.")
 ]

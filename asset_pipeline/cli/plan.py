@@ -10,6 +10,7 @@ from asset_pipeline.cli.options import (
     Failed,
     Kinds,
     Limit,
+    MaxUsd,
     Missing,
     PromptIds,
     Stale,
@@ -28,10 +29,12 @@ def plan(
     stale: Stale = False,
     everything: Everything = False,
     limit: Limit = None,
+    max_usd: MaxUsd = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what `generate` with the same flags would make and at most cost. Nothing is sent."""
     # Prompts, catalog and ledger: `--help` does not wait for them.
+    from asset_pipeline.cli.amounts import read_amount  # noqa: PLC0415
     from asset_pipeline.cli.plan_view import show_plan  # noqa: PLC0415
 
     choice = Choice(
@@ -45,4 +48,5 @@ def plan(
         everything=everything,
         limit=limit,
     )
-    show_plan(choice, as_json=as_json)
+    cap = None if max_usd is None else read_amount("--max-usd", max_usd)
+    show_plan(choice, as_json=as_json, max_usd=cap)

@@ -13,7 +13,7 @@ from asset_pipeline.cli.opening import Workshop, open_workshop, show_problems, s
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.generation.planning import FallbackPlan, Plan, make_plan
 from asset_pipeline.ledger.reading import LedgerReader
-from asset_pipeline.money import format_usd, to_decimal
+from asset_pipeline.money import MicroUsd, format_usd, to_decimal
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.prompts.states import PromptState, PromptStates
 
@@ -22,8 +22,8 @@ from asset_pipeline.prompts.states import PromptState, PromptStates
 PROMPTS_A_RUN = 1000
 
 
-def show_plan(choice: Choice, *, as_json: bool) -> None:
-    """Print the plan of the chosen prompts.
+def show_plan(choice: Choice, *, as_json: bool, max_usd: MicroUsd | None = None) -> None:
+    """Print the plan of the chosen prompts, under a cap of this command's own if there is one.
 
     Raises:
         AssetPipelineError: Prompts, catalog or ledger cannot be read.
@@ -35,7 +35,7 @@ def show_plan(choice: Choice, *, as_json: bool) -> None:
         if choice.by_state:
             states = states_of(workshop.library.prompts.values(), ledger)
         prompts = choice.take(workshop.library, lambda: states)
-        plan = plan_of(prompts, workshop, ledger)
+        plan = plan_of(prompts, workshop, ledger, max_usd=max_usd)
     by_state = Counter(states.of(prompt) for prompt in prompts if choice.by_state)
     left_out = len(choice.left_out(workshop.library, states))
     if as_json:
@@ -47,7 +47,12 @@ def show_plan(choice: Choice, *, as_json: bool) -> None:
 
 
 def plan_of(
-    prompts: Sequence[Prompt], workshop: Workshop, ledger: LedgerReader, *, force: bool = False
+    prompts: Sequence[Prompt],
+    workshop: Workshop,
+    ledger: LedgerReader,
+    *,
+    force: bool = False,
+    max_usd: MicroUsd | None = None,
 ) -> Plan:
     """Return the plan of prompts under the settings in force."""
     return make_plan(
@@ -59,6 +64,7 @@ def plan_of(
         now=SystemClock().now(),
         prompts_a_run=PROMPTS_A_RUN,
         force=force,
+        max_usd=max_usd,
     )
 
 
@@ -96,18 +102,19 @@ def _show(plan: Plan, choice: Choice) -> None:
     show_table(
         console,
         "Budgets",
-        ["budget", "cap", "headroom", "needed", ""],
+        ["budget", "cap", "headroom", "needed", "at once", ""],
         [
             (
                 budget.budget,
                 format_usd(budget.cap),
                 format_usd(budget.headroom),
                 format_usd(budget.needed),
-                "fits" if budget.fits else "DOES NOT FIT",
+                f"{budget.at_once:,} of {budget.clips:,}",
+                "fits" if budget.fits else "more may follow" if budget.may_follow else "SHORT",
             )
             for budget in plan.budgets
         ],
-        numbers=["cap", "headroom", "needed"],
+        numbers=["cap", "headroom", "needed", "at once"],
     )
     say(console, _verdict(plan), "bold green" if plan.fits else "bold red")
 
@@ -145,8 +152,18 @@ def _verdict(plan: Plan) -> str:
     )
     if plan.fits:
         return f"{clips} The budgets bear it."
-    short = ", ".join(budget.budget for budget in plan.budgets if not budget.fits)
-    return f"{clips} It does not fit: {short}. What is over the cap would be refused."
+    short = [budget for budget in plan.budgets if not budget.fits]
+    through = "; ".join(
+        f"{budget.budget} lets {budget.at_once:,} of {budget.clips:,} through at once"
+        for budget in short
+    )
+    rest = "What is over the cap would be refused."
+    if any(budget.may_follow for budget in short):
+        rest = (
+            "The others wait for money that is reserved for the longest time and comes back; what "
+            "is over the cap even then would be refused."
+        )
+    return f"{clips} At the worst it does not fit: {through}. {rest}"
 
 
 def _rounded(ratio: Decimal | None) -> Decimal | None:
@@ -192,6 +209,9 @@ def _write(
                     "headroom_usd": to_decimal(budget.headroom),
                     "needed_usd": to_decimal(budget.needed),
                     "fits": budget.fits,
+                    "clips": budget.clips,
+                    "at_once": budget.at_once,
+                    "may_follow": budget.may_follow,
                 }
                 for budget in plan.budgets
             ],

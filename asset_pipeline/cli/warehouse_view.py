@@ -40,15 +40,18 @@ def show_costs(by: By, *, as_json: bool) -> None:
     """
     # The ledger and its SQLAlchemy, which `sql` mostly does without.
     from asset_pipeline.cli.books import open_ledger, publish_if_older  # noqa: PLC0415
+    from asset_pipeline.cli.charges_view import show_charges  # noqa: PLC0415
 
     settings = load_settings()
     with open_ledger(settings) as ledger:
         publish_if_older(settings, ledger)
+        noted = ledger.noted_charges()
     columns, rows = query(settings.own_warehouse_path, f"FROM {_VIEWS[by]}")
     if as_json:
         write_json(_objects(columns, rows))
     else:
         show_cost_table(stdout(), by, columns, rows)
+        show_charges(stdout(), noted)
 
 
 def show_cost_table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.generation.planning import WantedClip, wanted_clips
 from asset_pipeline.ledger.caps import BudgetCaps, budget_lines
 from asset_pipeline.ledger.reading import LedgerReader
+from asset_pipeline.money import MicroUsd
 from asset_pipeline.prompts.spec import Prompt
 
 
@@ -39,10 +40,13 @@ def affordable(
     now: datetime,
     prompts_a_run: int,
 ) -> Affordable:
-    """Return the prompts whose worst cases every budget has room for, in their order.
+    """Return the prompts that every budget has room for, in their order.
 
     One that does not fit is left; a cheaper one after it may fit. What is stored or begun already
-    asks for nothing. Whatever else pays meanwhile may use the room up: the reservation decides.
+    asks for nothing. A reservation is no spending: each clip has to fit at its worst case, and of a
+    model that is paid by time it takes from the room what such clips have cost so far; in the run
+    it waits for what is held. Whatever else pays meanwhile may use the room up: the reservation
+    decides.
 
     Raises:
         UnknownModelError: A prompt's model is not in the catalog.
@@ -54,17 +58,20 @@ def affordable(
     hashes = [clip.generation_hash for _, clips in asked for clip in clips]
     free = ledger.stored_generations(hashes)
     free |= ledger.open_generations(hashes)
-    room = _Room(ledger, caps, now)
+    room = _Room(ledger, caps, now, {prompt.collection for prompt, _ in asked})
+    usual = ledger.usual_charges()
     found = Affordable()
     batch: list[Prompt] = []
     for prompt, clips in asked:
-        amount = _amount(clips, free)
-        lacking = room.lacking(prompt.collection, amount)
+        to_pay = [clip for clip in clips if clip.generation_hash not in free]
+        amount = sum(_likely(clip, usual) for clip in to_pay)
+        dearest = max((clip.worst_case for clip in to_pay), default=MicroUsd(0))
+        lacking = room.lacking(prompt.collection, max(amount, dearest))
         if lacking:
             found.left += 1
             found.budgets |= lacking
             continue
-        if batch and (len(batch) == prompts_a_run or room.run_is_full(amount)):
+        if batch and (len(batch) == prompts_a_run or room.run_is_full(amount, dearest)):
             found.batches.append(batch)
             batch = []
             room.next_run()
@@ -76,15 +83,29 @@ def affordable(
     return found
 
 
-def _amount(clips: Sequence[WantedClip], free: set[str]) -> int:
-    return sum(clip.worst_case for clip in clips if clip.generation_hash not in free)
+def _likely(clip: WantedClip, usual: Mapping[str, MicroUsd]) -> int:
+    """Return what a clip is likely to take from the room for good."""
+    if not clip.by_time:
+        return clip.worst_case
+    return min(clip.worst_case, usual.get(clip.model, clip.worst_case))
 
 
 class _Room:
     """What each budget has left, in micro-dollars, as prompts are taken."""
 
-    def __init__(self, ledger: LedgerReader, caps: BudgetCaps, now: datetime) -> None:
-        self._used = {line.budget: line.charged + line.reserved for line in ledger.balances()}
+    def __init__(
+        self, ledger: LedgerReader, caps: BudgetCaps, now: datetime, collections: set[str]
+    ) -> None:
+        lines = {
+            line
+            for collection in collections
+            for line in budget_lines(caps, collection=collection, run_id="", now=now)
+            if line.period != "run"
+        }
+        self._used = {
+            budget: use.charged + use.reserved - use.coming_back
+            for budget, use in ledger.uses_of(lines, now).items()
+        }
         self._caps = caps
         self._now = now
         self._run = 0
@@ -98,10 +119,11 @@ class _Room:
             > (line.cap if line.period == "run" else line.cap - self._used.get(line.budget, 0))
         }
 
-    def run_is_full(self, amount: int) -> bool:
-        """Tell whether the run at hand cannot bear one more prompt."""
+    def run_is_full(self, amount: int, dearest: int) -> bool:
+        """Tell whether the run at hand cannot bear one more prompt, whose dearest clip costs so."""
         lines = budget_lines(self._caps, collection="", run_id="", now=self._now)
-        return any(line.period == "run" and self._run + amount > line.cap for line in lines)
+        needed = self._run + max(amount, dearest)
+        return any(line.period == "run" and needed > line.cap for line in lines)
 
     def next_run(self) -> None:
         self._run = 0

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from itertools import accumulate, takewhile
 from pathlib import Path
 
 from asset_pipeline.catalog.fallbacks import price_ratio
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.catalog.pricing import worst_case
+from asset_pipeline.catalog.pricing import price_on, worst_case
 from asset_pipeline.catalog.reader import Catalog
+from asset_pipeline.catalog.spec import PriceUnit
 from asset_pipeline.generation.request import resolve
 from asset_pipeline.ledger.caps import BudgetCaps, BudgetLine, budget_lines
-from asset_pipeline.ledger.reading import LedgerReader
+from asset_pipeline.ledger.reading import BudgetUse, LedgerReader
+from asset_pipeline.ledger.scopes import of_collection
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.prompts.spec import Prompt
 
@@ -48,12 +51,22 @@ class ModelPlan:
 
 @dataclass(frozen=True, slots=True)
 class BudgetPlan:
-    """What a plan asks of one budget at the most."""
+    """What a plan asks of one budget at the most.
+
+    Attributes:
+        clips: Clips to pay for under it; of a run, in the dearest one.
+        at_once: How many of those it lets through at once, in their order, each at its worst case.
+        may_follow: Whether more follow: clips that are paid by their time give back most of what
+            is reserved for them, and the next waits for it.
+    """
 
     budget: str
     cap: MicroUsd
     headroom: MicroUsd
     needed: MicroUsd
+    clips: int = 0
+    at_once: int = 0
+    may_follow: bool = False
 
     @property
     def fits(self) -> bool:
@@ -116,6 +129,7 @@ class WantedClip:
     collection: str
     model: str
     worst_case: MicroUsd
+    by_time: bool = False
 
 
 def make_plan(
@@ -128,6 +142,7 @@ def make_plan(
     now: datetime,
     prompts_a_run: int,
     force: bool = False,
+    max_usd: MicroUsd | None = None,
 ) -> Plan:
     """Look all generations up and add their worst cases.
 
@@ -142,6 +157,7 @@ def make_plan(
         now: Decides prices and periods.
         prompts_a_run: Prompts of a kind that one run takes; more are several runs.
         force: Plan to pay again for what is stored.
+        max_usd: A cap for all of it, beside the configured ones.
 
     Raises:
         UnknownModelError: A prompt's model is not in the catalog.
@@ -171,7 +187,7 @@ def make_plan(
             counting.count(clip, _Fate.TO_GENERATE)
             # A second prompt that asks for the very same clip finds it stored.
             stored.add(clip.generation_hash)
-    budgets = _budgets(counting, ledger, caps, now)
+    budgets = _budgets(counting, ledger, caps, now, max_usd)
     return Plan(counting.prompts.total(), counting.models(fallbacks), budgets)
 
 
@@ -186,8 +202,9 @@ class _Counting:
 
     def __init__(self) -> None:
         self.prompts: Counter[Kind] = Counter()
-        self.by_collection: Counter[str] = Counter()
-        self.by_run: Counter[tuple[Kind, int]] = Counter()
+        self.to_pay: list[WantedClip] = []
+        self.by_collection: dict[str, list[WantedClip]] = {}
+        self.by_run: dict[tuple[Kind, int], list[WantedClip]] = {}
         self._clips: Counter[tuple[str, Kind, _Fate]] = Counter()
         self._by_model: Counter[tuple[str, Kind]] = Counter()
 
@@ -195,8 +212,14 @@ class _Counting:
         self._clips[clip.model, clip.kind, fate] += 1
         amount = clip.worst_case if fate is _Fate.TO_GENERATE else 0
         self._by_model[clip.model, clip.kind] += amount
-        self.by_collection[clip.collection] += amount
-        self.by_run[clip.kind, clip.run] += amount
+        groups = (
+            self.to_pay,
+            self.by_collection.setdefault(clip.collection, []),
+            self.by_run.setdefault((clip.kind, clip.run), []),
+        )
+        if fate is _Fate.TO_GENERATE:
+            for group in groups:
+                group.append(clip)
 
     def models(self, fallbacks: Mapping[str, tuple[FallbackPlan, ...]]) -> tuple[ModelPlan, ...]:
         plans = [
@@ -234,33 +257,62 @@ def wanted_clips(
     for variant in range(1, prompt.variants + 1):
         request = resolve(prompt, variant, catalog, prompts_dir)
         amount = worst_case(request.model, request.inputs, on=now.date())
+        by_time = price_on(request.model, now.date()).unit is PriceUnit.PREDICT_SECOND
         yield WantedClip(
-            request.generation_hash, prompt.kind, run, prompt.collection, prompt.model, amount
+            request.generation_hash,
+            prompt.kind,
+            run,
+            prompt.collection,
+            prompt.model,
+            amount,
+            by_time,
         )
 
 
 def _budgets(
-    counting: _Counting, ledger: LedgerReader, caps: BudgetCaps, now: datetime
+    counting: _Counting,
+    ledger: LedgerReader,
+    caps: BudgetCaps,
+    now: datetime,
+    max_usd: MicroUsd | None,
 ) -> tuple[BudgetPlan, ...]:
-    """Return what each budget has left and is asked for."""
-    used = {one.budget: one.charged + one.reserved for one in ledger.balances()}
-    asked: Counter[BudgetLine] = Counter()
+    """Return what each budget has left, is asked for and lets through."""
+    asked: dict[BudgetLine, list[WantedClip]] = {}
     # Without a collection there are still the budgets that everything falls under.
-    for collection, amount in [("", 0), *counting.by_collection.items()]:
+    for collection, clips in [("", []), *counting.by_collection.items()]:
         for line in budget_lines(caps, collection=collection, run_id="", now=now):
-            if line.period != "run":
-                asked[line] += amount
-    for (kind, _), amount in counting.by_run.items():
+            if line.budget == of_collection(collection):
+                asked[line] = clips
+            elif line.period != "run":
+                asked[line] = counting.to_pay
+    for (kind, _), clips in counting.by_run.items():
         for line in budget_lines(caps, collection="", run_id=f"each of {kind} clips", now=now):
             if line.period == "run":
-                asked[line] = max(asked[line], amount)
-    plans = [
-        BudgetPlan(
-            line.budget,
-            line.cap,
-            headroom=MicroUsd(max(0, line.cap - used.get(line.budget, 0))),
-            needed=MicroUsd(amount),
-        )
-        for line, amount in asked.items()
-    ]
+                asked[line] = max(asked.get(line, []), clips, key=_needed)
+    if max_usd is not None:
+        asked[BudgetLine("this command", "run", None, max_usd)] = counting.to_pay
+    uses = ledger.uses_of([line for line in asked if line.period != "run"], now)
+    plans = [_budget_plan(line, clips, uses.get(line.budget)) for line, clips in asked.items()]
     return tuple(sorted(plans, key=lambda plan: plan.budget))
+
+
+def _budget_plan(
+    line: BudgetLine, clips: Sequence[WantedClip], use: BudgetUse | None
+) -> BudgetPlan:
+    used = 0 if use is None else use.charged + use.reserved
+    headroom = max(0, line.cap - used)
+    sums = accumulate(clip.worst_case for clip in clips)
+    at_once = sum(1 for _ in takewhile(lambda amount: amount <= headroom, sums))
+    return BudgetPlan(
+        line.budget,
+        line.cap,
+        headroom=MicroUsd(headroom),
+        needed=MicroUsd(_needed(clips)),
+        clips=len(clips),
+        at_once=at_once,
+        may_follow=at_once < len(clips) and any(clip.by_time for clip in clips[:at_once]),
+    )
+
+
+def _needed(clips: Sequence[WantedClip]) -> int:
+    return sum(clip.worst_case for clip in clips)

@@ -153,9 +153,10 @@ def _is_wanted(connection: Connection, intent: Intent) -> bool:
 
 def set_cost(connection: Connection, intent: Intent, cost: MicroUsd) -> None:
     """Set what the clip that an intent paid for has cost; those that reuse it stay free."""
+    own = (clips.c.prompt_id == intent.prompt_id) & (clips.c.variant == intent.variant)
     payer = (
         select(clips.c.clip_id)
-        .where(clips.c.intent_id == intent.intent_id)
+        .where(clips.c.intent_id == intent.intent_id, own)
         .order_by(clips.c.created_at, clips.c.clip_id)
         .limit(1)
         .scalar_subquery()

@@ -191,6 +191,11 @@ def balances(connection: Connection) -> list[BudgetBalance]:
     return [budget_from(row) for row in rows.mappings()]
 
 
+def sums_in(connection: Connection, line: BudgetLine) -> tuple[int, int]:
+    """Return what is charged and reserved in a budget's scope, whether or not it is open."""
+    return _sums(connection, within(line.budget, line.period, line.period_start))
+
+
 def _move(connection: Connection, intent_id: str, *, charged: int, reserved: int) -> list[str]:
     """Change all budgets that an intent falls under, and return their names."""
     # The total first: who holds it sees each budget that another process has opened, and a budget
@@ -266,10 +271,19 @@ def _open_budget(
         found = select(*row).where(inside, column != 0)
         columns = ["intent_id", "budget", "type", "amount_microusd", "created_at"]
         connection.execute(insert(entries).from_select(columns, found))
-    sums = [func.coalesce(func.sum(column), 0) for column in opening.values()]
-    reserved, charged = map(int, connection.execute(select(*sums).where(inside)).one())
+    charged, reserved = _sums(connection, inside)
     if reserved or charged:
         _change(connection, [line.budget], charged=charged, reserved=reserved)
+
+
+def _sums(connection: Connection, inside: ColumnElement[bool]) -> tuple[int, int]:
+    """Return what the intents that a condition names are charged and hold."""
+    query = select(
+        func.coalesce(func.sum(intents.c.charged_microusd), 0),
+        func.coalesce(func.sum(intents.c.reserved_microusd), 0),
+    )
+    charged, reserved = connection.execute(query.where(inside)).one()
+    return int(charged), int(reserved)  # Postgres sums integers to decimals
 
 
 def _edit_cap(connection: Connection, budget: str, old: int, new: int, now: datetime) -> None:

@@ -72,7 +72,7 @@ def outlook(
     waits_for: ComingBack | None = None
     for line in lines:
         balance = movements.balance(connection, line.budget)
-        coming = _coming_back(connection, line, worker_id, now)
+        coming = coming_back(connection, line, worker_id, now)
         stuck = balance.reserved - coming.here - coming.elsewhere
         if breach.needed > line.cap - balance.charged - stuck:
             leave(connection, worker_id)
@@ -113,7 +113,7 @@ def _join(connection: Connection, worker_id: str, budget: str, now: datetime) ->
     connection.execute(insert(waiting).values(worker_id=worker_id, budget=budget, seen_at=now))
 
 
-def _coming_back(
+def coming_back(
     connection: Connection, line: BudgetLine, worker_id: str, now: datetime
 ) -> ComingBack:
     """Return what a budget holds for intents that somebody alive is at."""

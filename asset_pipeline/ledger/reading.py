@@ -10,8 +10,9 @@ from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, func, select
 
-from asset_pipeline.ledger import movements, stand_ins
+from asset_pipeline.ledger import movements, queueing, stand_ins
 from asset_pipeline.ledger.binding import accounts_of_clips
+from asset_pipeline.ledger.caps import BudgetLine
 from asset_pipeline.ledger.decisions import BY_HAND
 from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.ledger.mark import mark_of
@@ -52,6 +53,19 @@ class StandIns:
 
     stored: set[tuple[str, str]]
     open: set[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetUse:
+    """What has become of a budget, in micro-dollars.
+
+    Attributes:
+        coming_back: The part of what is reserved that somebody alive is at.
+    """
+
+    charged: int
+    reserved: int
+    coming_back: int
 
 
 class LedgerReader:
@@ -252,6 +266,39 @@ class LedgerReader:
         """Return all budgets as they stand, by name."""
         with self._reading() as connection:
             return movements.balances(connection)
+
+    def uses_of(self, lines: Iterable[BudgetLine], now: datetime) -> dict[str, BudgetUse]:
+        """Return what has become of each budget, also of one that no payment has opened yet.
+
+        Args:
+            lines: The budgets.
+            now: Decides which processes live.
+        """
+        found: dict[str, BudgetUse] = {}
+        with self._reading() as connection:
+            known = {one.budget: one for one in movements.balances(connection)}
+            for line in lines:
+                one = known.get(line.budget)
+                if one is None:
+                    charged, reserved = movements.sums_in(connection, line)
+                else:
+                    charged, reserved = one.charged, one.reserved
+                coming = 0
+                if reserved:
+                    coming = queueing.coming_back(connection, line, "", now).elsewhere
+                found[line.budget] = BudgetUse(charged, reserved, coming)
+        return found
+
+    def usual_charges(self) -> dict[str, MicroUsd]:
+        """Return what a delivered clip has cost by model, rounded up; none of a new model."""
+        query = (
+            select(intents.c.model, func.sum(intents.c.charged_microusd), func.count())
+            .where(intents.c.state == IntentState.DELIVERED.value)
+            .group_by(intents.c.model)
+        )
+        with self._reading() as connection:
+            rows = connection.execute(query).all()
+        return {model: MicroUsd(-(-int(charged) // count)) for model, charged, count in rows}
 
     def _reading(self) -> Connection:
         return self.engine.connect().execution_options(reading=True)

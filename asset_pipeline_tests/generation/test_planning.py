@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,9 +13,11 @@ from pydantic import SecretStr
 from sqlalchemy import event
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.catalog.reader import load_catalog
+from asset_pipeline.catalog.reader import Catalog, load_catalog
+from asset_pipeline.catalog.spec import PriceRule, PriceUnit
 from asset_pipeline.clock import SystemClock
-from asset_pipeline.generation.planning import Plan, make_plan
+from asset_pipeline.generation.affording import affordable
+from asset_pipeline.generation.planning import BudgetPlan, Plan, make_plan
 from asset_pipeline.generation.request import resolve
 from asset_pipeline.ledger.caps import BudgetCaps
 from asset_pipeline.ledger.engine import open_engine
@@ -171,7 +173,7 @@ def test_the_ledger_is_asked_in_bulk(ledger: Ledger) -> None:
         lambda _c, _cursor, statement, *_: statements.append(statement),
     )
     assert _plan(ledger, *prompts, prompts_a_run=1000).to_generate == 6000
-    assert len([one for one in statements if one.startswith("SELECT")]) < 10
+    assert len([one for one in statements if one.startswith("SELECT")]) < 13
 
 
 def test_fallbacks_show_their_price_as_a_multiple(ledger: Ledger) -> None:
@@ -185,3 +187,95 @@ def test_fallbacks_show_their_price_as_a_multiple(ledger: Ledger) -> None:
     ideogram = replace(pro, model="ideogram-ai/ideogram-v3-quality", inputs={"aspect_ratio": "1:3"})
     (model,) = _plan(ledger, ideogram).models
     assert [fallback.price_ratio for fallback in model.fallbacks] == [None, None]
+
+
+def _by_time(usd: str = "0.000975") -> Catalog:
+    """The catalog with a price by the second for a model that waits up to ten minutes."""
+    rule = PriceRule(
+        unit=PriceUnit.PREDICT_SECOND,
+        usd=Decimal(usd),
+        effective=date(2026, 1, 1),
+        source="a test",
+    )
+    model = _CATALOG.get(_SDXL).model_copy(update={"prices": (rule,)})
+    return Catalog({**_CATALOG.models, _SDXL: model})
+
+
+_SDXL = "stability-ai/sdxl"
+
+
+def _budget_of(
+    ledger: Ledger, prompts: list[Prompt], catalog: Catalog, caps: BudgetCaps, max_usd: int
+) -> dict[str, BudgetPlan]:
+    plan = make_plan(
+        prompts,
+        catalog,
+        Path("prompts"),
+        LedgerReader(ledger.engine),
+        caps,
+        now=_NOW,
+        prompts_a_run=10,
+        max_usd=MicroUsd(max_usd),
+    )
+    return {one.budget: one for one in plan.budgets}
+
+
+def test_a_plan_says_what_a_cap_lets_through(ledger: Ledger) -> None:
+    """Of eight at $0.585 one fits at once, and more follow; at a price a picture none follows."""
+    caps = BudgetCaps(total_usd=Decimal(100), daily_usd=None)
+    slow = [
+        replace(_HOUSE, prompt_id=f"s{n}", text=f"Slow {n}", model=_SDXL, variants=1)
+        for n in range(8)
+    ]
+    found = _budget_of(ledger, slow, _by_time(), caps, 1_000_000)
+    command = found["this command"]
+    assert (command.at_once, command.clips, command.fits, command.may_follow) == (1, 8, False, True)
+    assert (found["total"].at_once, found["total"].may_follow) == (8, False)
+    houses = [replace(_HOUSE, prompt_id=f"h{n}", text=f"House {n}", variants=1) for n in range(4)]
+    command = _budget_of(ledger, houses, _CATALOG, caps, 6000)["this command"]
+    assert (command.at_once, command.clips, command.may_follow) == (2, 4, False)
+
+
+def test_a_plan_knows_what_was_spent_before_a_cap_was_set(ledger: Ledger) -> None:
+    """A budget that no payment has opened yet has less left than its cap."""
+    _deliver(ledger, _HOUSE, 1)
+    caps = BudgetCaps(
+        total_usd=Decimal(1), daily_usd=None, collections_usd={"houses": Decimal("0.004")}
+    )
+    found = _budget_of(ledger, [replace(_HOUSE, text="new")], _CATALOG, caps, 10**6)
+    assert found["collection:houses"].headroom == 1000
+    assert found["collection:houses"].at_once == 0
+
+
+def test_batches_follow_what_clips_cost_and_not_what_is_held(ledger: Ledger) -> None:
+    """Clips by time fit one by one at the worst, and are added up as what they have cost."""
+    catalog = _by_time()
+    caps = BudgetCaps(total_usd=Decimal(1), daily_usd=None, run_usd=Decimal("0.6"))
+    slow = [
+        replace(_HOUSE, prompt_id=f"s{n}", text=f"Slow {n}", model=_SDXL, variants=1)
+        for n in range(8)
+    ]
+
+    def asked() -> list[int]:
+        found = affordable(
+            slow[1:],
+            catalog,
+            Path("prompts"),
+            LedgerReader(ledger.engine),
+            caps,
+            now=_NOW,
+            prompts_a_run=10,
+        )
+        return [len(batch) for batch in found.batches]
+
+    assert asked() == [1]  # nothing is known of what they cost
+    request = resolve(slow[0], 1, catalog, Path("prompts"))
+    ledger = Ledger(ledger.engine, SystemClock(), lambda: caps)
+    payer = Payer("run", ledger.start_worker("run"))
+    intent = ledger.reserve(request.new_intent(_NOW.date()), payer)
+    assert isinstance(intent, Intent)
+    intent = ledger.accept(ledger.start_submitting(intent), "prediction-slow")
+    assert asked() == [1]  # what is held by the living is not spent
+    intent = ledger.charge(intent, MicroUsd(100), billed=BillingState.BILLED, predict_seconds=0.1)
+    ledger.deliver(intent, StoredFile("k", "file:///k", "0" * 64, 1, "image/webp", 1, 1, None), ())
+    assert asked() == [7]

@@ -16,7 +16,8 @@ from sqlalchemy.engine import make_url
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import Clock, SystemClock
 from asset_pipeline.ledger.caps import BudgetCaps
-from asset_pipeline.ledger.engine import open_engine
+from asset_pipeline.ledger.engine import LedgerError, open_engine
+from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.ledger import Ledger, Payer
 from asset_pipeline.ledger.records import AttemptInputs, Clip, Intent, NewIntent, StoredFile
 from asset_pipeline.ledger.schema import BillingState, EntryType, entries
@@ -63,6 +64,17 @@ class Books:
         return self.ledger.charge(
             intent, MicroUsd(amount), billed=BillingState.BILLED, predict_seconds=1.5
         )
+
+    def correct(self, intent: Intent, amount: int) -> Intent:
+        """Correct what an ended intent was charged.
+
+        Raises:
+            IntentMovedError: It has not ended, or was changed since.
+        """
+        try:
+            return self.ledger.correct(intent, MicroUsd(amount), "a person: because")
+        except LedgerError as error:
+            raise IntentMovedError(str(error)) from error
 
     def delivered(self, generation: str = "a", charge: int = PRICE, **changes: Any) -> Clip:  # noqa: ANN401
         """Bring a new intent to its clip."""

@@ -55,6 +55,16 @@ def _unbalance(connection: Connection) -> None:
     )
 
 
+def _miss_a_payment(connection: Connection) -> None:
+    """As if a budget had not been there for a while: it agrees with its own entries."""
+    connection.execute(
+        entries.delete().where(entries.c.budget == "collection:kit", entries.c.type == "charge")
+    )
+    connection.execute(
+        update(budgets).where(budgets.c.budget == "collection:kit").values(charged_microusd=0)
+    )
+
+
 def _add_entry(connection: Connection) -> None:
     query = text(f"SELECT intent_id FROM intents WHERE state = '{IntentState.COMPLETED.value}'")
     intent_id = connection.execute(query).scalar_one()
@@ -105,6 +115,7 @@ def _overdraw(connection: Connection) -> None:
     ("damage", "subject", "rule", "expected", "found"),
     [
         (_unbalance, "budget collection:kit", "sum to charged", "$0.0075", "$0.0065"),
+        (_miss_a_payment, "budget collection:kit", "scope sum to charged", "$0.0075", "$0.00"),
         (_add_entry, "intent ", "under collection:kit sum to charged", "$0.002007", "$0.002"),
         (_hold_after_the_end, "intent ", "ended holds no reservation", "holds", "state refused"),
         (_lose_the_prediction, "intent ", "has its prediction id", "holds", "state submitted"),

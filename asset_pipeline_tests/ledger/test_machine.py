@@ -71,6 +71,10 @@ STEPS: dict[str, tuple[set[IntentState], Take]] = {
     "charge more": ({State.SUBMITTED}, lambda b, i: b.charge(i, i.reserved_microusd * 2)),
     "fail": ({State.COMPLETED}, lambda b, i: b.ledger.fail(i, "bad_output", "blank")),
     "refuse": (BEFORE_ACCEPTANCE, lambda b, i: b.ledger.refuse(i, "network", "no")),
+    "correct": (
+        {State.DELIVERED, State.FAILED},
+        lambda b, i: b.correct(i, (i.charged_microusd + 1000) % 5000),
+    ),
     "adopt": (set(OPEN_STATES), lambda b, i: b.ledger.adopt(i, b.payer.worker_id)),
 }
 ONWARD = ("submit", "accept", "charge", "deliver")
@@ -138,11 +142,12 @@ class LedgerMachine(RuleBasedStateMachine):
         price=PRICES,
         forced=st.booleans(),
         prompt=st.sampled_from(["cover", "back"]),
+        collection=st.sampled_from(["kit", "other"]),
     )
-    def reserve(self, name: str, price: int, prompt: str, *, forced: bool) -> None:
+    def reserve(self, name: str, price: int, prompt: str, collection: str, *, forced: bool) -> None:
         """Plan to pay: an open intent or a clip is found, or money is set aside, or refused."""
         self.may_overdraw = True  # a lowered cap comes into force here
-        new = new_intent(name, price=price, prompt_id=prompt)
+        new = new_intent(name, price=price, prompt_id=prompt, collection=collection)
         since = self.now.now() if forced else None
         open_one = self._open_of(new.generation_hash)
         ledger, payer = self.books.ledger, self.books.payer
@@ -154,7 +159,10 @@ class LedgerMachine(RuleBasedStateMachine):
             breach = error
         if breach is not None:
             assert open_one is None
-            assert breach.headroom < breach.needed == price
+            assert breach.needed == price
+            # Without anybody who waits before it, it is refused for want of room alone.
+            coming = breach.coming_back
+            assert breach.headroom < price or (coming is not None and coming.again)
         elif isinstance(found, Intent):
             expected = open_one or found
             assert found == expected
@@ -201,7 +209,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """Somebody edits budgets.yaml; it shows at the next reservation."""
         value: object = None if cap is None else dollars(cap)
         if budget == "collections_usd":
-            value = {} if cap is None else {"kit": value}
+            value = {} if cap is None else {("kit", "other")[cap % 2]: value}
         elif budget == "total_usd" and cap is None:
             value = dollars(1_000_000)
         self.books.caps[budget] = value
@@ -239,7 +247,7 @@ class LedgerMachine(RuleBasedStateMachine):
         right = intent.state in allowed
         before = self.books.ledger.intent(intent.intent_id)
         up_to_date = (before.state, before.worker_id) == (intent.state, intent.worker_id)
-        self.may_overdraw = step == "charge more"
+        self.may_overdraw = step in {"charge more", "correct"}
         try:
             moved = self._step(lambda: take(self.books, intent))
         except IntentMovedError:
@@ -274,7 +282,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def _replace_the_worker(self) -> None:
         self.worker += 1
         worker_id = self.books.ledger.start_worker(f"run-{self.worker}")
-        self.books.payer = Payer(f"run-{self.worker}", worker_id)
+        # Each third run is a run of its own to its cap, the others pay under the one before.
+        under = None if self.worker % 3 == 0 else f"run-{self.worker // 3 * 3}"
+        self.books.payer = Payer(f"run-{self.worker}", worker_id, budget_id=under)
 
     def _record(self, which: int) -> Intent:
         return self.records[-1 - which % len(self.records)]
