@@ -37,7 +37,11 @@ def test_the_rules_are_read_as_they_stand(tmp_path: Path) -> None:
     rules = RulesSource(tmp_path).current()
     assert rules.max_total_retries == 5
     assert rules.classes[ErrorClass.SERVER_ERROR].base_delay_seconds == 5
-    assert rules.classes[ErrorClass.BAD_OUTPUT].strategies == (Strategy.FAIL,)
+    assert rules.classes[ErrorClass.BAD_OUTPUT].strategies == (
+        Strategy.IMMEDIATE_RETRY,
+        Strategy.FAIL,
+    )
+    assert load_rules(None).classes[ErrorClass.BAD_OUTPUT].strategies == (Strategy.FAIL,)
     assert rules.classes[ErrorClass.TIMEOUT] == load_rules(None).classes[ErrorClass.TIMEOUT]
     assert rules.simplify.apply("A gruesome sword") == "A walking stick"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from asset_pipeline.catalog.pricing import worst_case
 from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.errors import AssetPipelineError, ConfigurationError
+from asset_pipeline.generation.classifying import hint_for_ended
 from asset_pipeline.generation.deciding import Again, Attempt, Instead, Past, decide
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, HeldBackFailure
 from asset_pipeline.generation.paid_call import OtherWayError, PaidCall
@@ -180,8 +181,12 @@ class Attempts:
         if last.generation_hash != ways.wanted.generation_hash:
             clip.request = from_ledger(last, self._catalog, ways.wanted)
         clip.past = [Attempt(each.generation_hash, _class_of(each)) for each in ended[:-1]]
+        found_class = _class_of(last)
         failure = GenerationFailure(
-            _class_of(last), last.error or "", prediction_id=last.prediction_id
+            found_class,
+            last.error or "",
+            prediction_id=last.prediction_id,
+            hint=hint_for_ended(found_class),
         )
         if self._next(clip, failure) is None:
             clip.settled = True

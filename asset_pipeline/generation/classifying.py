@@ -83,15 +83,24 @@ def from_prediction(prediction: Prediction) -> GenerationFailure:
     message = prediction.error or f"the prediction ended as {prediction.raw_status}"
     found = _by_status(prediction.status) or _by_code(message) or _by_words(message)
     known = found or _Found(ErrorClass.UNKNOWN, f"status {prediction.raw_status}")
-    # It has ended, so the advice for what is still open (reconcile, take up) does not fit.
-    ended = known.error_class in {ErrorClass.UNKNOWN, ErrorClass.CANCELLED}
     return GenerationFailure(
         known.error_class,
         message,
         cause=known.cause,
         prediction_id=prediction.prediction_id,
-        hint="Generate it again with --failed if it is still wanted." if ended else "",
+        hint=hint_for_ended(known.error_class),
     )
+
+
+def hint_for_ended(error_class: ErrorClass) -> str:
+    """Return what to do about an attempt that has ended, where its class's own advice misleads.
+
+    That of some is for what is still open: to reconcile it, to take it up. Empty for all others.
+    """
+    misleading = {ErrorClass.UNKNOWN, ErrorClass.CANCELLED, ErrorClass.TIMEOUT}
+    if error_class not in misleading:
+        return ""
+    return "Generate it again with --failed if it is still wanted."
 
 
 def class_of_loss(words: str) -> ErrorClass:

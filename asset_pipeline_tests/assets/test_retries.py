@@ -56,7 +56,9 @@ def test_a_retried_step_asks_for_nothing_that_was_given_up(project: Project) -> 
     """What failed for good before the retry is not sent again by it: the ledger remembers."""
     project.write(Kind.IMAGE, *_prompts("ash", "birch", "cedar"))
     project.sync()
-    project.rules(server_error={**WAITING, "max_attempts": 3})
+    # Longer than a blank picture takes, which is fetched twice: nothing is under way by then.
+    longer = {"base_delay_seconds": 5, "max_delay_seconds": 5, "jitter": 0}
+    project.rules(server_error={**WAITING, **longer, "max_attempts": 3})
     project.fault(
         {"fault": "failed", "match": {"prompt": "ash"}, "params": NSFW},
         {"fault": "blank", "match": {"prompt": "birch"}},

@@ -14,7 +14,7 @@ from asset_pipeline_tests.crash import workload
 from asset_pipeline_tests.crash.site import Site, open_site
 from asset_pipeline_tests.crash.worker import QUICK, drive
 
-_TIMING = replace(QUICK, settle=1.0, outage=3.0)
+_TIMING = replace(QUICK, settle=1.0, outage=3.0, retention=1.5, cut_spread=0.5)
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,13 @@ CASES = (
     Case("outage", posts=1, paid=1, match=_GET, params={"seconds": 1.5, "drop": True}),
     Case("slow", posts=1, paid=1, params={"seconds": 1}),
     # How it ends.
-    # The rules try once more what cost nothing, and pay a second time for a bad output.
+    # The rules try once more what cost nothing, and never pay a second time by themselves.
     Case("failed", posts=2, paid=1),
     Case("failed", 1, 0, "content_policy", params={"error": "NSFW content detected."}),
     Case("aborted", posts=2, paid=1),
     Case("canceled", posts=1, paid=1, error="cancelled"),
     Case("short_list", posts=1, paid=0, error="content_policy"),
-    Case("wrong_output_type", posts=2, paid=2),
+    Case("wrong_output_type", posts=1, paid=1),
     # Fetching it.
     Case("lost_reply_before", posts=1, paid=1, match=_FILE, times=2),
     Case("error_5xx_before", posts=1, paid=1, match=_FILE, times=2),
@@ -81,15 +81,16 @@ CASES = (
     Case("empty", posts=1, paid=1, match=_FILE),
     Case("html_page", posts=1, paid=1, match=_FILE),
     Case("blank", posts=1, paid=1, match=_FILE),
-    Case("truncated", posts=2, paid=2),
-    Case("empty", posts=2, paid=2),
-    Case("blank", posts=2, paid=2),
-    Case("silent", posts=2, paid=2, sound=True),
-    Case("html_page", posts=2, paid=2),
-    Case("wrong_media", posts=2, paid=2),
-    Case("oversize", posts=2, paid=2, params={"bytes": 70_000_000}),
-    Case("expired_output", posts=2, paid=2),
-    Case("expired_output", posts=2, paid=2, params={"what": "data"}),
+    Case("expired_output", posts=1, paid=1, match=_FILE),
+    Case("truncated", 1, 1, "bad_output"),
+    Case("empty", 1, 1, "output_expired"),
+    Case("blank", 1, 1, "bad_output"),
+    Case("silent", 1, 1, "bad_output", sound=True),
+    Case("html_page", 1, 1, "output_expired"),
+    Case("wrong_media", 1, 1, "bad_output"),
+    Case("oversize", 1, 1, "bad_output", params={"bytes": 70_000_000}),
+    Case("expired_output", 1, 1, "output_expired"),
+    Case("expired_output", 1, 1, "output_expired", params={"what": "data"}),
 )
 
 

@@ -8,7 +8,12 @@ import pytest
 from pydantic import SecretStr
 
 from asset_pipeline.errors import ExitCode
-from asset_pipeline.generation.classifying import class_of_loss, from_prediction, from_refusal
+from asset_pipeline.generation.classifying import (
+    class_of_loss,
+    from_prediction,
+    from_refusal,
+    hint_for_ended,
+)
 from asset_pipeline.generation.failures import (
     MAX_MESSAGE_LENGTH,
     ErrorClass,
@@ -203,6 +208,15 @@ def test_every_class_says_what_to_do() -> None:
     assert all(GenerationFailure(each, "x").hint for each in E)
     assert "Mend the store" in StoreFailure("disk full").hint
     assert HeldBackFailure("a/b", retry_after=30).hint
+
+
+@pytest.mark.parametrize("error_class", list(E))
+def test_what_has_ended_is_not_said_to_be_open(error_class: ErrorClass) -> None:
+    """Nobody is told that money stays reserved, or to take up what is over."""
+    hint = GenerationFailure(error_class, "x", hint=hint_for_ended(error_class)).hint
+    if error_class not in {E.FORGOTTEN, E.NOT_DELIVERED}:  # open as long as they are told
+        assert "reserved" not in hint
+        assert "taken up" not in hint
 
 
 def _refused(status: int, body: object) -> GenerationFailure:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import select, update
 
+from asset_pipeline.catalog.spec import OutputShape
+from asset_pipeline.generation.recording import terms_in_force
 from asset_pipeline.generation.resume import ResumeResult
 from asset_pipeline.generation.sweeping import Swept, sweep
 from asset_pipeline.ledger.records import Intent, NotedFile, Parent
@@ -22,8 +26,9 @@ from asset_pipeline_tests.crash.books import close_books
 from asset_pipeline_tests.crash.site import Site, open_site
 from asset_pipeline_tests.crash.worker import KillPoint
 from asset_pipeline_tests.generation.resuming import resume
+from asset_pipeline_tests.generation.samples import request_for
 from asset_pipeline_tests.generation.stage import Stage, classes
-from asset_pipeline_tests.ledger.books import Books, stored_file
+from asset_pipeline_tests.ledger.books import Books, new_intent, stored_file
 
 
 def _open(site: Site) -> Intent:
@@ -151,6 +156,16 @@ def test_what_was_noted_is_recorded_with_the_clip(tmp_path: Path) -> None:
         (clip.sha256, "p1#2", "also_delivered")
     ]
     books.close()
+
+
+def test_a_payment_keeps_the_terms_it_was_begun_on() -> None:
+    """The catalog counts only where an earlier release kept none of its own."""
+    request = request_for()
+    made = new_intent().reserved(1, run_id="r", worker_id="w", now=NOON)
+    listed = terms_in_force(request, made)
+    assert listed.max_predict_seconds == request.model.max_predict_seconds
+    frozen = replace(listed, usd=Decimal("0.5"), output=OutputShape.ONE, max_predict_seconds=7)
+    assert terms_in_force(request, replace(made, terms_json=frozen.to_json())) == frozen
 
 
 def test_the_sweep_keeps_files_of_open_intents(tmp_path: Path) -> None:
