@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,27 @@ def test_every_dependency_has_its_reason() -> None:
     names = re.findall(r'^  "([a-z0-9-]+)(?:\[[a-z]+\])?[=<>~]', pyproject, flags=re.MULTILINE)
     missing = [name for name in names if name not in contributing and "pytest-" not in name]
     assert missing == []
+
+
+def test_make_clean_leaves_what_was_paid_for(tmp_path: Path) -> None:
+    """It removes what tests and builds left, and neither ledger, clips nor Dagster's history."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    kept = [
+        "data/ledger.db",
+        "data/clips/image/one.webp",
+        "data/gallery/index.html",
+        "dagster_home/dagster.yaml",
+        "dagster_home/history/runs.db",
+        "prompts/images/all.yaml",
+        ".env",
+    ]
+    for name in [*kept, ".pytest_cache/x", "htmlcov/x", ".coverage"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)
+    left = [
+        str(path.relative_to(tmp_path))
+        for path in tmp_path.rglob("*")
+        if path.is_file() and path.name != "Makefile"
+    ]
+    assert sorted(left) == sorted(kept)

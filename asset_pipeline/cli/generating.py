@@ -175,14 +175,13 @@ def _finish_open(runner: Runner) -> list[PromptKey]:
     Returns:
         The prompts of the clips that came of it.
     """
-    waiting = sum(
-        group.count
-        for group in runner.ledger.open_intents()
-        if group.state is not IntentState.QUESTION
-    )
-    if not waiting:
+    now = SystemClock().now()
+    left = [
+        each for each in runner.ledger.stale(now, now) if each.state is not IntentState.QUESTION
+    ]
+    if not left:
         return []
-    say(stderr(), f"{waiting:,} predictions of earlier commands are open: they are finished first.")
+    say(stderr(), f"{len(left):,} predictions of earlier runs are open: they are finished first.")
     resumed = runner.finish_open()
     still_open = sum(each.result is ResumeResult.OPEN for each in resumed)
     if still_open:

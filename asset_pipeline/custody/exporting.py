@@ -7,6 +7,7 @@ has worked on since, stays.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,9 +20,9 @@ from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.clock import Clock
 from asset_pipeline.custody.links import SignedLink, link_to, signs_links
 from asset_pipeline.custody.manifest import write_manifest
-from asset_pipeline.custody.naming import NamedClip
+from asset_pipeline.custody.naming import CHECKSUMS, NamedClip
 from asset_pipeline.custody.scratch import scratch_file
-from asset_pipeline.custody.targets import Target
+from asset_pipeline.custody.targets import ExportError, Target
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.files import sha256_of
 from asset_pipeline.ledger.custody import CustodyBook
@@ -34,6 +35,10 @@ from asset_pipeline.stores.protocol import (
 )
 
 _COPIERS = 8
+
+# The SHA-256 of an empty list of checksums.
+_NOTHING_LISTED = hashlib.sha256().hexdigest()
+_LOOKED_AT = 100
 _A_STEP = 64
 
 
@@ -97,8 +102,13 @@ class Exporter:
 
         Returns:
             What became of each. One that fails stops no other.
+
+        Raises:
+            ExportError: The target holds the export of another ledger; nothing was written.
         """
         ours = self.book.paths(self.target.name)
+        if not ours:
+            self._refuse_foreign(clips)
         results: list[ExportResult] = []
         with ThreadPoolExecutor(_COPIERS, "export") as copiers:
             for chunk in _chunks(clips):
@@ -110,6 +120,21 @@ class Exporter:
                 self.checkpoint("copied")
         self.write_manifest()
         return results
+
+    def _refuse_foreign(self, clips: Sequence[NamedClip]) -> None:
+        """Keep the manifest of another ledger, such as the sandbox's, from being replaced.
+
+        A folder of our own that was moved holds clips of ours, and one that got none lists none.
+        """
+        listed = self.target.digest(CHECKSUMS)
+        if listed in {None, _NOTHING_LISTED} or any(
+            self.target.digest(named.path) == named.clip.sha256 for named in clips[:_LOOKED_AT]
+        ):
+            return
+        raise ExportError(
+            f"{self.target.name} holds the export of another ledger.",
+            hint="Export to a folder of its own: real work and what the sandbox made stay apart.",
+        )
 
     def write_manifest(self) -> None:
         """Write the manifest of all that was exported to the target and is there.

@@ -200,3 +200,21 @@ def test_a_charge_that_came_while_publishing_is_shown(
         )
     after = cli("costs", "--json", env=drawn).json[0]["charged_usd"]
     assert float(after) == 2 * float(before)
+
+
+def test_an_export_is_one_ledgers(
+    cli: Cli, workspace: Workspace, real: dict[str, str], drawn: dict[str, str]
+) -> None:
+    """What the sandbox drew is not exported over real work, and its manifest stays."""
+    out = workspace.root / "out"
+    # The stand-in draws as the sandbox does: the two make different clips.
+    for env, prompt in ((drawn, "hello"), (real, "red-house")):
+        assert cli("generate", "--prompt", prompt, env=env).code == 0
+    assert cli("export", "--to", str(out), env=real).code == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    refused = cli("export", "--to", str(out), env=drawn)
+    assert refused.code == 2
+    assert "holds the export of another ledger" in refused.err
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    moved = out.rename(workspace.root / "moved")
+    assert cli("export", "--to", str(moved), env=real).code == 0

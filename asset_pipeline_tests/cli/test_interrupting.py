@@ -68,7 +68,7 @@ def test_what_is_open_is_finished_before_anything_new(
     slow_sandbox.pass_time(60)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    assert "1 predictions of earlier commands are open: they are finished first." in err
+    assert "1 predictions of earlier runs are open: they are finished first." in err
     done = json.loads(out)
     assert (done["open_finished"], done["clips_generated"], done["clips_cached"]) == (1, 1, 1)
     bill = slow_sandbox.bill()
