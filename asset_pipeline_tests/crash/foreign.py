@@ -39,6 +39,9 @@ RIVAL = "r8_account_rival"
 
 _POINTS = (*PLAIN_POINTS, *RECOVERY_POINTS, "lost", "unknown", "absent", "released")
 _STRANGER_EACH = 10  # lives
+# Questions and strangers end many lives unharmed; with more than this the prompts would run out
+# before the kills.
+_BROUGHT_BY_LIVES = 0.1
 # Well within the two seconds that the workers of these tests give a create to be accepted.
 _LATE_SECONDS = 0.8
 _NOISE_SECONDS = 0.5
@@ -88,7 +91,12 @@ def kill_among_strangers(
     with _noise(site, dice.randrange(2**32)):
         deaths = shuffled(dice, _POINTS, longest=0.6)
         tally = kill_until_done(
-            job, deaths, kills, between=world.turn, is_done=lambda life: _is_done(job, life)
+            job,
+            deaths,
+            kills,
+            between=world.turn,
+            is_done=lambda life: _is_done(job, life),
+            brought_by_lives=_BROUGHT_BY_LIVES,
         )
     _let_settle(site)
     return tally, close_books(site, wanted, may_ask=True)

@@ -121,6 +121,7 @@ def kill_until_done(
     *,
     between: Callable[[], None] = _nothing,
     is_done: Callable[[lives.Life], bool] = _is_done,
+    brought_by_lives: float = _BROUGHT_BY_LIVES,
 ) -> Tally:
     """Give each worker its death, at a checkpoint or after so many seconds, then let one live.
 
@@ -133,13 +134,14 @@ def kill_until_done(
         kills: How many workers die.
         between: What happens in the world before each life.
         is_done: Whether the work is done once a life that nobody ended has ended.
+        brought_by_lives: Prompts that come in with a life that ends unharmed.
     """
     tally = Tally()
     shown, step = 1.0, _BROUGHT_BY_KILLS * len(job.prompts) / kills
     while tally.kills.total() < kills and shown < len(job.prompts):
         between()
         life = _live(replace(job, prompts=job.prompts[: int(shown)]), next(deaths), tally)
-        shown += step if life.killed else _BROUGHT_BY_LIVES
+        shown += step if life.killed else brought_by_lives
     for _ in range(_MOST_LAST_LIVES):
         between()
         life = _live(job, None, tally)
