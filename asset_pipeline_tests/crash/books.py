@@ -157,6 +157,8 @@ def _against_provider(
     known = {row["prediction_id"]: row for row in intent_rows if row["prediction_id"]}
     for line in bill:
         row = known.pop(line["id"], None)
+        if row is not None and row["prompt_text"].strip() != line["prompt"]:
+            yield f"{row['prompt_id']} owns a prediction of another text: {line}"
         if row is not None and row["charged_microusd"] != line["charge_micro_usd"]:
             yield f"prediction {line['id']}: charged {row['charged_microusd']}, billed {line}"
     for prediction_id in known:
