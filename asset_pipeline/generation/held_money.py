@@ -73,11 +73,12 @@ class MoneyQueue:
                 while ahead := self._behind(me):
                     me.budget = ahead
                     await self._news.wait()
-                news = self._news
+                news, was_busy = self._news, self._is_busy()
                 try:
                     return await ask()
                 except BudgetExceededError as breach:
-                    if not self._may_wait(breach):
+                    # What was held at the answer may have come back before it was heard.
+                    if not self._may_wait(breach, is_busy=was_busy or self._is_busy()):
                         raise
                     me.budget = breach.budget
                 await self._wait(news)
@@ -85,11 +86,11 @@ class MoneyQueue:
             self._line.remove(me)
             self.tell()
 
-    def _may_wait(self, breach: BudgetExceededError) -> bool:
+    def _may_wait(self, breach: BudgetExceededError, *, is_busy: bool) -> bool:
         coming = breach.coming_back
         if coming is None:
             return False
-        return coming.again or coming.elsewhere > 0 or (coming.here > 0 and self._is_busy())
+        return coming.again or coming.elsewhere > 0 or (coming.here > 0 and is_busy)
 
     def _behind(self, me: _Waiter) -> str:
         """Return the budget that somebody who came earlier waits for; empty when nobody does."""
