@@ -30,7 +30,7 @@ dev: $(STAMP) ## The Dagster UI with its daemon
 	$(BIN)/dagster dev
 
 test: $(STAMP) ## All tests, with coverage
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-fail-under=85
+	$(BIN)/python -m pytest -n 4 --cov --cov-report=term --cov-fail-under=85
 
 check: $(STAMP) ## Lint, format, types, import contracts
 	$(BIN)/ruff check .

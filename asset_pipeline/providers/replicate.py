@@ -58,6 +58,7 @@ _WHOLE_EXCHANGE = 1.2
 
 _NOT_FOUND = 404
 _UNAUTHENTICATED = frozenset({401, 403})
+_NO_SUCH_ROUTE = frozenset({405, 501})
 _LONGEST_ACCOUNT = 200
 _GONE_STATUSES = frozenset({403, 404, 410})
 
@@ -136,6 +137,8 @@ class ReplicateProvider:
         except NotFoundError:
             return ""  # a server of one's own that knows no accounts
         except UnavailableError as error:
+            if error.status in _NO_SUCH_ROUTE:
+                return ""
             if error.status in _UNAUTHENTICATED:
                 raise RefusedError(error.message, status=error.status) from error
             raise

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from sqlalchemy import select, update
 
 from asset_pipeline.catalog.spec import OutputShape
-from asset_pipeline.generation.recording import terms_in_force
+from asset_pipeline.generation.request import terms_of_intent
 from asset_pipeline.generation.resume import ResumeResult
 from asset_pipeline.generation.sweeping import Swept, sweep
 from asset_pipeline.ledger.records import Intent, NotedFile, Parent
@@ -162,10 +162,10 @@ def test_a_payment_keeps_the_terms_it_was_begun_on() -> None:
     """The catalog counts only where an earlier release kept none of its own."""
     request = request_for()
     made = new_intent().reserved(1, run_id="r", worker_id="w", now=NOON)
-    listed = terms_in_force(request, made)
+    listed = terms_of_intent(made, request.model)
     assert listed.max_predict_seconds == request.model.max_predict_seconds
     frozen = replace(listed, usd=Decimal("0.5"), output=OutputShape.ONE, max_predict_seconds=7)
-    assert terms_in_force(request, replace(made, terms_json=frozen.to_json())) == frozen
+    assert terms_of_intent(replace(made, terms_json=frozen.to_json()), request.model) == frozen
 
 
 def test_the_sweep_keeps_files_of_open_intents(tmp_path: Path) -> None:
