@@ -77,7 +77,8 @@ def make_private_file(path: Path) -> None:
     """Make an empty file for its owner alone, or take a file of ours from everybody else."""
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, _FILE))
-    keep_private(path)
+    if path.is_file():
+        keep_private(path)
 
 
 def open_private(path: Path) -> BinaryIO:
