@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     budget_total_usd: Decimal | None = Field(None, ge=0, alias="ASSET_PIPELINE_BUDGET_TOTAL_USD")
     budget_daily_usd: Decimal | None = Field(None, ge=0, alias="ASSET_PIPELINE_BUDGET_DAILY_USD")
     budget_run_usd: Decimal | None = Field(None, ge=0, alias="ASSET_PIPELINE_BUDGET_RUN_USD")
-    webhook_url: str | None = Field(None, alias="ASSET_PIPELINE_WEBHOOK_URL")
+    webhook_url: SecretStr | None = Field(None, alias="ASSET_PIPELINE_WEBHOOK_URL")
     late_acceptance_seconds: float | None = Field(
         None, ge=0, le=3600, alias="ASSET_PIPELINE_LATE_ACCEPTANCE_SECONDS"
     )
@@ -62,8 +62,9 @@ class Settings(BaseSettings):
 
     @field_validator("webhook_url")
     @classmethod
-    def _address(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("https://", "http://")):
+    def _address(cls, value: SecretStr | None) -> SecretStr | None:
+        address = None if value is None else value.get_secret_value()
+        if address is not None and not address.startswith(("https://", "http://")):
             raise ValueError("it must begin with https://")
         return value
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable
 from dataclasses import replace
 
 import dagster as dg
@@ -52,8 +52,8 @@ class WatchedGeneration:
     async def open_batch(self, limits: RunLimits, prompts: Prompts) -> AsyncGenerator[WatchedBatch]:
         """Yield a batch as the resource does.
 
-        An error that ends the whole batch, such as a missing token or a full disk, is kept for
-        the command to tell, and not retried: it would be the same in five seconds.
+        An error that ends the whole batch, such as a missing token or a full disk, would be the
+        same in five seconds.
         """
 
         def warn(sentence: str) -> None:
@@ -62,10 +62,21 @@ class WatchedGeneration:
                 limits.warn(sentence)
 
         heard = replace(limits, warn=warn)
-        try:
+        with self._keeping_errors():
             async with self._generation.open_batch(heard, prompts) as batch:
                 self._batch = batch
                 yield WatchedBatch(batch, self._watch)
+
+    def take_order(self) -> int:
+        """Return the run's place in the order of what is wanted, as the resource does."""
+        with self._keeping_errors():
+            return self._generation.take_order()
+
+    @contextlib.contextmanager
+    def _keeping_errors(self) -> Generator[None]:
+        """Keep what ends a whole run for the command to tell, and let Dagster not retry it."""
+        try:
+            yield
         except asyncio.CancelledError:
             # Dagster applies the retry policy to interruptions too, and would begin again.
             self.interrupted = True

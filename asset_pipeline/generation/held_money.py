@@ -19,7 +19,8 @@ class _Waiter:
 
     Attributes:
         budgets: Those that it falls under.
-        budget: The one that had no room for it, once one had not.
+        budget: The one that had no room for it, or for one before it; those that came later keep
+            behind until it is served.
     """
 
     budgets: frozenset[str]
@@ -48,7 +49,7 @@ class MoneyQueue:
     @property
     def waiting(self) -> int:
         """How many wait for money or for those before them."""
-        return sum(bool(each.budget) or self._is_behind(each) for each in self._line)
+        return sum(bool(each.budget or self._behind(each)) for each in self._line)
 
     def tell(self) -> None:
         """Say that money may have come back."""
@@ -69,13 +70,15 @@ class MoneyQueue:
         self._line.append(me)
         try:
             while True:
-                while self._is_behind(me):
+                while ahead := self._behind(me):
+                    me.budget = ahead
                     await self._news.wait()
-                news = self._news
+                news, was_busy = self._news, self._is_busy()
                 try:
                     return await ask()
                 except BudgetExceededError as breach:
-                    if not self._may_wait(breach):
+                    # What was held at the answer may have come back before it was heard.
+                    if not self._may_wait(breach, is_busy=was_busy or self._is_busy()):
                         raise
                     me.budget = breach.budget
                 await self._wait(news)
@@ -83,19 +86,20 @@ class MoneyQueue:
             self._line.remove(me)
             self.tell()
 
-    def _may_wait(self, breach: BudgetExceededError) -> bool:
+    def _may_wait(self, breach: BudgetExceededError, *, is_busy: bool) -> bool:
         coming = breach.coming_back
         if coming is None:
             return False
-        return coming.again or coming.elsewhere > 0 or (coming.here > 0 and self._is_busy())
+        return coming.again or coming.elsewhere > 0 or (coming.here > 0 and is_busy)
 
-    def _is_behind(self, me: _Waiter) -> bool:
+    def _behind(self, me: _Waiter) -> str:
+        """Return the budget that somebody who came earlier waits for; empty when nobody does."""
         for other in self._line:
             if other is me:
-                return False
+                break
             if other.budget in me.budgets:
-                return True
-        return False
+                return other.budget
+        return ""
 
     async def _wait(self, news: asyncio.Event) -> None:
         """Wait until money may have come back here, or for the time between two looks."""

@@ -216,6 +216,8 @@ class PaidCall:
                     await trial.refused(failure)
                     raise
                 found = await self._reserve(request, origin)
+                if isinstance(found, Intent) and self._is_fresh(found):
+                    return found
             await self._check_origin(found)
             if isinstance(found, Clip):
                 return found
@@ -227,6 +229,11 @@ class PaidCall:
                 return taken
             # Somebody is at it, here or in another process: one pays, the others wait.
             await self._with.clock.sleep(self._with.timing.other_worker)
+
+    def _is_fresh(self, intent: Intent) -> bool:
+        """Tell whether an intent was reserved just now by this task: nothing of it is in doubt."""
+        own = intent.worker_id == self._payer.worker_id
+        return own and intent.state is IntentState.RESERVED and intent.intent_id not in self._driven
 
     async def _check_origin(self, found: Clip | Intent) -> None:
         """Make sure that what the ledger has was made by the account that is used here.

@@ -32,7 +32,8 @@ _LONGEST_WAIT = 60.0
 # first is the clip as a rule, and the others are thumbnails and masks.
 _ROUNDS_FOR_THE_FIRST = 3
 
-# The provider's clock may be behind ours, and its hour is over by its own.
+# The provider's clock may be behind ours by more than its answers showed so far, and its hour is
+# over by its own.
 _CLOCK_SLACK = timedelta(minutes=5)
 
 _REMOVED = "the provider has removed the output"
@@ -278,7 +279,10 @@ class Searcher:
         """
         ended = search.intent.completed_at or self._clock.now()
         told = None if search.prediction is None else search.prediction.completed_at
-        return ended if told is None else min(ended, told + _CLOCK_SLACK)
+        if told is None:
+            return ended
+        behind = timedelta(seconds=-self._provider.clock_offset()[0])
+        return min(ended, told + behind + _CLOCK_SLACK)
 
 
 def _key(candidate: Candidate) -> str:

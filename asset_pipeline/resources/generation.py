@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from asset_pipeline.catalog.reader import FILE_NAME as MODELS_FILE
 from asset_pipeline.clock import SystemClock
@@ -165,7 +165,7 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
             max_in_flight=_max_in_flight(limits),
             max_images_decoded=settings.max_images_decoded,
             timing=self._timing(settings),
-            webhook_url=settings.webhook_url,
+            webhook_url=_revealed(settings.webhook_url),
             wanted_order=limits.wanted_order,
             run_cap=limits.run_cap,
             budget_id=limits.budget_id,
@@ -205,3 +205,7 @@ def _rules(config_dir: Path, memory: Configurations) -> RulesSource:
 
 def _max_in_flight(limits: RunLimits) -> int:
     return limits.max_in_flight or load_settings().max_in_flight
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from asset_pipeline.media.probe import verify
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline_tests.crash.site import Site
 
+_Variant = tuple[str, str, int]
+
 
 @dataclass(frozen=True)
 class Books:
@@ -36,6 +38,9 @@ class Books:
         provider_charged: What it charged, in micro-dollars.
         ledger_charged: What the ledger says it charged.
         lost_clips: Variants without a whole stored file.
+        paid_twice: Payments beyond one a variant.
+        released: Predictions that the provider accepted and no intent owns or asks about.
+        questions: Intents that a person has to decide on; their money is set aside.
         partial_files: Files in the store that are not what their key says.
         leftovers: Temporary files of killed workers.
         flaws: One sentence each; empty when all is well.
@@ -48,18 +53,25 @@ class Books:
     ledger_charged: int
     clips: int
     lost_clips: int
+    paid_twice: int
+    released: int
+    questions: int
     partial_files: int
     leftovers: int
     flaws: tuple[str, ...]
 
 
-def close_books(site: Site, prompts: Sequence[Prompt], *, complete: bool = True) -> Books:
+def close_books(
+    site: Site, prompts: Sequence[Prompt], *, complete: bool = True, may_ask: bool = False
+) -> Books:
     """Compare all accounts of a site where no worker runs any more.
 
     Args:
         site: Where it was paid.
         prompts: All that was asked for, each variant once.
         complete: Whether every variant must have been delivered; else only what was paid for.
+        may_ask: Whether an intent may be left to a person, with its money set aside; its variant
+            is then neither lost nor, if the provider accepted it, released.
     """
     job = site.job(prompts)
     ledger = job.open_ledger()
@@ -73,14 +85,19 @@ def close_books(site: Site, prompts: Sequence[Prompt], *, complete: bool = True)
         ledger.close()
     bill = site.charges()
     posts = site.posts()
-    lost = sorted(_lost_clips(clip_rows, intent_rows, prompts, job.folder, complete=complete))
+    asked = _questions(intent_rows) if may_ask else frozenset[_Variant]()
+    lost = sorted(
+        _lost_clips(clip_rows, intent_rows, prompts, job.folder, asked, complete=complete)
+    )
+    released = list(_released(intent_rows, bill, prompts, asked))
     partial = sorted(_partial_files(job.folder / "clips"))
     flaws = [
         *lost,
         *partial,
+        *released,
         *_against_provider(intent_rows, bill, posts),
-        *_one_payment_each(bill, prompts, complete=complete),
-        *_still_open(intent_rows),
+        *_one_payment_each(bill, prompts, asked, complete=complete),
+        *_still_open(intent_rows, asked),
         *unbalanced(job.open_ledger()),
     ]
     return Books(
@@ -91,6 +108,9 @@ def close_books(site: Site, prompts: Sequence[Prompt], *, complete: bool = True)
         ledger_charged=sum(row["charged_microusd"] for row in intent_rows),
         clips=len(clip_rows),
         lost_clips=len(lost),
+        paid_twice=_paid_twice(bill, prompts),
+        released=len(released),
+        questions=len(asked),
         partial_files=len(partial),
         leftovers=sum(1 for _ in _leftovers(job.folder)),
         flaws=tuple(flaws),
@@ -137,9 +157,9 @@ def _against_provider(
     known = {row["prediction_id"]: row for row in intent_rows if row["prediction_id"]}
     for line in bill:
         row = known.pop(line["id"], None)
-        if row is None:
-            yield f"prediction {line['id']} is not in the ledger: {line}"
-        elif row["charged_microusd"] != line["charge_micro_usd"]:
+        if row is not None and row["prompt_text"].strip() != line["prompt"]:
+            yield f"{row['prompt_id']} owns a prediction of another text: {line}"
+        if row is not None and row["charged_microusd"] != line["charge_micro_usd"]:
             yield f"prediction {line['id']}: charged {row['charged_microusd']}, billed {line}"
     for prediction_id in known:
         yield f"the ledger knows prediction {prediction_id}, the provider does not"
@@ -148,21 +168,64 @@ def _against_provider(
         yield f"{posts} creates on the wire for {sent} intents that were submitted"
 
 
+def _questions(intent_rows: Iterable[RowMapping]) -> frozenset[_Variant]:
+    return frozenset(
+        (row["kind"], row["prompt_id"], row["variant"])
+        for row in intent_rows
+        if row["state"] == IntentState.QUESTION and row["reserved_microusd"] > 0
+    )
+
+
+def _released(
+    intent_rows: Iterable[RowMapping],
+    bill: Iterable[Mapping[str, object]],
+    prompts: Sequence[Prompt],
+    asked: frozenset[_Variant],
+) -> Iterator[str]:
+    """Say what was accepted and has no intent: of a prompt, no more than it has questions."""
+    owned = {row["prediction_id"] for row in intent_rows if row["prediction_id"]}
+    open_questions = {
+        prompt.full_text: sum(each[:2] == (prompt.kind.value, prompt.prompt_id) for each in asked)
+        for prompt in prompts
+    }
+    for line in bill:
+        text = str(line["prompt"])
+        if line["id"] in owned:
+            owned.remove(line["id"])  # a second row of that id is nobody's
+        elif open_questions.get(text, 0):
+            open_questions[text] -= 1
+        else:
+            yield f"prediction {line['id']} is not in the ledger: {line}"
+
+
+def _paid_twice(bill: Iterable[Mapping[str, object]], prompts: Sequence[Prompt]) -> int:
+    paid = Counter(line["prompt"] for line in bill if line["charge_micro_usd"])
+    return sum(max(0, paid[prompt.full_text] - prompt.variants) for prompt in prompts)
+
+
 def _one_payment_each(
-    bill: Sequence[dict[str, object]], prompts: Sequence[Prompt], *, complete: bool
+    bill: Sequence[dict[str, object]],
+    prompts: Sequence[Prompt],
+    asked: frozenset[_Variant],
+    *,
+    complete: bool,
 ) -> Iterator[str]:
     paid = Counter(line["prompt"] for line in bill if line["charge_micro_usd"])
     for prompt in prompts:
         payments = paid.pop(prompt.full_text, 0)
-        if payments > prompt.variants or (complete and payments != prompt.variants):
+        unsure = sum(each[:2] == (prompt.kind.value, prompt.prompt_id) for each in asked)
+        if payments > prompt.variants or (complete and payments < prompt.variants - unsure):
             yield f"{prompt.prompt_id}: {payments} payments for {prompt.variants} variants"
     for text in paid:
         yield f"paid for {text!r}, which nobody asked for"
 
 
-def _still_open(intent_rows: Iterable[RowMapping]) -> Iterator[str]:
+def _still_open(intent_rows: Iterable[RowMapping], asked: frozenset[_Variant]) -> Iterator[str]:
     for row in intent_rows:
-        if row["state"] in OPEN_STATES:
+        if row["state"] == IntentState.QUESTION and asked:
+            if not row["reserved_microusd"]:
+                yield f"intent {row['intent_id']} is a question without money set aside"
+        elif row["state"] in OPEN_STATES:
             yield f"intent {row['intent_id']} of {row['prompt_id']} is still {row['state']}"
         elif row["reserved_microusd"]:
             yield f"intent {row['intent_id']} ended and holds {row['reserved_microusd']}"
@@ -173,6 +236,7 @@ def _lost_clips(
     intent_rows: Sequence[RowMapping],
     prompts: Sequence[Prompt],
     folder: Path,
+    asked: frozenset[_Variant],
     *,
     complete: bool,
 ) -> Iterator[str]:
@@ -184,10 +248,11 @@ def _lost_clips(
         yield f"{delivered} intents were delivered and {len(found)} clips are there"
     for prompt in prompts:
         for variant in range(1, prompt.variants + 1):
-            row = found.pop((prompt.kind.value, prompt.prompt_id, variant), None)
+            place = (prompt.kind.value, prompt.prompt_id, variant)
+            row = found.pop(place, None)
             if row is not None:
                 yield from _file_flaws(row, prompt, folder)
-            elif complete:
+            elif complete and place not in asked:
                 yield f"{prompt.prompt_id} variant {variant} has no clip"
     for key in found:
         yield f"clip {key} was not asked for"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from asset_pipeline.errors import ExitCode
@@ -106,20 +106,46 @@ def kill_at_every_point(site: Site, job: Job) -> Tally:
     return tally
 
 
-def kill_until_done(job: Job, deaths: Iterator[Death], kills: int) -> Tally:
+def _nothing() -> None:
+    """Do nothing between two lives."""
+
+
+def _is_done(life: lives.Life) -> bool:
+    return life.exit_code == ExitCode.DONE
+
+
+def kill_until_done(
+    job: Job,
+    deaths: Iterator[Death],
+    kills: int,
+    *,
+    between: Callable[[], None] = _nothing,
+    is_done: Callable[[lives.Life], bool] = _is_done,
+    brought_by_lives: float = _BROUGHT_BY_LIVES,
+) -> Tally:
     """Give each worker its death, at a checkpoint or after so many seconds, then let one live.
 
     The prompts come in little by little, as they would over a day: a worker that lives a second
     too long would else do all the work, and leave nothing to be killed at.
+
+    Args:
+        job: With all prompts.
+        deaths: One for each life.
+        kills: How many workers die.
+        between: What happens in the world before each life.
+        is_done: Whether the work is done once a life that nobody ended has ended.
+        brought_by_lives: Prompts that come in with a life that ends unharmed.
     """
     tally = Tally()
     shown, step = 1.0, _BROUGHT_BY_KILLS * len(job.prompts) / kills
     while tally.kills.total() < kills and shown < len(job.prompts):
+        between()
         life = _live(replace(job, prompts=job.prompts[: int(shown)]), next(deaths), tally)
-        shown += step if life.killed else _BROUGHT_BY_LIVES
+        shown += step if life.killed else brought_by_lives
     for _ in range(_MOST_LAST_LIVES):
+        between()
         life = _live(job, None, tally)
-        if life.exit_code == ExitCode.DONE:
+        if is_done(life):
             return tally
     raise AssertionError(f"not done after {tally.starts} workers: {life.summary().failures}")
 

@@ -27,6 +27,7 @@ class Site:
         state_dir: The server's state.
         predict: The shortest and longest running time of a prediction in seconds.
         config_dir: Holds a ``models.yaml`` that server and workers go by.
+        foreign_posts: Creates of other accounts on the wire.
     """
 
     folder: Path
@@ -39,6 +40,7 @@ class Site:
     _server: subprocess.Popen[str] | None = field(default=None, repr=False)
     _earlier: frozenset[str] = frozenset()
     _earlier_posts: int = 0
+    foreign_posts: int = 0
 
     def beside(self, folder: Path) -> Site:
         """Return a site with a ledger and a store of its own at the same server.
@@ -89,23 +91,32 @@ class Site:
         reply = httpx.post(f"{self.url}/sandbox/faults", json={"faults": rules}, trust_env=False)
         reply.raise_for_status()
 
+    def set_clock(self, skew_seconds: float) -> None:
+        """Put the server's clock off, ahead when positive."""
+        clock = {"clock": {"skew_seconds": skew_seconds}}
+        reply = httpx.post(f"{self.url}/sandbox/faults", json=clock, trust_env=False)
+        reply.raise_for_status()
+
     def mend(self) -> None:
         """Remove all fault rules."""
         httpx.delete(f"{self.url}/sandbox/faults", trust_env=False).raise_for_status()
 
     def struck(self, fault: str) -> int:
         """Return how often the rules in force for a fault have struck."""
-        rules = self._get("faults")["faults"]
-        return sum(rule["fired"] for rule in rules if rule["fault"] == fault)
+        return sum(rule["fired"] for rule in self.rules() if rule["fault"] == fault)
+
+    def rules(self) -> list[dict[str, Any]]:
+        """Return the fault rules in force, with how often each has struck."""
+        return self._get("faults")["faults"]
 
     def charges(self) -> list[dict[str, Any]]:
-        """Return the provider's own bill, one line for each accepted prediction."""
-        bill = self._get("charges")["charges"]
+        """Return the provider's own bill of our account, one line for each accepted prediction."""
+        bill = self._get("charges?account=sandbox")["charges"]
         return [line for line in bill if line["id"] not in self._earlier]
 
     def posts(self) -> int:
         """Return how many creates came in on the wire, whatever became of them."""
-        return self._all_posts() - self._earlier_posts
+        return self._all_posts() - self._earlier_posts - self.foreign_posts
 
     def requests(self) -> dict[str, int]:
         """Return how many requests came in, by method and route."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -44,6 +45,18 @@ class Case:
 _FILE = {"route": "file"}
 _GET = {"route": "get"}
 _LIST = {"route": "list"}
+
+_OF_WEBHOOKS = {FaultName.WEBHOOK_ABSENT, FaultName.WEBHOOK_HIDDEN, FaultName.WEBHOOK_LISTED}
+_FORMS = ("version", "upper", "lower")
+_SHAPES = (
+    "string",
+    "list",
+    "object",
+    "nested_list",
+    "nested_object",
+    "data_uri",
+    "several",
+)
 
 CASES = (
     # The create itself.
@@ -91,6 +104,34 @@ CASES = (
     Case("oversize", 1, 1, "bad_output", params={"bytes": 70_000_000}),
     Case("expired_output", 1, 1, "output_expired"),
     Case("expired_output", 1, 1, "output_expired", params={"what": "data"}),
+    *(
+        Case("late_file", 1, 1, times=None, params={"seconds": 1, "answer": answer})
+        for answer in ("not_found", "forbidden", "error_5xx", "html_page", "empty", "truncated")
+    ),
+    # Accepted when nobody waits any more, known no more, or under an id that is another's.
+    Case("late_acceptance", posts=1, paid=1, params={"seconds": 0.8, "drop": True}),
+    Case("late_acceptance", posts=1, paid=1, params={"seconds": 0.8, "status": 504}),
+    Case("forgotten", 1, 1, times=None, params={"lasting": 0.4, "listed": False}),
+    Case("forgotten", 1, 1, "forgotten", times=None, params={"listed": False}),
+    Case("same_id", posts=1, paid=1, error="unknown"),
+    # How it is shown.
+    *(Case("other_model_name", 1, 1, times=None, params={"form": form}) for form in _FORMS),
+    *(
+        Case(name, posts=1, paid=1, times=None)
+        for name in (
+            "model_absent",
+            "created_at_absent",
+            "hidden_seed",
+            "collapsed_text",
+            "emptied_input",
+        )
+    ),
+    *(Case("output_shape", 1, 1, times=None, params={"shape": shape}) for shape in _SHAPES),
+    Case("output_shape", 1, 1, "bad_output", times=None, params={"shape": "none"}),
+    *(
+        Case("absurd_metrics", 1, 1, times=None, params={"metrics": {"image_output_count": count}})
+        for count in (1e12, 0, 0.4, -1, None)
+    ),
 )
 
 
@@ -109,8 +150,8 @@ def mended(site: Site) -> Generator[None]:
 
 
 def test_every_fault_of_the_sandbox_is_among_the_cases() -> None:
-    """A new fault brings its count along; no create asks for the webhook that may be absent."""
-    assert {case.fault for case in CASES} == {*FaultName} - {FaultName.WEBHOOK_ABSENT}
+    """A new fault brings its count along; no create here asks for a webhook."""
+    assert {case.fault for case in CASES} == {*FaultName} - _OF_WEBHOOKS
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -173,5 +214,11 @@ def _prompt(case: Case) -> Prompt:
 
 
 def _payments(site: Site, prompt: Prompt) -> int:
-    bill = [line for line in site.charges() if line["prompt"] == prompt.full_text]
-    return sum(line["charge_micro_usd"] > 0 for line in bill)
+    """Count what was charged for a prompt, once all of it has ended."""
+    limit = time.monotonic() + 10
+    while True:
+        bill = [line for line in site.charges() if line["prompt"] == prompt.full_text]
+        if all(line["settled"] for line in bill):
+            return sum(line["charge_micro_usd"] > 0 for line in bill)
+        assert time.monotonic() < limit, "a prediction does not end"
+        time.sleep(0.05)

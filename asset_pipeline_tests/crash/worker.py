@@ -23,12 +23,14 @@ from pydantic import SecretStr, TypeAdapter
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.errors import ExitCode
 from asset_pipeline.generation.batch import Batch, PromptOutcome
+from asset_pipeline.generation.resume import resume_all
 from asset_pipeline.generation.session import SessionPlan, open_session
 from asset_pipeline.generation.timing import Timing
 from asset_pipeline.ledger.breaker_machine import BreakerRules
 from asset_pipeline.ledger.caps import BudgetCaps
 from asset_pipeline.ledger.engine import open_engine
 from asset_pipeline.ledger.ledger import Ledger
+from asset_pipeline.prompts.library import Library
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.providers.replicate import ReplicateProvider
 from asset_pipeline.stores.local import LocalStore
@@ -58,6 +60,8 @@ class Job:
         folder: Holds the store, the previews, the scratch files and the SQLite ledger.
         total_usd: The cap on everything ever spent.
         config_dir: Holds a ``models.yaml`` to go by.
+        token: Names the account at the server.
+        reconciles: Whether it sends nothing new, and takes up whatever is open in the ledger.
     """
 
     folder: Path
@@ -68,6 +72,8 @@ class Job:
     max_in_flight: int = 6
     timing: Timing = QUICK
     config_dir: Path | None = None
+    token: str = "r8_sandbox"
+    reconciles: bool = False
 
     @property
     def store(self) -> LocalStore:
@@ -143,13 +149,24 @@ async def drive(job: Job, checkpoint: Checkpoint = no_checkpoint) -> Summary:
         breaker_rules=lambda: BreakerRules(failure_threshold=1000),
         checkpoint=checkpoint,
     )
-    provider = ReplicateProvider(SecretStr("r8_sandbox"), job.server)
+    provider = ReplicateProvider(SecretStr(job.token), job.server)
     summary, rules = Summary(), rules_without_waits()
     try:
         session = open_session(
             plan, ledger=ledger, provider=provider, store=job.store, clock=SystemClock()
         )
         async with session as paid_call:
+            if job.reconciles:
+                await resume_all(
+                    paid_call,
+                    ledger,
+                    provider,
+                    catalog=catalog,
+                    library=_library(job.prompts),
+                    prompts_dir=job.folder,
+                    clock=SystemClock(),
+                )
+                return summary
             batch = Batch(
                 paid_call,
                 catalog,
@@ -163,6 +180,10 @@ async def drive(job: Job, checkpoint: Checkpoint = no_checkpoint) -> Summary:
     finally:
         ledger.close()
     return summary
+
+
+def _library(prompts: Sequence[Prompt]) -> Library:
+    return Library({(prompt.kind, prompt.prompt_id): prompt for prompt in prompts}, ())
 
 
 def live(job: Job, kill: KillPoint | None, result: Path) -> None:

@@ -17,13 +17,16 @@ from asset_pipeline.providers.replicate import ReplicateProvider
 from asset_pipeline_tests.crash.site import Site
 
 
-def provider_at(site: Site) -> ReplicateProvider:
-    """The provider at a site's server."""
-    return ReplicateProvider(SecretStr("r8_sandbox"), site.url, request_seconds=5)
+def provider_at(site: Site, token: str = "r8_sandbox") -> ReplicateProvider:
+    """The provider at a site's server, asked by the account of a token."""
+    return ReplicateProvider(SecretStr(token), site.url, request_seconds=5)
 
 
 def resume(
-    site: Site, prompts: Iterable[Prompt] = (), catalog: Catalog | None = None
+    site: Site,
+    prompts: Iterable[Prompt] = (),
+    catalog: Catalog | None = None,
+    token: str = "r8_sandbox",
 ) -> list[Resumed]:
     """Resume all open intents of a site's ledger.
 
@@ -31,6 +34,7 @@ def resume(
         site: Whose.
         prompts: Those that are in the prompt files now.
         catalog: The models known now; all that come with the project, if not given.
+        token: Names the account that asks.
     """
     library = Library({(prompt.kind, prompt.prompt_id): prompt for prompt in prompts}, ())
 
@@ -45,7 +49,7 @@ def resume(
             max_images_decoded=2,
             timing=job.timing,
         )
-        ledger, provider = job.open_ledger(), provider_at(site)
+        ledger, provider = job.open_ledger(), provider_at(site, token)
         try:
             async with open_session(
                 plan, ledger=ledger, provider=provider, store=job.store, clock=SystemClock()

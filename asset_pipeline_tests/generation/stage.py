@@ -61,6 +61,7 @@ class Stage:
     Attributes:
         caps: Of :class:`BudgetCaps`, in dollars.
         plan: Changes to the session's plan.
+        token: Names the account at the provider.
         folder: Of the ledger and the store: the site's, which is the test's own.
     """
 
@@ -71,6 +72,7 @@ class Stage:
     max_in_flight: int = 40
     rules: RetryRules = field(default_factory=rules_without_waits)
     earlier_tries: int = 0
+    token: str = "r8_sandbox"
     catalog: Catalog = CATALOG
     progress: list[BatchProgress] = field(default_factory=list[BatchProgress])
 
@@ -95,7 +97,7 @@ class Stage:
             breaker_rules=lambda: BreakerRules(failure_threshold=1000),
         )
         opened = ledger or self.ledger()
-        provider = ReplicateProvider(SecretStr("r8_sandbox"), self.site.url)
+        provider = ReplicateProvider(SecretStr(self.token), self.site.url)
         store = LocalStore(folder / "clips")
         try:
             async with open_session(

@@ -160,7 +160,7 @@ def test_a_bad_prompt_is_named_and_hides_no_other(
 def test_variants_of_a_model_without_a_seed_are_refused_at_their_line(load: Load) -> None:
     """They would be one request, paid for several times; the others of the file go on."""
     text = (
-        "defaults: {model: minimax/speech-02-turbo, variants: 2}\nprompts:\n"
+        "defaults: {model: jaaari/kokoro-82m, variants: 2}\nprompts:\n"
         "  - {id: one, text: Hello, variants: 1}\n  - id: two\n    text: Hello\n"
         "  - id: three\n    text: Hello\n    variants: 3\n"
     )
