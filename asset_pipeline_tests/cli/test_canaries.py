@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from asset_pipeline.warehouse.reading import query
 from asset_pipeline_tests.cli.conftest import Done, Workspace
 from asset_pipeline_tests.conftest import NewLedger
 from asset_pipeline_tests.rules import no_retries, write_rules
@@ -232,6 +233,10 @@ def test_nothing_that_is_written_or_said_holds_a_secret(
         str(path): found for path in files if (found := _found(path.read_bytes(), ("markup",)))
     }
     assert leaking == {}
+    warehouse = workspace.root / "data" / "warehouse.duckdb"
+    for (table,) in query(warehouse, "SELECT table_name FROM duckdb_tables()")[1]:
+        told = str(query(warehouse, f"FROM {table}")[1]).encode()  # its file may be compressed
+        assert _found(told, but=("markup",)) == [], table
     if url is not None:
         assert _found(_dump(url), but=("markup",)) == []
 
