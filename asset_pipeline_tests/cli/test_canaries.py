@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -233,7 +234,12 @@ def test_nothing_that_is_written_or_said_holds_a_secret(
         str(path): found for path in files if (found := _found(path.read_bytes(), ("markup",)))
     }
     assert leaking == {}
-    warehouse = workspace.root / "data" / "warehouse.duckdb"
+    data = workspace.root / "data"
+    kept = [*data.glob("*.d*"), *data.glob("logs/*"), *data.glob("previews/*/*")]
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in kept}
+    folders = [data, data / "logs", data / "scratch", data / "previews"]
+    assert (modes, {stat.S_IMODE(path.stat().st_mode) for path in folders}) == ({0o600}, {0o700})
+    warehouse = data / "warehouse.duckdb"
     for (table,) in query(warehouse, "SELECT table_name FROM duckdb_tables()")[1]:
         told = str(query(warehouse, f"FROM {table}")[1]).encode()  # its file may be compressed
         assert _found(told, but=("markup",)) == [], table
