@@ -95,3 +95,29 @@ def test_a_providers_words_are_masked_where_they_enter(monkeypatch: pytest.Monke
     assert CANARY not in f"{error} {error.message} {error.args} {error.invalid_fields}"
     assert CANARY not in f"{told.error} {told.raw_status}"
     assert (told.error or "").startswith("E1: ")
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "Bearer abcdef0123456789",
+        "BASIC dXNlcjpwYXNzMQ==",
+        "r8_abcdef0123456789",
+        "R8_ABCDEF0123456789",
+        "whsec_abcdef0123456789",
+        "xoxb-abcdef0123456789",
+        "ghp_abcdef0123456789",
+        "github_pat_abcdef0123456789",
+        "sk-abcdef0123456789",
+        "AKIAABCDEFGHIJKLMNOP",
+        "eyJhbGciOiJI.eyJzdWIi.abcdef",
+        "hooks.slack.com/services/T0/B0/abcdef",
+        "s3://KEY:abcdef0123@bucket",
+        "QmVhcmVyIHI4X2FiY2RlZg==",
+    ],
+)
+def test_what_looks_like_a_token_is_masked_in_data_too(secret: str) -> None:
+    """The quick look at a long document misses none of the shapes."""
+    for text in (f"x {secret} y", json.dumps({"a": secret})):
+        assert "[redacted]" in redactor().data(text)
+        assert redactor().data(text) == redactor().data(redactor().data(text))
