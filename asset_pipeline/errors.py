@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from asset_pipeline.disclosure.here import redacted
+
 
 class ExitCode(IntEnum):
     """What a command's exit code means; a promise of the command line."""
@@ -17,7 +19,8 @@ class ExitCode(IntEnum):
 class AssetPipelineError(Exception):
     """An expected error: one sentence on what is wrong and one on what to do.
 
-    Commands print it without a traceback and exit with :attr:`exit_code`.
+    Commands print it without a traceback and exit with :attr:`exit_code`. Events, tables and
+    alerts keep it, so that secrets are taken out of it here.
 
     Args:
         message: What is wrong and where (file, prompt id, field).
@@ -27,9 +30,9 @@ class AssetPipelineError(Exception):
     exit_code: ExitCode = ExitCode.BAD_INPUT
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = redacted(message)
+        self.hint = redacted(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()

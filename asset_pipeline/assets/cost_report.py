@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 from dagster import MetadataValue
 
+from asset_pipeline.assets.markdown import shown, table
 from asset_pipeline.files import write_atomically
 from asset_pipeline.ledger.records import BudgetBalance
 from asset_pipeline.ledger.spending import Spent, spent_on
@@ -63,21 +64,26 @@ def write_report(day: date, rows: Sequence[Spent], budgets: Sequence[BudgetBalan
     )
     lines = [f"# Costs of {day}", "", summary]
     if rows:
-        lines += ["", "| collection | kind | model | predictions | clips | charged | wasted |"]
-        lines += ["|---|---|---|---:|---:|---:|---:|"]
-        lines += [
-            f"| {row.collection} | {row.kind} | {row.model} | {row.predictions:,} "
-            f"| {row.delivered:,} | {format_usd(row.charged)} | {format_usd(row.wasted)} |"
-            for row in rows
-        ]
-    lines += ["", "| budget | cap | charged | reserved | left |", "|---|---:|---:|---:|---:|"]
-    lines += [
-        f"| {line.budget} | {format_usd(line.cap)} | {format_usd(line.charged)} "
-        f"| {format_usd(line.reserved)} | {format_usd(line.headroom)} |"
+        lines += ["", table(_BY_MODEL, map(_cells, rows), right=4)]
+    cells = [
+        (
+            shown(line.budget),
+            *map(format_usd, (line.cap, line.charged, line.reserved, line.headroom)),
+        )
         for line in budgets
         if not line.budget.startswith("run:")
     ]
+    lines += ["", table(("budget", "cap", "charged", "reserved", "left"), cells, right=4)]
     return "\n".join(lines) + "\n"
+
+
+_BY_MODEL = ("collection", "kind", "model", "predictions", "clips", "charged", "wasted")
+
+
+def _cells(row: Spent) -> tuple[str, ...]:
+    named = (shown(row.collection), shown(row.kind), shown(row.model))
+    counted = (f"{row.predictions:,}", f"{row.delivered:,}")
+    return (*named, *counted, format_usd(row.charged), format_usd(row.wasted))
 
 
 _SCHEMA = dg.TableSchema(

@@ -10,6 +10,7 @@ import dagster as dg
 from dagster import MetadataValue
 from dagster._core.storage.tags import RETRY_ON_ASSET_OR_OP_FAILURE_TAG
 
+from asset_pipeline.assets.markdown import shown, table
 from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
 from asset_pipeline.generation.rules import RetryRules
@@ -95,7 +96,7 @@ def failed_partition(outcome: PromptOutcome, asset_key: dg.AssetKey) -> dg.Asset
     """Return the event that says on a partition's own page why it failed and what to do."""
     cause = _first(outcome)
     stake = outcome.stake
-    shown: dict[str, Any] = {
+    told: dict[str, Any] = {
         "ended": MetadataValue.text(_ENDED[outcome.how]),
         "failed": MetadataValue.text(cause.error_class.value),
         "message": MetadataValue.text(cause.message),
@@ -105,11 +106,11 @@ def failed_partition(outcome: PromptOutcome, asset_key: dg.AssetKey) -> dg.Asset
         "money_at_stake": MetadataValue.text(_at_stake(outcome)),
     }
     if cause.prediction_id:
-        shown["prediction_id"] = MetadataValue.text(cause.prediction_id)
+        told["prediction_id"] = MetadataValue.text(cause.prediction_id)
     return dg.AssetObservation(
         asset_key,
         partition=outcome.prompt.prompt_id,
-        metadata=shown,
+        metadata=told,
         tags={ENDED_TAG: outcome.how.value},
     )
 
@@ -154,19 +155,15 @@ def _line(outcome: PromptOutcome) -> str:
 
 
 def _table(failed: Sequence[PromptOutcome]) -> str:
-    rows = [
-        "| prompt | class | what happened | attempts | money at stake | next step |",
-        "|---|---|---|---|---|---|",
-    ]
+    rows: list[tuple[str, ...]] = []
     for outcome in failed[:_TABLED]:
         cause = _first(outcome)
-        what = cause.message.replace("|", "\\|").replace("\n", " ")
         attempts = 0 if outcome.stake is None else outcome.stake.attempts
-        rows.append(
-            f"| {outcome.prompt.prompt_id} | {cause.error_class} | {what} | {attempts} "
-            f"| {_at_stake(outcome)} | {cause.hint} |"
-        )
-    return "\n".join(rows)
+        texts = (outcome.prompt.prompt_id, cause.error_class, cause.message, attempts)
+        rows.append((*map(shown, texts), _at_stake(outcome), shown(cause.hint)))
+    return table(
+        ("prompt", "class", "what happened", "attempts", "money at stake", "next step"), rows
+    )
 
 
 def _at_stake(outcome: PromptOutcome) -> str:

@@ -9,10 +9,12 @@ from typing import Any
 import dagster as dg
 from dagster import MetadataValue
 
+from asset_pipeline.assets.markdown import code, picture, shown, table
 from asset_pipeline.assets.prompts import prompt_key
+from asset_pipeline.disclosure.addresses import is_web_address, shown_address
 from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.generation.recording import Landed
-from asset_pipeline.media.preview import Preview, data_uri
+from asset_pipeline.media.preview import Preview
 from asset_pipeline.money import format_usd, to_decimal
 
 # Raise it when the same prompt would give another clip: all clips then show as stale.
@@ -30,7 +32,7 @@ def metadata_of(outcome: PromptOutcome) -> dict[str, Any]:
     clips = sorted(outcome.landed, key=lambda landed: landed.clip.variant)
     prompt = outcome.prompt
     total = sum(landed.clip.cost_microusd for landed in clips)
-    shown: dict[str, Any] = {
+    told: dict[str, Any] = {
         "thumbnail": MetadataValue.md(thumbnail_markdown(clips[0].preview)),
         "preview": MetadataValue.md(_preview(clips, prompt.prompt_id)),
         "prompt": MetadataValue.text(prompt.full_text),
@@ -46,11 +48,11 @@ def metadata_of(outcome: PromptOutcome) -> dict[str, Any]:
         "link": MetadataValue.text(f"asset-pipeline link {prompt.kind}/{prompt.prompt_id}"),
     }
     if any(landed.clip.strategy for landed in clips):
-        shown["made_instead"] = MetadataValue.md(_stand_ins(clips))
-    pages = [landed.web_url for landed in clips if landed.web_url]
+        told["made_instead"] = MetadataValue.md(_stand_ins(clips))
+    pages = [shown_address(each.web_url) for each in clips if is_web_address(each.web_url)]
     if pages:
-        shown["prediction"] = MetadataValue.url(pages[0])
-    return shown
+        told["prediction"] = MetadataValue.url(pages[0])
+    return told
 
 
 def tags_of(outcome: PromptOutcome, observation_id: int | None) -> Mapping[str, str]:
@@ -79,32 +81,30 @@ def materialization_of(
 
 def thumbnail_markdown(preview: Preview) -> str:
     """Return a preview so small that the UI shows it in place."""
-    return f"![]({data_uri(preview.thumbnail)})"
+    return picture(preview.thumbnail)
 
 
 def _preview(clips: Sequence[Landed], prompt_id: str) -> str:
     return " ".join(
-        f"![{prompt_id}, variant {landed.clip.variant}]({data_uri(landed.preview.webp)})"
+        picture(landed.preview.webp, f"{prompt_id}, variant {landed.clip.variant}")
         for landed in clips
     )
 
 
 def _stand_ins(clips: Sequence[Landed]) -> str:
     """Return what really made the clips that were not made as the prompt says."""
-    rows = ["| variant | how | model | text |", "|---|---|---|---|"]
-    for landed in clips:
-        if landed.clip.strategy:
-            text = landed.text.replace("|", "\\|").replace("\n", " ")
-            clip = landed.clip
-            rows.append(f"| {clip.variant} | {clip.strategy} | {clip.model} | {text} |")
-    return "\n".join(rows)
+    return table(
+        ("variant", "how", "model", "text"),
+        [
+            (str(clip.variant), shown(clip.strategy), shown(clip.model), shown(landed.text))
+            for landed in clips
+            if (clip := landed.clip).strategy
+        ],
+    )
 
 
 def _table(clips: Sequence[Landed]) -> str:
-    rows = [
-        "| variant | size | cost | prediction | object | sha256 |",
-        "|---|---|---|---|---|---|",
-    ]
+    rows: list[tuple[str, ...]] = []
     for landed in clips:
         clip = landed.clip
         size = (
@@ -113,7 +113,13 @@ def _table(clips: Sequence[Landed]) -> str:
             else f"{clip.duration_seconds:.1f} s"
         )
         rows.append(
-            f"| {clip.variant} | {size}, {clip.bytes:,} bytes | {format_usd(clip.cost_microusd)} "
-            f"| {clip.prediction_id} | `{clip.object_uri}` | `{clip.sha256[:16]}` |"
+            (
+                str(clip.variant),
+                f"{size}, {clip.bytes:,} bytes",
+                format_usd(clip.cost_microusd),
+                shown(clip.prediction_id),
+                code(clip.object_uri),
+                code(clip.sha256[:16]),
+            )
         )
-    return "\n".join(rows)
+    return table(("variant", "size", "cost", "prediction", "object", "sha256"), rows)

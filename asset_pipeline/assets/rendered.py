@@ -12,9 +12,9 @@ from dagster import MetadataValue
 
 from asset_pipeline.assets.descent import Descent
 from asset_pipeline.assets.landing import thumbnail_markdown
+from asset_pipeline.assets.markdown import bullets, code, picture, shown, table
 from asset_pipeline.generation.rendering import RenderedClip
 from asset_pipeline.ledger.renditions import Rendition
-from asset_pipeline.media.preview import data_uri
 
 # Raise it when the same clip would give other renditions: all of them then show as stale.
 CODE_VERSION = "2"
@@ -56,10 +56,10 @@ def metadata_of(rendered: Rendered) -> dict[str, Any]:
     first = rendered.clips[0]
     renditions = rendered.renditions
     previews = (
-        f"![{rendered.prompt_id}, variant {each.clip.variant}]({data_uri(each.preview.webp)})"
+        picture(each.preview.webp, f"{rendered.prompt_id}, variant {each.clip.variant}")
         for each in rendered.clips
     )
-    shown: dict[str, Any] = {
+    told: dict[str, Any] = {
         "thumbnail": MetadataValue.md(thumbnail_markdown(first.preview)),
         "preview": MetadataValue.md(" ".join(previews)),
         "collection": MetadataValue.text(first.clip.collection),
@@ -72,12 +72,12 @@ def metadata_of(rendered: Rendered) -> dict[str, Any]:
     loud = [each.loudness_lufs for each in renditions if each.loudness_lufs is not None]
     peaks = [each.true_peak_dbtp for each in renditions if each.true_peak_dbtp is not None]
     if loud and peaks:
-        shown["loudness_lufs"] = MetadataValue.float(min(loud))
-        shown["true_peak_dbtp"] = MetadataValue.float(max(peaks))
+        told["loudness_lufs"] = MetadataValue.float(min(loud))
+        told["true_peak_dbtp"] = MetadataValue.float(max(peaks))
     notes = [f"{each.name}: {each.note}" for each in renditions if each.note]
     if notes:
-        shown["notes"] = MetadataValue.md("\n".join(f"- {note}" for note in notes))
-    return shown
+        told["notes"] = MetadataValue.md(bullets(notes))
+    return told
 
 
 def tags_of(rendered: Rendered, descent: Descent) -> dict[str, str]:
@@ -103,17 +103,22 @@ def materialization_of(
 
 
 def _table(clips: Sequence[RenderedClip]) -> str:
-    rows = [
-        "| variant | name | what | bytes | object | made from | sha256 |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    rows += [
-        f"| {each.clip.variant} | {made.name} | {_what(made)} | {made.bytes:,} "
-        f"| `{made.object_uri}` | clip `{each.clip.clip_id[:12]}` | `{made.sha256[:16]}` |"
-        for each in clips
-        for made in each.renditions
-    ]
-    return "\n".join(rows)
+    return table(
+        ("variant", "name", "what", "bytes", "object", "made from", "sha256"),
+        [
+            (
+                str(each.clip.variant),
+                shown(made.name),
+                shown(_what(made)),
+                f"{made.bytes:,}",
+                code(made.object_uri),
+                f"clip {code(each.clip.clip_id[:12])}",
+                code(made.sha256[:16]),
+            )
+            for each in clips
+            for made in each.renditions
+        ],
+    )
 
 
 def _what(made: Rendition) -> str:

@@ -11,6 +11,7 @@ from dagster import MetadataValue
 from pydantic import Field
 
 from asset_pipeline.assets.descent import Descent, descents_of
+from asset_pipeline.assets.markdown import shown, table
 from asset_pipeline.assets.partitions import PARTITIONS
 from asset_pipeline.assets.planning import announce, unfinished
 from asset_pipeline.assets.prompts import prompt_key
@@ -40,6 +41,7 @@ from asset_pipeline.stores.protocol import StoreUnavailableError
 # some seconds.
 _PROMPTS_A_CHUNK = 32
 _NAMED = 20
+_TABLED = 500
 
 # A store that is away for a moment; everything else would only fail again.
 _RETRIES = dg.RetryPolicy(
@@ -199,14 +201,19 @@ class _RenditionStep:
 def _failure_of(failed: Sequence[_Failed]) -> dg.Failure:
     named = "; ".join(f"{each.prompt_id} ({each.error.message})" for each in failed[:_NAMED])
     more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
-    table = ["| prompt | what happened | what to do |", "|---|---|---|"]
-    table += [f"| {each.prompt_id} | {each.error.message} | {each.error.hint} |" for each in failed]
+    listed = table(
+        ("prompt", "what happened", "what to do"),
+        [
+            (shown(each.prompt_id), shown(each.error.message), shown(each.error.hint))
+            for each in failed[:_TABLED]
+        ],
+    )
     return dg.Failure(
         f"{len(failed)} prompt{'s' if len(failed) != 1 else ''} could not be rendered: "
         f"{named}{more}",
         metadata={
             "failed": MetadataValue.int(len(failed)),
-            "failed_prompts": MetadataValue.md("\n".join(table[:500])),
+            "failed_prompts": MetadataValue.md(listed),
         },
         allow_retries=any(isinstance(each.error, StoreUnavailableError) for each in failed),
     )

@@ -10,6 +10,7 @@ import dagster as dg
 from dagster import MetadataValue
 from pydantic import Field
 
+from asset_pipeline.assets.markdown import bullets
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.errors import AssetPipelineError
@@ -107,7 +108,7 @@ def check_config(config: ClipsConfig, kind: Kind, prompts: Prompts) -> Orders:
     if wrong:
         raise dg.Failure(
             f"This run's config can't be used, and nothing was paid. {' '.join(wrong)}",
-            metadata={"config": MetadataValue.md("\n".join(f"- {each}" for each in wrong))},
+            metadata={"config": MetadataValue.md(bullets(wrong))},
             allow_retries=False,
         )
     return Orders(

@@ -13,12 +13,12 @@ from dagster._core.storage.tags import WILL_RETRY_TAG
 from asset_pipeline.assets.failing import FAILED_BY_CLASS
 from asset_pipeline.automation.alert_sending import AlertOutbox
 from asset_pipeline.automation.alert_text import Alert, FailedClass
+from asset_pipeline.disclosure.here import redactor
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.ledger.reading import LedgerReader
-from asset_pipeline.logs.redaction import Redactor
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.resources.ledger import LedgerResource
-from asset_pipeline.resources.logs import secrets_of, start_logs
+from asset_pipeline.resources.logs import start_logs
 from asset_pipeline.settings import load_settings
 
 _HIDDEN_JOB = "__ASSET_JOB"
@@ -47,7 +47,7 @@ def build_alert_sensor(outbox: AlertOutbox) -> dg.SensorDefinition:
             return dg.SkipReason(f"Run {run.run_id} is run again by the daemon.")
         start_logs(settings)
         alert = _alert(context, ledger)
-        payload = Redactor(secrets_of(settings)).value(alert.payload())
+        payload = redactor().value(alert.payload())
         if not outbox.put(url, cast("Mapping[str, Any]", payload), run.run_id):
             return dg.SkipReason(f"Run {run.run_id} is not told: too many alerts are waiting.")
         return None

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 from dagster import MetadataValue
 
+from asset_pipeline.assets.markdown import bullets
 from asset_pipeline.assets.stopping import stopped_by_signals
 from asset_pipeline.assets.tagging import KIND_TAG
 from asset_pipeline.catalog.kind import Kind
@@ -58,7 +59,7 @@ async def resume_open_intents(
         result.value: sum(each.result is result for each in resumed) for result in ResumeResult
     }
     shown["swept files"] = swept.files
-    shown["intents"] = MetadataValue.md("\n".join(f"- {_line(each)}" for each in resumed[:_NAMED]))
+    shown["intents"] = MetadataValue.md(bullets(map(_line, resumed[:_NAMED])))
     context.add_output_metadata(shown)
 
 
@@ -138,6 +139,6 @@ def _disagreement(what: str, found: list[str]) -> dg.Failure:
     more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     return dg.Failure(
         f"{len(found)} {what}: {named}{more}",
-        metadata={"found": MetadataValue.md("\n".join(f"- {line}" for line in found))},
+        metadata={"found": MetadataValue.md(bullets(found))},
         allow_retries=False,
     )

@@ -8,6 +8,7 @@ from dagster import MetadataValue
 from pydantic import Field
 
 from asset_pipeline.assets.losing import FSCK_JOB, plan_again, shown_as_landed
+from asset_pipeline.assets.markdown import bullets
 from asset_pipeline.custody.deleting import Deleted
 from asset_pipeline.ledger.checking import FsckPass
 from asset_pipeline.resources.custody import CustodyResource
@@ -52,7 +53,7 @@ async def check_store(context: dg.OpExecutionContext, custody: CustodyResource) 
         raise dg.Failure(
             f"{len(lines):,} of {checked.checked.objects:,} stored files are not whole: {named}",
             metadata={
-                "flaws": MetadataValue.md("\n".join(f"- {line}" for line in lines)),
+                "flaws": MetadataValue.md(bullets(lines)),
                 "what_to_do": MetadataValue.text(
                     "Lost clips show as failed partitions; `asset-pipeline generate --failed`, or "
                     "a backfill of failed partitions, pays for them again."

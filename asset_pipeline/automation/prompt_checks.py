@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 from dagster import MetadataValue
 
+from asset_pipeline.assets.markdown import bullets
 from asset_pipeline.assets.prompts import prompt_key
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.prompts.library import FOLDERS, Library
@@ -62,5 +63,5 @@ def _summary(problems: list[Problem]) -> str:
 
 
 def _metadata(problems: list[Problem]) -> dict[str, MetadataValue]:
-    lines = "\n".join(f"- {problem}" for problem in problems[:_LISTED])
-    return {"problems": MetadataValue.int(len(problems)), "what": MetadataValue.md(lines)}
+    what = MetadataValue.md(bullets(problems[:_LISTED]))
+    return {"problems": MetadataValue.int(len(problems)), "what": what}

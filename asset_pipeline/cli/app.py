@@ -25,7 +25,7 @@ from asset_pipeline.cli import (
     store,
     warehouse,
 )
-from asset_pipeline.cli.console import say, show_error, stderr
+from asset_pipeline.cli.console import say, show_error, show_traceback, stderr
 from asset_pipeline.errors import AssetPipelineError, ExitCode
 
 INTERRUPTED = 130
@@ -73,7 +73,11 @@ def main() -> None:
         # So it is in the background of a script. Dagster gives SIGTERM whatever SIGINT has, and a
         # command that was told to stop before its first payment would go on and pay.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    app(prog_name="asset-pipeline")
+    try:
+        app(prog_name="asset-pipeline")
+    except Exception as error:  # noqa: BLE001 -- Python's own traceback would tell secrets
+        show_traceback(error)
+        raise SystemExit(ExitCode.SOME_FAILED) from None
 
 
 def _build() -> typer.Typer:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from asset_pipeline.cli.checkup import Checkup, State, nearest
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.custody.belonging import Standing
+from asset_pipeline.disclosure.addresses import shown_address
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.ledger.engine import HEAD_REVISION, LedgerError, open_engine, parse_url
 from asset_pipeline.ledger.identity import IdentityBook
@@ -102,7 +103,7 @@ def _none_yet(settings: Settings) -> Checkup:
         return Checkup(
             "ledger",
             State.FAIL,
-            f"{what}, but {settings.store_url} holds the clips of one "
+            f"{what}, but {shown_address(settings.store_url)} holds the clips of one "
             f"({marker.ledger_id[:8]}, since {marker.created_at:%Y-%m-%d}).",
             "Check ASSET_PIPELINE_LEDGER_URL and ASSET_PIPELINE_DATA_DIR, or put a backup back "
             "with `asset-pipeline ledger restore`. Without it every clip would be paid for again.",
@@ -175,7 +176,8 @@ def _try_store(settings: Settings, store: Store, *, is_bucket: bool) -> Iterator
         yield Checkup("store", State.FAIL, error.message, error.hint)
     else:
         state = State.WARN if note else State.OK
-        yield Checkup("store", state, f"{settings.store_url} can be written. {tried}", note)
+        where = shown_address(settings.store_url)
+        yield Checkup("store", state, f"{where} can be written. {tried}", note)
 
 
 def _standing(settings: Settings, store: Store) -> str:

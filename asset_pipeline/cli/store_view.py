@@ -7,6 +7,7 @@ import typer
 from asset_pipeline.cli.books import open_whole_ledger
 from asset_pipeline.cli.console import say, stderr, stdout, write_json
 from asset_pipeline.custody.belonging import WrongStoreError
+from asset_pipeline.disclosure.addresses import shown_address
 from asset_pipeline.errors import AssetPipelineError, ExitCode
 from asset_pipeline.resources.store import StoreResource
 from asset_pipeline.settings import load_settings
@@ -27,7 +28,7 @@ def harden_store(*, versioning: bool, as_json: bool) -> ExitCode:
     Raises:
         AssetPipelineError: The store's URL or the settings of its library are wrong.
     """
-    url = load_settings().store_url
+    url = shown_address(load_settings().store_url)
     rules = StoreResource().rules(versioning=versioning)
     findings = list(each(rules, harden))
     if as_json:
@@ -60,7 +61,7 @@ def adopt_store(*, ask: bool, as_json: bool) -> ExitCode:
             changed = True
         else:
             changed = False
-    url = settings.store_url
+    url = shown_address(settings.store_url)
     if as_json:
         write_json({"store": url, "changed": changed})
     elif changed:

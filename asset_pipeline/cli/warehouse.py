@@ -38,8 +38,15 @@ def sql(
     ],
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout.")] = False,
+    for_spreadsheet: Annotated[
+        bool,
+        typer.Option(
+            "--for-spreadsheet",
+            help="With --csv: an apostrophe before text that a spreadsheet would run as a formula.",
+        ),
+    ] = False,
 ) -> None:
     """Ask the published warehouse in SQL, read-only; it shows what was last published."""
     from asset_pipeline.cli.warehouse_view import show_query  # noqa: PLC0415 -- as above
 
-    show_query(query, as_json=as_json, as_csv=as_csv)
+    show_query(query, as_json=as_json, as_csv=as_csv, for_spreadsheet=for_spreadsheet)

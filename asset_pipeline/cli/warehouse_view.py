@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import math
-import sys
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from asset_pipeline.cli.console import say, show_table, stdout, write_json
+from asset_pipeline.cli.console import say, show_table, stdout, write_csv, write_json
 from asset_pipeline.cli.warehouse import By
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.settings import Settings, load_settings
@@ -64,12 +62,16 @@ def show_cost_table(
     say(console, f"Charged in all: ${total:,f}", "bold")
 
 
-def show_query(sql: str, *, as_json: bool, as_csv: bool) -> None:
+def show_query(sql: str, *, as_json: bool, as_csv: bool, for_spreadsheet: bool) -> None:
     """Print what a query returns.
 
     Raises:
         AssetPipelineError: The file is missing, busy, or the SQL is wrong.
     """
+    if for_spreadsheet and not as_csv:
+        raise AssetPipelineError(
+            "--for-spreadsheet is a way to write CSV.", hint="Give --csv as well."
+        )
     if as_json and as_csv:
         raise AssetPipelineError("--json and --csv exclude each other.", hint="Give one of them.")
     settings = load_settings()
@@ -78,9 +80,7 @@ def show_query(sql: str, *, as_json: bool, as_csv: bool) -> None:
     if as_json:
         write_json(_objects(columns, rows))
     elif as_csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        write_csv(columns, rows, for_spreadsheet=for_spreadsheet)
     else:
         _show(stdout(), "", columns, rows)
 
@@ -125,7 +125,20 @@ def _show(
 
 
 def _objects(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
-    return [dict(zip(columns, map(_finite, row), strict=True)) for row in rows]
+    names = _apart(columns)
+    return [dict(zip(names, map(_finite, row), strict=True)) for row in rows]
+
+
+def _apart(columns: Sequence[str]) -> list[str]:
+    """Return the columns' names, the second of a name as ``name_2``: an object has each once."""
+    taken, names = set(columns), list[str]()
+    for column in columns:
+        name, number = column, 1
+        while name in names or (number > 1 and name in taken):
+            number += 1
+            name = f"{column}_{number}"
+        names.append(name)
+    return names
 
 
 def _finite(value: object) -> object:

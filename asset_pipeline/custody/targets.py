@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from asset_pipeline.custody.scratch import scratch_file
+from asset_pipeline.disclosure.addresses import shown_address
 from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 from asset_pipeline.files import atomic_path, resolve_inside, sha256_of
 from asset_pipeline.stores.bucket_settings import NOTHING_ASKED, BucketSettings
@@ -164,7 +165,7 @@ def open_target(url: str, asked: BucketSettings = NOTHING_ASKED) -> Target:
     except ConfigurationError as error:
         # What is right for the store is right here; only the place to correct is another.
         raise ConfigurationError(
-            f"{url!r} is no place to export to: {error.message}",
+            f"{shown_address(url)!r} is no place to export to: {error.message}",
             hint="Give a folder, s3://bucket/prefix or gs://bucket/prefix.",
         ) from None
     return FolderTarget(store.root) if isinstance(store, LocalStore) else BucketTarget(store)

@@ -18,7 +18,7 @@ from typing import TypeVar
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.terms import Terms
 from asset_pipeline.clock import Clock
-from asset_pipeline.files import sha256_of
+from asset_pipeline.files import make_private_folder, sha256_of
 from asset_pipeline.generation.decoding import Decoders
 from asset_pipeline.generation.failures import StoreFailure
 from asset_pipeline.generation.fetching import Fetcher
@@ -107,7 +107,7 @@ class Deliverer:
         if noted is None:
             return None
         try:
-            self._scratch.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self._scratch)
             preview = await self._stored_before(intent.kind, noted.stored)
             if preview is not None:
                 return VerifiedFile(noted, preview, None)
@@ -136,7 +136,7 @@ class Deliverer:
             StoreFailure: This machine can't write the file.
         """
         try:
-            self._scratch.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self._scratch)
             found = await self._searcher.find(intent, terms, prediction)
             path = self._kept_path(intent.intent_id)
             found.file.path.replace(path)
@@ -194,7 +194,7 @@ class Deliverer:
         # A name of its own: two prompts may show the same clip at the same time.
         target = self._scratch / f"{uuid.uuid4().hex}.preview.part"
         try:
-            self._scratch.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self._scratch)
             await self._patiently(lambda: self._store.get(key, target))
             return (await self._decoders.examine(target, kind))[1]
         except (StoreError, BadMediaError) as error:

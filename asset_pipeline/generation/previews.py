@@ -28,7 +28,9 @@ class PreviewShelf:
         if kept is not None:
             return kept
         preview = draw_preview(path, examined)
-        write_atomically(self._path(sha256), preview.webp + preview.thumbnail, durable=False)
+        write_atomically(
+            self._path(sha256), preview.webp + preview.thumbnail, durable=False, private=True
+        )
         return preview
 
     def get(self, sha256: str) -> Preview | None:

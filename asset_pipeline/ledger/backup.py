@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from asset_pipeline.errors import ConfigurationError
-from asset_pipeline.files import atomic_path
+from asset_pipeline.files import atomic_path, make_private_file
 from asset_pipeline.ledger.engine import HEAD_REVISION, LedgerError, parse_url
 
 # A busy ledger answers within milliseconds, so this is long enough to tell it from one in use.
@@ -48,7 +48,7 @@ def backup(url: SecretStr, target: Path) -> int:
         raise LedgerError(f"{target} exists already.", hint="Choose another name.")
     if not source.exists():
         raise LedgerError(f"There is no ledger at {source} yet.", hint="Nothing was ever paid.")
-    with atomic_path(target) as temporary:
+    with atomic_path(target, private=True) as temporary:
         _copy(source, temporary)
         _verify(temporary)
     return target.stat().st_size
@@ -95,7 +95,7 @@ def restore(url: SecretStr, source: Path, *, now: datetime) -> Path | None:
 
 
 def _put(source: Path, ledger: Path) -> None:
-    with atomic_path(ledger) as temporary:
+    with atomic_path(ledger, private=True) as temporary:
         _copy(source, temporary)
 
 
@@ -108,6 +108,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _copy_from(reading: sqlite3.Connection, target: Path) -> None:
+    make_private_file(target)
     with contextlib.closing(sqlite3.connect(target)) as writing:
         # All pages in one step. A copy in several begins anew after every commit of another
         # process, and beside steady writers it never ends; one long read keeps nobody waiting.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from sqlite3 import SQLITE_BUSY
@@ -16,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from asset_pipeline.errors import AssetPipelineError, ConfigurationError
+from asset_pipeline.files import make_private_file, make_private_folder
 from asset_pipeline.ledger.ledger_file import LedgerFile
 
 # The newest migration. Compared with a plain query at every opening, because importing Alembic
@@ -125,12 +127,15 @@ def _open_sqlite(target: URL) -> Engine:
     if target.database:
         folder = Path(target.database).parent
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_private_folder(folder)
         except OSError as error:
             raise LedgerError(
                 f"The data folder {folder} can't be created: {error.strerror}.",
                 hint="Set ASSET_PIPELINE_DATA_DIR to a folder that you may write to.",
             ) from None
+        if target.database != ":memory:" and not target.database.startswith("file:"):
+            with contextlib.suppress(OSError):  # SQLite says what is wrong
+                make_private_file(Path(target.database))
     engine = create_engine(target, connect_args={"timeout": _BUSY_SECONDS})
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

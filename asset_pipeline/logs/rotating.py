@@ -8,8 +8,10 @@ import os
 import sys
 from pathlib import Path
 
+from asset_pipeline.files import keep_private, make_private_folder
+
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-_MODE = 0o640
+_MODE = 0o600
 
 
 class SharedRotatingFile(logging.Handler):
@@ -69,8 +71,9 @@ class SharedRotatingFile(logging.Handler):
         return self._file
 
     def _open(self) -> int:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.path.parent)
         self._file = os.open(self.path, _APPEND, _MODE)
+        keep_private(self.path)  # of an earlier release
         opened = os.fstat(self._file)
         self._identity = (opened.st_dev, opened.st_ino)
         return self._file

@@ -8,8 +8,10 @@ import sys
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 
+from asset_pipeline.disclosure.redactor import Redactor
+from asset_pipeline.disclosure.terminal import without_commands
 from asset_pipeline.logs.formats import JsonLines, Sentences, sentence
-from asset_pipeline.logs.redaction import RedactingFilter, Redactor
+from asset_pipeline.logs.redaction import RedactingFilter
 from asset_pipeline.logs.rotating import SharedRotatingFile
 
 # A clip writes four lines of 400 bytes: five files hold the last sixty thousand clips.
@@ -91,7 +93,7 @@ class _Console(logging.Handler):
         if any(isinstance(handler, _Forwarder) for handler in _OURS.handlers):
             return
         with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(f"{self.format(record)}\n")
+            sys.stderr.write(f"{without_commands(self.format(record))}\n")
 
 
 class _Forwarder(logging.Handler):

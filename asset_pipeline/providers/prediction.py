@@ -10,6 +10,8 @@ from typing import cast
 
 from pydantic import JsonValue
 
+from asset_pipeline.disclosure.here import redacted
+
 
 class PredictionStatus(StrEnum):
     """A prediction's status; one that we don't know is treated as not finished."""
@@ -87,7 +89,7 @@ def parse_prediction(document: object) -> Prediction:
     prediction_id = fields.get("id")
     if not isinstance(prediction_id, str) or not prediction_id:
         raise MalformedPredictionError(f"a reply without a prediction id: {str(document)[:200]}")
-    raw_status = _text(fields.get("status")) or ""
+    raw_status = redacted(_text(fields.get("status")) or "")
     urls = _mapping(fields.get("urls"))
     return Prediction(
         prediction_id=prediction_id,
@@ -97,7 +99,7 @@ def parse_prediction(document: object) -> Prediction:
         raw_status=raw_status,
         inputs=_mapping(fields.get("input")),
         output=fields.get("output"),
-        error=_text(fields.get("error")),
+        error=None if fields.get("error") is None else redacted(str(fields["error"])),
         metrics=_numbers(fields.get("metrics")),
         data_removed=fields.get("data_removed") is True,
         created_at=_time(fields.get("created_at")),

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
+from asset_pipeline.disclosure.here import redacted
 from asset_pipeline.origin import Origin
 from asset_pipeline.providers.prediction import Prediction
 
@@ -51,7 +52,7 @@ class Allowance:
 
 
 class ProviderError(Exception):
-    """Any failure at the provider.
+    """Any failure at the provider. What it said may quote our token, and is redacted here.
 
     Attributes:
         status: The HTTP status, when there was an answer.
@@ -67,11 +68,13 @@ class ProviderError(Exception):
         retry_after: float | None = None,
         invalid_fields: tuple[tuple[str, str], ...] = (),
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = redacted(message)
+        super().__init__(self.message)
         self.status = status
         self.retry_after = retry_after
-        self.invalid_fields = invalid_fields
+        self.invalid_fields = tuple(
+            (redacted(name), redacted(said)) for name, said in invalid_fields
+        )
 
 
 class RefusedError(ProviderError):

@@ -14,7 +14,10 @@ from pydantic import SecretStr
 from replicate.client import Client
 
 from asset_pipeline.clock import Clock, SystemClock
+from asset_pipeline.disclosure.addresses import shown_address
+from asset_pipeline.disclosure.here import hide, redacted
 from asset_pipeline.errors import ConfigurationError
+from asset_pipeline.files import open_private
 from asset_pipeline.origin import Origin
 from asset_pipeline.providers.prediction import (
     MalformedPredictionError,
@@ -127,7 +130,7 @@ class ReplicateProvider:
                 except UnavailableError as error:
                     self._origin_failure = self._clock.monotonic(), error
                     raise
-                address = str(self._origin).rstrip("/")
+                address = shown_address(str(self._origin)).rstrip("/")
                 self._known_origin = Origin(self._name, address, account)
             return self._known_origin
 
@@ -145,7 +148,7 @@ class ReplicateProvider:
         if not isinstance(document, dict):
             return ""
         name = cast("Mapping[str, object]", document).get("username")
-        return name[:_LONGEST_ACCOUNT] if isinstance(name, str) else ""
+        return redacted(name)[:_LONGEST_ACCOUNT] if isinstance(name, str) else ""
 
     def clock_offset(self) -> tuple[float, float]:
         """Return what Replicate's clock is ahead of ours; see the protocol."""
@@ -245,7 +248,7 @@ class ReplicateProvider:
                     f"download answered HTTP {response.status_code}", status=response.status_code
                 )
             size = 0
-            with target.open("wb") as file:
+            with open_private(target) as file:
                 async for chunk in response.aiter_bytes():
                     size += len(chunk)
                     if size > max_bytes:
@@ -316,6 +319,7 @@ def _checked(token: SecretStr) -> str:
             "REPLICATE_API_TOKEN is empty or holds characters that no token has.",
             hint="Copy it again from https://replicate.com/account/api-tokens.",
         )
+    hide(secret)
     return secret
 
 

@@ -27,10 +27,11 @@ from dagster._core.instance.utils import RUNLESS_RUN_ID
 from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
 from dagster._core.storage.sql import create_engine
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from dagster._serdes import ConfigurableClassData
+from dagster._serdes import ConfigurableClassData, deserialize_value, serialize_value
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.pool import QueuePool
 
+from asset_pipeline.disclosure.here import redactor
 from asset_pipeline.resources.instance_folder import sole_opening, storage_folder
 
 # Each run has a file of its own. A daemon that reads hundreds of runs keeps a few of them open.
@@ -82,12 +83,17 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         with sole_opening(home):
             return cls(str(storage_folder(home) / EVENTS_FOLDER), inst_data)
 
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store an event without secrets: tracebacks quote what nobody of ours has written."""
+        super().store_event(_without_secrets([event])[0])
+
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store asset events in one transaction for each file they belong in; others one by one.
 
         The events of a run are in its own file, and all asset events are in the index, as the
         stock storage has them. Those of no run are in the index alone: nothing reads the other.
         """
+        events = _without_secrets(events)
         if not (events and all(_is_mirrored(event) for event in events)):
             super().store_event_batch(events)
             return
@@ -199,6 +205,18 @@ _STANDING = text(
     " (SELECT count(*) AS count, max(id) AS highest FROM dynamic_partitions"
     " WHERE partitions_def_name = :name)"
 )
+
+
+def _without_secrets(events: Sequence[EventLogEntry]) -> Sequence[EventLogEntry]:
+    """Return the events with what is secret masked; nearly always they are the same objects."""
+    secrecy = redactor()
+
+    def clean(event: EventLogEntry) -> EventLogEntry:
+        written = serialize_value(event)
+        masked = secrecy.data(written)
+        return event if masked == written else deserialize_value(masked, EventLogEntry)
+
+    return [clean(event) for event in events]
 
 
 def _is_mirrored(event: EventLogEntry) -> bool:

@@ -6,8 +6,8 @@ import contextlib
 import os
 from collections.abc import Callable, Generator
 
+from asset_pipeline.disclosure.secrets import secrets_in
 from asset_pipeline.logs.fields import bound
-from asset_pipeline.logs.secrets import secrets_in
 from asset_pipeline.logs.starting import start_logging, warnings_told_to
 from asset_pipeline.settings import Settings
 

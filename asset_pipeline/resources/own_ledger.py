@@ -12,11 +12,16 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from asset_pipeline.files import keep_private
 from asset_pipeline.ledger.binding import Judge, bind, check_provider
 from asset_pipeline.ledger.engine import open_engine, parse_url
 from asset_pipeline.settings import ProviderName, Settings
 
 _SANDBOX_SECONDS = 5.0
+
+# What the product itself keeps below the data folder; clips are where their store is.
+_OWN_FILES = ("ledger*.db*", "warehouse*.duckdb*")
+_OWN_FOLDERS = ("logs", "scratch", "previews", "sandbox")
 
 
 def open_own_engine(settings: Settings) -> Engine:
@@ -27,12 +32,27 @@ def open_own_engine(settings: Settings) -> Engine:
         LedgerError: It can't be opened, or holds the payments of another provider.
     """
     engine = open_engine(settings.ledger_url)
+    _keep_private(settings)
     try:
         check_own(engine, settings)
     except BaseException:
         engine.dispose()
         raise
     return engine
+
+
+def _keep_private(settings: Settings) -> None:
+    """Mend what an earlier release, or another umask, left open to others in the data folder."""
+    data = settings.data_dir
+    ledger = _path_of(settings)
+    beside = () if ledger is None else ledger.parent.glob(f"{ledger.name}*")
+    keep_private(
+        data,
+        *(path for pattern in _OWN_FILES for path in data.glob(pattern)),
+        *beside,
+        *(data / folder for folder in _OWN_FOLDERS),
+        *(path for folder in _OWN_FOLDERS for path in (data / folder).glob("*")),
+    )
 
 
 def check_own(engine: Engine, settings: Settings) -> None:

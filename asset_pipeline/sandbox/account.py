@@ -109,7 +109,7 @@ class AccountRoutes:
     ) -> dict[str, JsonValue]:
         upload_id = secrets.token_hex(16)
         digest, size = hashlib.sha256(), 0
-        with atomic_path(self._uploads / upload_id) as path, path.open("wb") as file:
+        with atomic_path(self._uploads / upload_id, private=True) as path, path.open("wb") as file:
             while chunk := await content.read(_CHUNK):
                 digest.update(chunk)
                 size += len(chunk)

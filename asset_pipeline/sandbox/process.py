@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from asset_pipeline.errors import AssetPipelineError
-from asset_pipeline.files import write_atomically
+from asset_pipeline.files import make_private_file, make_private_folder, write_atomically
 from asset_pipeline.processes import this_process
 
 _START_SECONDS = 60.0
@@ -60,7 +60,7 @@ def ensure_running(
     state_dir = state_dir.resolve()
     if (url := _healthy(state_dir)) is not None:
         return url
-    state_dir.mkdir(parents=True, exist_ok=True)
+    make_private_folder(state_dir)
     with _locked(state_dir):
         if (url := _healthy(state_dir)) is not None:
             return url
@@ -76,7 +76,7 @@ def write_record(state_dir: Path, url: str) -> None:
     """Write down that this process serves ``state_dir``."""
     process = this_process()
     record = {"url": url, "pid": process.pid, "process": process.to_text()}
-    write_atomically(record_path(state_dir), json.dumps(record))
+    write_atomically(record_path(state_dir), json.dumps(record), private=True)
 
 
 def remove_record(state_dir: Path) -> None:
@@ -115,7 +115,9 @@ def _healthy(state_dir: Path) -> str | None:
 @contextlib.contextmanager
 def _locked(state_dir: Path) -> Generator[None]:
     # The kernel lets go of the lock when its holder dies.
-    with (state_dir / "start.lock").open("w") as file:
+    lock = state_dir / "start.lock"
+    make_private_file(lock)
+    with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -127,6 +129,7 @@ def _start(state_dir: Path, idle_seconds: float, config_dir: Path | None) -> str
     if config_dir is not None:
         command += ["--config-dir", str(config_dir.resolve())]
     log_path = state_dir / "server.log"
+    make_private_file(log_path)
     with log_path.open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
             command,

@@ -12,6 +12,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import NamedTuple
 
+from asset_pipeline.files import keep_private, make_private_file, make_private_folder
+
 MICROSECONDS = 1_000_000
 
 _SCHEMA = """
@@ -120,7 +122,10 @@ class State:
         self.state_dir = state_dir.resolve()
         self.path = self.state_dir / "sandbox.db"
         self._local = threading.local()
-        self.state_dir.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.state_dir)
+        if self.path.exists():  # of an earlier release, perhaps
+            keep_private(self.state_dir, *self.state_dir.glob("sandbox.db*"))
+        make_private_file(self.path)
         connection = self.connection
         connection.executescript(_SCHEMA)
         self._add_later_columns()

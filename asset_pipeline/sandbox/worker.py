@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
+from asset_pipeline.files import make_private_folder, open_private
+
 
 def main() -> None:
     """Work through the jobs."""
@@ -46,9 +48,10 @@ def _work(job: dict[str, Any]) -> float | None:
 
 def _write(path: Path, content: bytes) -> None:
     # Whole or not at all, but not synced to disk: what a power cut takes can be drawn again.
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    temporary.write_bytes(content)
+    with open_private(temporary) as file:
+        file.write(content)
     temporary.replace(path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from asset_pipeline.disclosure.addresses import shown_address
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.stores.protocol import StoreError, check_key
 
@@ -65,7 +66,7 @@ def parse_address(scheme: str, rest: str) -> BucketAddress:
     prefix = prefix.rstrip("/")
     if not _BUCKET.fullmatch(bucket) or (prefix and not _is_key(prefix)):
         raise ConfigurationError(
-            f"{scheme}://{rest!r:.200} names no bucket and prefix.",
+            f"{shown_address(f'{scheme}://{rest}')!r:.200} names no bucket and prefix.",
             hint=f"Set ASSET_PIPELINE_STORE_URL to {scheme}://bucket or {scheme}://bucket/prefix, "
             "without a query and in letters, digits and _ = - .",
         )

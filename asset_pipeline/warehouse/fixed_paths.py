@@ -59,7 +59,7 @@ def _show(path: Path, own: Path) -> None:
         except OSError:
             # A file system without links: a copy, renamed in likewise.
             temporary.unlink(missing_ok=True)
-            with atomic_path(path) as copy:
+            with atomic_path(path, private=True) as copy:
                 shutil.copy2(own, copy)
 
 

@@ -13,6 +13,7 @@ from typing import TextIO
 from urllib.parse import quote, unquote, urlsplit
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.disclosure.addresses import is_web_address
 from asset_pipeline.files import atomic_path
 from asset_pipeline.ledger.records import Clip
 from asset_pipeline.media.preview import data_uri
@@ -154,7 +155,7 @@ def _size(clip: Clip) -> str:
 
 def _remote_link(link: str | None) -> str | None:
     """Return a link as an attribute takes it; None for one that is no web address."""
-    if link is None or urlsplit(link).scheme not in {"http", "https"}:
+    if link is None or not is_web_address(link):
         return None
     return escape(link)
 

@@ -7,6 +7,7 @@ holds the old file open keeps reading the old one.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import secrets
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine
 
 from asset_pipeline.clock import Clock
-from asset_pipeline.files import atomic_path
+from asset_pipeline.files import atomic_path, open_private
 from asset_pipeline.ledger.mark import mark_of
 from asset_pipeline.money import to_decimal
 from asset_pipeline.prompts.spec import Prompt
@@ -98,7 +99,7 @@ def _new_database(target: Path) -> Generator[DuckDBPyConnection]:
     import duckdb  # noqa: PLC0415 -- heavy, and definitions load without it
 
     try:
-        with atomic_path(target) as temporary:
+        with atomic_path(target, private=True) as temporary:
             try:
                 with duckdb.connect(temporary) as new:
                     new.execute("SET TimeZone = 'UTC'")
@@ -136,7 +137,7 @@ def _load(warehouse: DuckDBPyConnection, table: str, rows: Iterator[Row], folder
     lines = folder / f".{table}.{secrets.token_hex(6)}.tmp"  # a name that sweeps know
     count = 0
     try:
-        with lines.open("w", encoding="utf-8") as file:
+        with io.TextIOWrapper(open_private(lines), encoding="utf-8") as file:
             for row in rows:
                 file.write(_json_line(row, money))
                 count += 1

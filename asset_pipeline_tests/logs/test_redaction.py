@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import pytest
 
+from asset_pipeline.disclosure.redactor import MASK, Redactor
+from asset_pipeline.disclosure.secrets import secrets_in
 from asset_pipeline.logs.fields import bound
-from asset_pipeline.logs.redaction import MASK, Redactor
-from asset_pipeline.logs.secrets import secrets_in
 from asset_pipeline_tests.logs.conftest import OTHER, TOKEN, Logged
 
 # What a secret may be cut into: anything from here on is too short to be worth anything.

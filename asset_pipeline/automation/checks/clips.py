@@ -12,6 +12,7 @@ import dagster as dg
 from dagster import DagsterInstance, MetadataValue
 from pydantic import Field
 
+from asset_pipeline.assets.markdown import bullets, shown
 from asset_pipeline.assets.warehouse import AFTER_A_BATCH
 from asset_pipeline.automation.checks.agreement import Agreement, compare
 from asset_pipeline.automation.checks.inspection import CheckName, Inspection, Inspector
@@ -126,11 +127,11 @@ def _result(name: CheckName, inspection: Inspection, state: dict[str, Any]) -> d
         passed=not count,
         severity=_SEVERITIES[name],
         description=f"{clips - count:,} of {clips:,} clips that were looked at are so."
-        + (f" {flaws[0]}" if flaws else ""),
+        + (f" {shown(flaws[0])}" if flaws else ""),
         metadata={
             "looked_at": MetadataValue.int(clips),
             "flawed": MetadataValue.int(count),
-            "flaws": MetadataValue.md("\n".join(f"- {flaw}" for flaw in flaws[:_NAMED])),
+            "flaws": MetadataValue.md(bullets(flaws[:_NAMED])),
             **state,
         },
     )
@@ -138,8 +139,8 @@ def _result(name: CheckName, inspection: Inspection, state: dict[str, Any]) -> d
 
 def _agreement_result(agreement: Agreement) -> dg.AssetCheckResult:
     differing, untold = agreement.differing, agreement.untold
-    lines = [f"- {prompt_id}: shows other clips than the ledger has" for prompt_id in differing]
-    lines += [f"- {prompt_id}: materialize it to show its stored clips" for prompt_id in untold]
+    lines = [f"{prompt_id}: shows other clips than the ledger has" for prompt_id in differing]
+    lines += [f"{prompt_id}: materialize it to show its stored clips" for prompt_id in untold]
     return dg.AssetCheckResult(
         check_name=AGREE,
         passed=not differing and not untold,
@@ -150,7 +151,7 @@ def _agreement_result(agreement: Agreement) -> dg.AssetCheckResult:
             "compared": MetadataValue.int(agreement.compared),
             "differing": MetadataValue.int(len(differing)),
             "untold": MetadataValue.int(len(untold)),
-            "flaws": MetadataValue.md("\n".join(lines[:_NAMED])),
+            "flaws": MetadataValue.md(bullets(lines[:_NAMED])),
         },
     )
 

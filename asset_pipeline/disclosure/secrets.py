@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from collections.abc import Generator, Iterable, Mapping
-from urllib.parse import quote, quote_plus, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 # A shorter value would blacken words: the sandbox's token is "sandbox".
 _SHORTEST = 8
@@ -26,21 +27,41 @@ _SECRET_NAMES = (
     "STORE_HEADERS",
     "WEBHOOK_URL",
 )
+_SECRET_PARAMETERS = (*_SECRET_NAMES, "SIGNATURE", "CREDENTIAL", "SIG")
 
 
 def secrets_in(environment: Mapping[str, str]) -> list[str]:
-    """Return the values of variables whose names say that they are secret."""
-    return [
-        value
-        for name, value in environment.items()
-        if any(word in name.upper() for word in _SECRET_NAMES)
-    ]
+    """Return what is secret in variables: by their names, or inside of the URLs that they hold."""
+    found: list[str] = []
+    for name, value in environment.items():
+        if any(word in name.upper() for word in _SECRET_NAMES):
+            found.append(value)
+        elif "://" in value:
+            found.extend(secrets_in_url(value))
+    return found
+
+
+def secrets_in_url(url: str) -> list[str]:
+    """Return a URL's password and the values of its query that are named as secrets are.
+
+    For a URL that has to be known to people otherwise: a database's, a bucket's, a proxy's.
+    """
+    beyond = url.partition("://")[2]
+    user, colon, password = beyond.rpartition("@")[0].partition(":")
+    found = [password, unquote(password)] if colon else []
+    if found and url.lower().startswith(("s3:", "gs:")):
+        found.append(user)  # the id of a key
+    with contextlib.suppress(ValueError):
+        for name, value in parse_qsl(urlsplit(url).query):
+            if any(word in name.upper().replace("-", "_") for word in _SECRET_PARAMETERS):
+                found.append(value)
+    return [secret for secret in found if secret]
 
 
 class KnownSecrets:
     """Looks for the secrets it was given.
 
-    Of a URL its password, path and query are secret; its host is not.
+    Of a URL its password, path and query are secret; its host is not, nor a database's name.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -81,20 +102,15 @@ def _parts(secret: str) -> Generator[str]:
         if len(secret) >= _SHORTEST:
             yield secret
         return
+    if not secret.lower().startswith(("http://", "https://")):
+        yield from (part for part in secrets_in_url(secret) if len(part) >= _SHORTEST)
+        return
     try:
         url = urlsplit(secret)
         found = (url.password or "", url.path.strip("/"), url.query)
     except ValueError:
         found = (secret,)
-    # The path of a file-based database is no secret; one without a host has none.
-    if not url_has_host(secret):
-        return
     yield from (part for part in found if len(part) >= _SHORTEST)
-
-
-def url_has_host(url: str) -> bool:
-    """Tell whether a URL names a host."""
-    return not url.partition("://")[2].startswith("/")
 
 
 def _encoded(secret: str) -> set[str]:

@@ -1,0 +1,1 @@
+"""What may be told, and to whom: secrets masked, addresses shortened, terminals left in peace."""
