@@ -89,13 +89,16 @@ def parse_prediction(document: object) -> Prediction:
     prediction_id = fields.get("id")
     if not isinstance(prediction_id, str) or not prediction_id:
         raise MalformedPredictionError(f"a reply without a prediction id: {str(document)[:200]}")
-    raw_status = redacted(_text(fields.get("status")) or "")
+    raw_status = _text(fields.get("status")) or ""
+    status = _status(raw_status)
+    if status is PredictionStatus.UNRECOGNISED:
+        raw_status = redacted(raw_status)  # the words that are known hold no secret
     urls = _mapping(fields.get("urls"))
     return Prediction(
         prediction_id=prediction_id,
         model=_text(fields.get("model")) or "",
         version=_text(fields.get("version")),
-        status=_status(raw_status),
+        status=status,
         raw_status=raw_status,
         inputs=_mapping(fields.get("input")),
         output=fields.get("output"),
