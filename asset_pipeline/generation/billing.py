@@ -111,7 +111,9 @@ def _seconds(terms: Terms, said: float, prediction: Prediction) -> _Counted:
 
 
 def _count(terms: Terms, said: float, most: int, prediction: Prediction) -> _Counted:
-    """Return a count within its bounds: no more than was asked for, and never nothing."""
+    """Return a count within its bounds: no more than was asked for, and of a file never nothing."""
+    if said == 0 and prediction.output == []:
+        return _Counted(0)  # all of them were dropped as unsafe, and none is counted
     what = "images" if terms.unit is PriceUnit.IMAGE else "characters"
     if said > most:
         return _doubted(said, what, max(1, terms.most_units))

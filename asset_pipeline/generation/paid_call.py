@@ -246,8 +246,8 @@ class PaidCall:
         try:
             here = await self._with.provider.origin()
         except (UnavailableError, RefusedError):
-            # Nothing is paid for what is stored; what is open asks the provider before anything.
-            if isinstance(found, Clip):
+            # Nothing is asked of anybody for what is stored, or verified and at hand.
+            if isinstance(found, Clip) or found.stored_json is not None:
                 return
             here = await self._origin()
         if not found.origin.agrees_with(here):

@@ -99,13 +99,18 @@ def test_succeeded_costs_its_units(
     assert charged(of, **changes) == expected
 
 
+def test_what_was_dropped_as_unsafe_is_not_charged() -> None:
+    """An empty list that the provider counts as nothing is nothing."""
+    charge = full_charge(IMAGE, metrics={"image_output_count": 0}, output=[])
+    assert (charge.amount, charge.note) == (0, None)
+
+
 ONE = (3000, BILLED)
 DOUBTED = [
     (IMAGE, {"image_output_count": 1e12}, ["a"], (3000, BILLED), "1,000,000,000,000 images"),
     (IMAGE, {"image_output_count": 3}, ["a"], (3000, BILLED), "counted 3 images, charged as 1"),
     (IMAGE, {"image_output_count": 0}, ["a"], ONE, "counted 0 images, charged as 1"),
     (IMAGE, {"image_output_count": 0}, ["a", "b"], (6000, BILLED), "charged as 2"),
-    (IMAGE, {"image_output_count": 0}, [], ONE, "charged as 1"),
     (IMAGE, {"image_output_count": 0.4}, "a", ONE, "counted 0.4 images, charged as 1"),
     (IMAGE, {"image_output_count": 1e12}, ["a"] * 10_000, ONE, "charged as 1"),
     (SECOND, {"predict_time": 1e12}, "a", (22_500, BILLED), "seconds, charged as 100"),
