@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from asset_pipeline.cli.actor import actor
-from asset_pipeline.cli.console import say, stdout, write_json
+from asset_pipeline.cli.console import say, say_link, stdout, write_json
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.custody.links import link_to, signs_links
 from asset_pipeline.ledger.custody import CustodyBook
@@ -43,14 +43,14 @@ def show_links(name: str, hours: int | None, *, as_json: bool) -> None:
             }
         )
     if as_json:
-        write_json(documents)
+        write_json(documents, whole_links=True)
         return
     console = stdout()
     for clip, document in zip(clips, documents, strict=True):
         until = document["expires_at"]
         holds = "" if until is None else f", until {until:%Y-%m-%d %H:%M} UTC"
         say(console, f"{_who(clip)}{holds}:", "bold")
-        say(console, document["link"] or document["object_uri"])
+        say_link(console, document["link"] or document["object_uri"])
     if not signed:
         say(console, "The store is a folder: its files need no link, and have none to hand on.")
 

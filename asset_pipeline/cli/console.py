@@ -44,6 +44,11 @@ def say(console: Console, text: object, style: str = "") -> None:
     console.print(_told(text, redactor(), style), soft_wrap=True)
 
 
+def say_link(console: Console, link: object) -> None:
+    """Print a signed link whole: it is what was asked for, and useless without its query."""
+    console.print(Text(plain(str(link))), soft_wrap=True)
+
+
 def show_error(error: AssetPipelineError) -> None:
     """Print what is wrong in red and what to do about it below, to stderr."""
     console = stderr()
@@ -87,10 +92,15 @@ def show_table(
     console.print(table)
 
 
-def write_json(document: object) -> None:
-    """Write one JSON document to stdout: money as decimal strings, times in ISO 8601."""
+def write_json(document: object, *, whole_links: bool = False) -> None:
+    """Write one JSON document to stdout: money as decimal strings, times in ISO 8601.
+
+    Args:
+        document: What to write.
+        whole_links: Leave signed links as they are, because they are what was asked for.
+    """
     text = json.dumps(document, ensure_ascii=False, indent=2, default=_jsonable)
-    text = escaped_json(redactor().data(text))
+    text = escaped_json(text if whole_links else redactor().data(text))
     # Text that is no valid Unicode must not end the command half-way.
     sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
 

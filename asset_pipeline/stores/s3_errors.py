@@ -65,8 +65,8 @@ _HINTS: Final = {
 }
 
 _CREDENTIALS: Final = (
-    "Give credentials as to the AWS command line: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-    "AWS_PROFILE, or a role."
+    "Give credentials as to the AWS command line: a role, AWS_PROFILE, or AWS_ACCESS_KEY_ID with "
+    "AWS_SECRET_ACCESS_KEY."
 )
 
 
