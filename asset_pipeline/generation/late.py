@@ -11,13 +11,15 @@ import logging
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
+from sqlalchemy.exc import IntegrityError
+
 from asset_pipeline.clock import Clock
 from asset_pipeline.generation.matching import Likeness, Window, is_alike, likeness
 from asset_pipeline.generation.request import terms_of_intent
 from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.records import Intent
-from asset_pipeline.ledger.schema import OPEN_STATES
+from asset_pipeline.ledger.schema import IntentState
 from asset_pipeline.origin import Origin
 from asset_pipeline.providers.prediction import Prediction
 
@@ -25,6 +27,10 @@ _log = logging.getLogger(__name__)
 
 # An audit that runs each hour and misses a night still sees what turned up.
 REACH = timedelta(hours=25)
+
+# What may own a prediction without knowing which. What is reserved was not sent: a second attempt
+# that looks back before it goes out must not keep the first one from being found.
+_SENT = (IntentState.SUBMITTING, IntentState.UNKNOWN, IntentState.QUESTION)
 
 
 def take_back(
@@ -52,11 +58,14 @@ def take_back(
     if not released:
         return []
     rows = {prediction.prediction_id: prediction for prediction in predictions}
+    # In this order: what is accepted between the two questions is waiting, owned, or both.
+    waiting = [each for each in ledger.intents_in(_SENT) if each.origin.agrees_with(origin)]
     owned = ledger.owned(rows)
     free = [row for prediction_id, row in rows.items() if prediction_id not in owned]
     taken: list[Intent] = []
-    for intent, prediction in _pairs(ledger, released, free, window):
-        with contextlib.suppress(IntentMovedError):
+    for intent, prediction in _pairs(ledger.models(), released, waiting, free, window):
+        # Another process was faster, or a create was just answered with it.
+        with contextlib.suppress(IntentMovedError, IntegrityError):
             taken.append(ledger.revive(intent, prediction.prediction_id))
             _log.warning(
                 "An intent that was given up as never accepted turned up and is charged",
@@ -70,11 +79,13 @@ def take_back(
 
 
 def _pairs(
-    ledger: Ledger, released: Sequence[Intent], free: Sequence[Prediction], window: Window
+    models: frozenset[str],
+    released: Sequence[Intent],
+    waiting: Sequence[Intent],
+    free: Sequence[Prediction],
+    window: Window,
 ) -> list[tuple[Intent, Prediction]]:
     """Return whose each prediction is: by label or seed; by text where nobody else waits for it."""
-    models = ledger.models()
-    waiting = ledger.intents_in(OPEN_STATES) if free else []
     left = list(released)
     found: list[tuple[Intent, Prediction]] = []
     for wanted in (Likeness.OURS, Likeness.LIKE):

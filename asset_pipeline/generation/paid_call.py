@@ -6,6 +6,7 @@ on from where its state says: ``_continue`` is the whole protocol in one place.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from datetime import datetime
 
@@ -131,9 +132,10 @@ class PaidCall:
                 return await self._recorder.reuse(request, found)
             landed = await self._drive(request, found, trial)
         prompt, made = request.prompt, landed.clip
-        if (made.kind, made.prompt_id) == (prompt.kind, prompt.prompt_id):
+        place = (prompt.kind, prompt.prompt_id, request.variant)
+        if (made.kind, made.prompt_id, made.variant) == place:
             return landed
-        # It was begun for another prompt that asks for the same, by a process that died.
+        # It was begun for another place that asks for the same, by a process that died.
         own = await self._recorder.reuse(request, made)
         return replace(own, paid=landed.paid, cached=False, web_url=landed.web_url)
 
@@ -152,6 +154,9 @@ class PaidCall:
             await self._with.write(refuse, intent, ErrorClass.NETWORK, message)
             raise GenerationFailure(ErrorClass.NETWORK, message) from error
         if turned_up:
+            with contextlib.suppress(IntentMovedError):  # taking it back has refused this one
+                message = "an earlier attempt turned up"
+                await self._with.write(refuse, intent, ErrorClass.CANCELLED, message)
             raise _TurnedUpError
 
     def is_open(self, model: str) -> bool:
@@ -369,7 +374,7 @@ class PaidCall:
             return await self._recorder.deliver(request, intent, None)
         ended: Prediction | None = None
         if intent.state is IntentState.RESERVED:
-            if intent.attempt > 1:
+            if intent.attempt > 1 or intent.wanted_hash is not None:
                 await self._look_back(intent)
             async with self._with.places:
                 intent = await self._sender.send(request, intent, trial)

@@ -138,9 +138,12 @@ class Reconciler:
                 money stays reserved.
         """
         silence = _Silence(self._with.clock, self._with.timing)
+        timing, clock = self._with.timing, self._with.clock
+        # A clock that was ahead at the loss would put off its end for as long.
+        longest = clock.monotonic() + max(timing.settle, timing.late_acceptance)
         while True:
             # Before the look: a listing that began too early settles nothing by ending late.
-            settled = self._unsettled_for(intent) <= 0
+            settled = self._unsettled_for(intent) <= 0 or clock.monotonic() >= longest
             try:
                 finding = await self._look(intent, terms, in_detail=settled)
             except UnavailableError as error:
@@ -166,15 +169,18 @@ class Reconciler:
                     intent = await self._with.write(self._with.ledger.note_absence, intent)
                     self._with.checkpoint("absent")
                     if settled and intent.absent_listings >= _ABSENT_LISTINGS:
-                        await self._release(intent)
+                        try:
+                            await self._release(intent)
+                        except UnavailableError as error:
+                            await silence.bear(error)
             pause = max(self._unsettled_for(intent), self._with.timing.first_poll)
             await self._with.clock.sleep(min(pause, _BETWEEN_LOOKS))
 
     async def look_back(self, intent: Intent) -> bool:
-        """Look once more for an attempt that was given up, before another one is sent.
+        """Look once more for what was given up of a wanted clip, before another one is sent.
 
         Returns:
-            Whether it turned up; the intent at hand has then been refused.
+            Whether the clip is on its way already; the intent at hand must not be sent then.
 
         Raises:
             UnavailableError: The provider could not list everything.
@@ -182,12 +188,19 @@ class Reconciler:
         ledger, window = self._with.ledger, self._window()
         now = self._with.clock.now()
         released = await self._with.write(ledger.released_as_absent, now - REACH)
-        earlier = [each for each in released if each.generation_hash == intent.generation_hash]
+        if await self._with.write(ledger.is_open_beside, intent):
+            return True  # somebody else has taken it back since
+        wanted = {intent.generation_hash, intent.wanted_hash or intent.generation_hash}
+        earlier = [
+            each
+            for each in released
+            if not wanted.isdisjoint({each.generation_hash, each.wanted_hash})
+        ]
         if not earlier:
             return False
         listing = await self._lister.since(min(map(window.start, earlier)))
         taken = await self._take_back(listing)
-        return any(each.generation_hash == intent.generation_hash for each in taken)
+        return not {each.intent_id for each in earlier}.isdisjoint(each.intent_id for each in taken)
 
     async def _release(self, intent: Intent) -> NoReturn:
         if not intent.origin.is_recorded and not await self._was_asked_here():
@@ -225,7 +238,9 @@ class Reconciler:
         listing = await self._lister.since(window.start(intent))
         ids = [prediction.prediction_id for prediction in listing.predictions]
         ledger = self._with.ledger
-        rivals, owned = await self._with.write(ledger.reconciliation_view, ids)
+        waiting, owned = await self._with.write(ledger.reconciliation_view, ids)
+        # Another account's creates are in no listing of this one, and nobody here can settle them.
+        rivals = [each for each in waiting if each.origin.agrees_with(intent.origin)]
         # Read once: what is asked for meanwhile is recognised by its own intent.
         models = self._models = self._models or await self._with.write(ledger.models)
         self._with.checkpoint("listed")
@@ -278,7 +293,7 @@ class Reconciler:
         ledger = self._with.ledger
         for rival in rivals:
             sending = rival.state is IntentState.SUBMITTING
-            if not sending or not rival.origin.agrees_with(intent.origin):
+            if not sending:
                 continue
             if not await self._with.write(ledger.is_alive, rival.worker_id):
                 with contextlib.suppress(IntentMovedError):

@@ -7,6 +7,7 @@ or removed, runs that nobody starts again, money that would stay reserved for ev
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -27,6 +28,8 @@ from asset_pipeline.ledger.records import Intent
 from asset_pipeline.ledger.schema import OPEN_STATES, IntentState
 from asset_pipeline.prompts.library import Library
 from asset_pipeline.providers.protocol import Provider, RefusedError, UnavailableError
+
+_log = logging.getLogger(__name__)
 
 _AT_A_TIME = 16
 
@@ -110,12 +113,15 @@ async def resume_all(
             try:
                 request = request_of(intent, catalog, library, prompts_dir)
                 return await _resume(paid_call, ledger, intent, request)
-            except AssetPipelineError as error:
-                return Resumed(intent, ResumeResult.OPEN, error.message)
-            except OSError as error:
-                return Resumed(intent, ResumeResult.OPEN, f"{type(error).__name__}: {error}")
             except IntentMovedError:
                 return Resumed(intent, ResumeResult.BUSY, _DRIVEN)
+            except AssetPipelineError as error:
+                reason = error.message
+            except Exception as error:  # noqa: BLE001 -- one intent's surprise stays one intent's
+                reason = f"{type(error).__name__}: {error}"
+                if not isinstance(error, OSError):
+                    _log.exception("%s can't be finished", intent.intent_id)
+            return Resumed(intent, ResumeResult.OPEN, reason)
 
     return list(await asyncio.gather(*map(resume, found)))
 

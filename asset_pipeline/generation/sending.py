@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from datetime import timedelta
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -21,6 +22,7 @@ from asset_pipeline.generation.request import (
     terms_of_intent,
 )
 from asset_pipeline.generation.trial import Trial
+from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.providers.protocol import CreateRequest, RefusedError, UnclearError
 
@@ -71,7 +73,8 @@ class Sender:
             await self._with.gate.admit()
         except asyncio.CancelledError:
             # Certainly nothing was sent: the money goes back at once.
-            await to_the_end(self._with.write(refuse, intent, ErrorClass.CANCELLED, "not sent"))
+            with contextlib.suppress(IntentMovedError):  # an earlier attempt turned up meanwhile
+                await to_the_end(self._with.write(refuse, intent, ErrorClass.CANCELLED, "not sent"))
             raise
         except GenerationFailure as held_back:
             # Its money must not lie idle, and another model may be asked for the clip.

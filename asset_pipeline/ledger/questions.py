@@ -49,11 +49,13 @@ class Questions(LedgerAccess):
             pay_again_before: Clips stored before this time don't count.
         """
         with self._reading() as connection:
-            return (
-                clips.find_by_generation(connection, generation_hash, pay_again_before)
-                or intents.find_open(connection, generation_hash)
-                or stand_ins.find(connection, wanted_hash, collection, pay_again_before)
-            )
+            found = clips.find_by_generation(connection, generation_hash, pay_again_before)
+            found = found or intents.find_open(connection, generation_hash)
+            if found is None and wanted_hash != generation_hash:
+                # What was wanted may have been made since a way around it was chosen.
+                found = clips.find_by_generation(connection, wanted_hash, pay_again_before)
+                found = found or intents.find_open(connection, wanted_hash)
+            return found or stand_ins.find(connection, wanted_hash, collection, pay_again_before)
 
     def failed_attempts(
         self, kind: Kind, prompt_id: str, variant: int, run_id: str
@@ -66,6 +68,12 @@ class Questions(LedgerAccess):
         """Return what a prompt has cost in a run without a clip, and what it still holds."""
         with self._reading() as connection:
             return stand_ins.stake_of(connection, kind, prompt_id, run_id)
+
+    def is_open_beside(self, intent: Intent) -> bool:
+        """Tell whether another attempt at an intent's generation is open."""
+        with self._reading() as connection:
+            attempts = intents.attempts_at(connection, intent.generation_hash)
+        return any(each.is_open and each.intent_id != intent.intent_id for each in attempts)
 
     def open_intent(self, generation_hash: str) -> Intent | None:
         """Return the open intent of a generation, if there is one."""

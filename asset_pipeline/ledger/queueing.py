@@ -40,8 +40,9 @@ class Ticket:
 
 def tickets(connection: Connection, now: datetime) -> list[Ticket]:
     """Return who waits, in the order of coming."""
-    rows = connection.execute(_TICKETS, {"silent": now - _SILENT_AFTER})
-    return [Ticket(*row) for row in rows]
+    # A ticket of the future is of a clock that was set back since, or of a machine that is off.
+    times = {"silent": now - _SILENT_AFTER, "ahead": now + _SILENT_AFTER}
+    return [Ticket(*row) for row in connection.execute(_TICKETS, times)]
 
 
 def check_turn(
@@ -156,7 +157,7 @@ def _is_under_way(row: RowMapping, now: datetime) -> bool:
 
 _TICKETS = (
     select(waiting.c.ticket, waiting.c.worker_id, waiting.c.budget)
-    .where(waiting.c.seen_at >= bindparam("silent"))
+    .where(waiting.c.seen_at >= bindparam("silent"), waiting.c.seen_at <= bindparam("ahead"))
     .order_by(waiting.c.ticket)
 )
 _SEEN = (

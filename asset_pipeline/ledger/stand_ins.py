@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, func, or_, select
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.ledger.clips import find_by_generation
 from asset_pipeline.ledger.records import Clip, Intent, clip_from, intent_from
 from asset_pipeline.ledger.schema import OPEN_STATES, IntentState, clips, intents
 from asset_pipeline.money import MicroUsd
@@ -89,6 +90,8 @@ def check_only_way(connection: Connection, intent: Intent, not_before: datetime 
     if row is not None:
         raise AnotherWayError(intent_from(row))
     stored = find(connection, wanted, intent.collection, not_before)
+    if not isinstance(stored, Clip) and wanted != intent.generation_hash:
+        stored = find_by_generation(connection, wanted, not_before)
     if isinstance(stored, Clip):
         raise AnotherWayError(stored)
 

@@ -241,6 +241,22 @@ def test_a_process_that_is_gone_holds_nobody_up(new_ledger: NewLedger) -> None:
         books.close()
 
 
+def test_a_place_of_the_future_holds_nobody_up(new_ledger: NewLedger) -> None:
+    """A process that waits dies while its clock is an hour ahead: the budget is free at once."""
+    url, clock, ahead = new_ledger(), FakeClock(), FakeClock()
+    ahead.advance(3600)
+    early, late = Books(url, ahead), Books(url, clock)
+    for books in (early, late):
+        books.caps["total_usd"] = dollars(10_000)
+    first = early.reserve("one", price=6000)
+    with pytest.raises(BudgetExceededError):
+        early.reserve("dear", price=9000)
+    early.ledger.refuse(first, "network", "no")
+    assert late.reserve("cheap", price=1000).reserved_microusd == 1000
+    for books in (early, late):
+        books.close()
+
+
 def test_a_final_refusal_names_the_budget_that_can_not_bear_it(new_ledger: NewLedger) -> None:
     """Where one budget would come free and another never, the other is named, and nobody waits."""
     books = Books(new_ledger(), collections_usd={"kit": dollars(5000)}, total_usd=dollars(10_000))

@@ -226,6 +226,20 @@ def test_a_second_attempt_looks_back_before_it_is_sent(site: Site, name: str) ->
     assert (second.attempt, second.error) == (2, "an earlier attempt turned up")
 
 
+def test_a_second_attempt_without_a_seed_looks_back_too(site: Site, name: str) -> None:
+    """Nothing but the text tells whose it is, and the attempt that looks was not sent yet."""
+    prompts = [workload.speech(name)]
+    assert lives.run(site.job(prompts), KillPoint("accepted")).killed
+    ledger = site.job(()).open_ledger()
+    (intent,) = ledger.intents_in(OPEN_STATES)
+    intent = ledger.adopt(intent, ledger.start_worker("audit"))
+    ledger.refuse(intent, "network", NEVER_ACCEPTED)
+    ledger.close()
+    assert lives.run(site.job(prompts)).exit_code == 0
+    assert close_books(site, prompts).flaws == ()
+    assert site.posts() == 1
+
+
 def test_a_clip_that_was_made_meanwhile_is_not_replaced(site: Site, name: str) -> None:
     """The second attempt was delivered before: both are owed, and the clip that is shown stays."""
     first = _given_up(site, name)
