@@ -18,6 +18,7 @@ from sqlalchemy import CheckConstraint, create_engine, event, inspect, select, t
 from sqlalchemy.engine import make_url
 
 import asset_pipeline.ledger.rendition_schema  # noqa: F401 -- its table is compared too
+import asset_pipeline.ledger.service_schema  # noqa: F401 -- as above
 from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 from asset_pipeline.ledger import engine as engine_module
 from asset_pipeline.ledger.columns import metadata
