@@ -136,6 +136,11 @@ class Settings(BaseSettings):
         return self.data_dir / "logs" / "asset-pipeline.jsonl"
 
     @cached_property
+    def uploads_dir(self) -> Path:
+        """Where files that were uploaded for prompts to start from lie until they expire."""
+        return self.data_dir / "uploads"
+
+    @cached_property
     def scratch_dir(self) -> Path:
         """Where downloads land until they are verified."""
         return self.data_dir / "scratch"

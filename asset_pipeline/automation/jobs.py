@@ -30,6 +30,16 @@ CLIP_JOBS = {
     for kind in Kind
 }
 
+PUBLISHED_JOBS = {
+    kind: dg.define_asset_job(
+        name=f"publish_{kind}_clips",
+        selection=dg.AssetSelection.assets(dg.AssetKey(["published", kind.value])).without_checks(),
+        # No kind's tag: publishing takes no clip run's place.
+        description=f"Copy the {kind} clips of the chosen prompts to where people take them from.",
+    )
+    for kind in Kind
+}
+
 COST_REPORT_JOB = dg.define_asset_job(
     name="report_costs",
     selection=dg.AssetSelection.assets("cost_report"),

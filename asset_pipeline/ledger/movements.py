@@ -367,7 +367,7 @@ _RESERVED_FIRST = (
 )
 _EXISTING = (
     select(budgets.c.budget)
-    .where(budgets.c.budget.in_([bindparam(f"name_{place}") for place in range(4)]))
+    .where(budgets.c.budget.in_([bindparam(f"name_{place}") for place in range(5)]))
     .order_by(budgets.c.budget)
 )
 _HOLD = select(budgets.c.budget).where(_OF_NAME).with_for_update()

@@ -43,6 +43,7 @@ class NewIntent:
         variants: How many clips the prompt asks for; zero leaves its others alone.
         origin: Who is asked.
         key_id: The API key on whose behalf it is paid.
+        launch_id: The launch of submissions that it belongs to.
     """
 
     generation_hash: str
@@ -63,6 +64,7 @@ class NewIntent:
     variants: int = 0
     origin: Origin = field(default_factory=Origin)
     key_id: str | None = None
+    launch_id: str | None = None
 
     def reserved(
         self,
@@ -123,6 +125,7 @@ class NewIntent:
             wanted_order=self.wanted_order,
             run_budget=run_budget,
             key_id=self.key_id,
+            launch_id=self.launch_id,
         )
 
 
@@ -172,6 +175,7 @@ class Intent:
     charge_note: str | None = None
     run_budget: str | None = None
     key_id: str | None = None
+    launch_id: str | None = None
 
     @property
     def origin(self) -> Origin:

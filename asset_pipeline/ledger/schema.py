@@ -146,6 +146,8 @@ intents = Table(
     Column("run_budget", String(64)),
     # The API key on whose behalf it is paid, whose budget it falls under.
     Column("key_id", String(16)),
+    # The launch of submissions that paid it.
+    Column("launch_id", String(32)),
     one_of("state", IntentState),
     CheckConstraint("reserved_microusd >= 0", name="reserved_not_negative"),
     CheckConstraint("charged_microusd >= 0", name="charged_not_negative"),
@@ -166,6 +168,7 @@ intents = Table(
     Index("ix_intents_created", "created_at"),
     Index("ix_intents_wanted", "wanted_hash"),
     Index("ix_intents_key", "key_id"),
+    Index("ix_intents_launch", "launch_id", "kind", "prompt_id"),
 )
 
 budgets = Table(

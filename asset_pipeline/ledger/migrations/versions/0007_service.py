@@ -120,7 +120,8 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "state IN ('queued', 'running', 'completed', 'partly_failed', 'failed', 'cancelled', 'refused_by_budget')",
+            "state IN ('queued', 'running', 'completed', 'partly_failed', 'failed', 'cancelled', "
+            "'refused_by_budget')",
             name=op.f("ck_submissions_state_known"),
         ),
         sa.PrimaryKeyConstraint("submission_id", name=op.f("pk_submissions")),
@@ -189,7 +190,8 @@ def upgrade() -> None:
         sa.Column("key_id", sa.String(length=16), nullable=True),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
-            "state IN ('queued', 'running', 'completed', 'failed', 'cancelled', 'refused_by_budget')",
+            "state IN ('queued', 'running', 'completed', 'failed', 'cancelled', "
+            "'refused_by_budget')",
             name=op.f("ck_submission_items_state_known"),
         ),
         sa.ForeignKeyConstraint(
@@ -251,6 +253,8 @@ def upgrade() -> None:
     op.add_column("clips", sa.Column("review_id", sa.BigInteger(), nullable=True))
     op.create_index("ix_clips_created", "clips", ["created_at", "clip_id"], unique=False)
     op.add_column("intents", sa.Column("key_id", sa.String(length=16), nullable=True))
+    op.add_column("intents", sa.Column("launch_id", sa.String(length=32), nullable=True))
+    op.create_index("ix_intents_launch", "intents", ["launch_id", "kind", "prompt_id"])
     op.create_index("ix_intents_key", "intents", ["key_id"], unique=False)
 
 
@@ -271,6 +275,8 @@ def downgrade() -> None:
     op.drop_table("heartbeats")
     op.drop_index("ix_clips_created", table_name="clips")
     op.drop_index("ix_intents_key", table_name="intents")
+    op.drop_index("ix_intents_launch", table_name="intents")
+    op.drop_column("intents", "launch_id")
     op.drop_column("clips", "review_id")
     op.drop_column("clips", "review_state")
     op.drop_column("intents", "key_id")
