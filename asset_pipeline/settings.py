@@ -60,6 +60,14 @@ class Settings(BaseSettings):
     alert_webhook_url: SecretStr | None = Field(None, alias="ASSET_PIPELINE_ALERT_WEBHOOK_URL")
     max_images_decoded: int = Field(2, ge=1, le=64, alias="ASSET_PIPELINE_MAX_IMAGES_DECODED")
 
+    service_url: str | None = Field(None, alias="ASSET_PIPELINE_SERVICE_URL")
+    trusted_proxies: str = Field("", alias="ASSET_PIPELINE_TRUSTED_PROXIES")
+    proxy_user_header: str = Field("X-Forwarded-User", alias="ASSET_PIPELINE_PROXY_USER_HEADER")
+    proxy_scopes: str = Field("read,review,generate", alias="ASSET_PIPELINE_PROXY_SCOPES")
+    cors_origins: str = Field("", alias="ASSET_PIPELINE_CORS_ORIGINS")
+    upload_quota_mb: int = Field(1024, ge=1, alias="ASSET_PIPELINE_UPLOAD_QUOTA_MB")
+    upload_days: int = Field(7, ge=1, le=365, alias="ASSET_PIPELINE_UPLOAD_DAYS")
+
     @field_validator("webhook_url")
     @classmethod
     def _address(cls, value: SecretStr | None) -> SecretStr | None:

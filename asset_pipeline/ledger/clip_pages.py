@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, func, select
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.ledger.access import LedgerAccess
@@ -50,7 +50,7 @@ class ClipPages(LedgerAccess):
         self, wanted: ClipFilter, before: tuple[datetime, str] | None, limit: int
     ) -> list[PagedClip]:
         """Return clips, the newest first, from before a place on."""
-        query = _filtered(_WITH_INTENTS, wanted)
+        query = _WITH_INTENTS.where(*_conditions(wanted))
         if before is not None:
             created_at, clip_id = before
             query = query.where(
@@ -66,11 +66,11 @@ class ClipPages(LedgerAccess):
 
     def count(self, wanted: ClipFilter) -> int:
         """Return how many clips a filter finds."""
-        query = _filtered(
+        query = (
             select(func.count())
             .select_from(clips)
-            .join(intents, intents.c.intent_id == clips.c.intent_id),
-            wanted,
+            .join(intents, intents.c.intent_id == clips.c.intent_id)
+            .where(*_conditions(wanted))
         )
         with self._reading() as connection:
             return int(connection.execute(query).scalar_one())
@@ -94,12 +94,6 @@ class ClipPages(LedgerAccess):
         with self._reading() as connection:
             rows = connection.execute(query.order_by(clips.c.created_at.desc())).mappings()
             return [clip_from(row) for row in rows]
-
-
-def _filtered(
-    query: Select[*tuple[object, ...]], wanted: ClipFilter
-) -> Select[*tuple[object, ...]]:
-    return query.where(*_conditions(wanted))
 
 
 def _conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:

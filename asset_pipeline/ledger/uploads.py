@@ -1,4 +1,4 @@
-"""Files that were uploaded for prompts to start from: whose they are and until when they are kept."""
+"""Files that were uploaded for prompts to start from: whose they are, and until when."""
 
 from __future__ import annotations
 
