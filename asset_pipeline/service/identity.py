@@ -178,9 +178,5 @@ def _forwarded(request: Request, context: ServiceContext) -> Caller | None:
 
 
 def _unauthenticated(detail: str) -> ProblemError:
-    return ProblemError(
-        401,
-        "unauthenticated",
-        detail,
-        headers={"WWW-Authenticate": 'Bearer realm="asset-pipeline"'},
-    )
+    headers = {"WWW-Authenticate": 'Bearer realm="asset-pipeline"'}
+    return ProblemError(401, "unauthenticated", detail, headers=headers)

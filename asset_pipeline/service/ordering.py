@@ -187,11 +187,8 @@ class Ordering:
                 409, "prompt_gone", f"No prompt asks for {kind}/{prompt_id} any more."
             )
         if variant > prompt.variants:
-            raise ProblemError(
-                409,
-                "prompt_gone",
-                f"{kind}/{prompt_id} asks for {prompt.variants} variants by now.",
-            )
+            asked = f"{kind}/{prompt_id} asks for {prompt.variants} variants by now."
+            raise ProblemError(409, "prompt_gone", asked)
         entry: dict[str, Any] | None = None
         if text is not None or inputs is not None:
             stored = None
@@ -289,7 +286,7 @@ class Ordering:
         ]
 
     def _made_id(self, prompt: Prompt, collection: str) -> str:
-        """Return an id for a prompt without one: the same for the same prompt of the same caller."""
+        """Return an id for a prompt without one: the same for the same one of the same caller."""
         decisive = [self._caller.owner, collection, prompt.prompt_hash]
         digest = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
         return f"{slug(prompt.text)}-{digest[:10]}"

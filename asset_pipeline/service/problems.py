@@ -1,4 +1,4 @@
-"""What a caller is told when something can't be done: RFC 9457, with a code and the request's id."""
+"""What a caller is told when something can't be done: RFC 9457, a code and the request's id."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from asset_pipeline.disclosure.here import redacted
-from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.ledger.reviews import NoSuchClipError, StaleVerdictError
 from asset_pipeline.ledger.submissions import IdempotencyKeyReusedError, PromptTakenError
@@ -160,23 +160,24 @@ async def _on_surprise(request: Request, error: Exception) -> JSONResponse:
 def problem_of(error: AssetPipelineError) -> ProblemError:
     """Return what an error of the project is over HTTP."""
     detail = f"{error.message} {error.hint}".strip()
-    match error:
-        case StaleVerdictError():
-            more = {"current_clip_id": error.current}
-            return ProblemError(409, error.code, detail, more=more)
-        case NoSuchClipError():
-            return ProblemError(404, "not_found", detail)
-        case IdempotencyKeyReusedError():
-            return ProblemError(422, "idempotency_key_reused", detail)
-        case PromptTakenError():
-            return ProblemError(409, "prompt_taken", detail)
-        case QuotaExceededError():
-            return ProblemError(413, "quota_exceeded", detail)
-        case LedgerError():
-            retry = {"Retry-After": "5"}
-            return ProblemError(503, "ledger_unavailable", detail, headers=retry)
-        case _:
-            return ProblemError(422, "invalid", detail)
+    if isinstance(error, StaleVerdictError):
+        return ProblemError(409, error.code, detail, more={"current_clip_id": error.current})
+    if isinstance(error, LedgerError):
+        retry = {"Retry-After": "5"}
+        return ProblemError(503, "ledger_unavailable", detail, headers=retry)
+    for known, status, code in _KNOWN:
+        if isinstance(error, known):
+            return ProblemError(status, code, detail)
+    return ProblemError(422, "invalid", detail)
+
+
+_KNOWN = (
+    (NoSuchClipError, 404, "not_found"),
+    (IdempotencyKeyReusedError, 422, "idempotency_key_reused"),
+    (PromptTakenError, 409, "prompt_taken"),
+    (QuotaExceededError, 413, "quota_exceeded"),
+    (ConfigurationError, 503, "misconfigured"),
+)
 
 
 def _pointer(where: Sequence[int | str]) -> str:

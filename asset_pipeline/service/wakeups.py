@@ -1,7 +1,7 @@
 """Waking event streams when the ledger changed: one look a process, however many streams.
 
-SQLite counts the changes of others for each connection, which costs 19 microseconds to ask. Postgres
-is asked for nothing: its streams look again twice a second.
+SQLite counts the changes of others for each connection, which costs 19 microseconds to ask. On
+Postgres streams look again twice a second.
 """
 
 from __future__ import annotations
