@@ -29,15 +29,17 @@ class _Body(BaseModel):
 class PromptBody(_Body):
     """One prompt; what is left out comes from the defaults."""
 
-    id: Id | None = Field(None, description="The partition key; made of the text if left out.")
+    id: Id | None = Field(
+        default=None, description="The partition key; made of the text if left out."
+    )
     kind: Annotated[Kind, Field(strict=False)] | None = None
     text: Text
     model: Annotated[str, Field(max_length=200)] | None = None
-    variants: int | None = Field(None, ge=1, le=MAX_VARIANTS)
+    variants: int | None = Field(default=None, ge=1, le=MAX_VARIANTS)
     style: Annotated[str, Field(max_length=5_000)] | None = None
     inputs: Inputs = Field(default_factory=dict)
     tags: Tags = Field(default_factory=list)
-    reference: Reference | None = Field(None, description="The id of an uploaded file.")
+    reference: Reference | None = Field(default=None, description="The id of an uploaded file.")
 
 
 class GenerationBody(PromptBody):
@@ -57,7 +59,9 @@ class GenerationBody(PromptBody):
         }
     )
 
-    collection: Id | None = Field(None, description="The ledger's collection; `api` if left out.")
+    collection: Id | None = Field(
+        default=None, description="The ledger's collection; `api` if left out."
+    )
     dry_run: bool = Field(default=False, description="Answer with the plan, and take nothing.")
 
 
@@ -65,7 +69,7 @@ class DefaultsBody(_Body):
     """What the prompts of a batch share unless they say otherwise."""
 
     model: Annotated[str, Field(max_length=200)] | None = None
-    variants: int = Field(1, ge=1, le=MAX_VARIANTS)
+    variants: int = Field(default=1, ge=1, le=MAX_VARIANTS)
     style: Annotated[str, Field(max_length=5_000)] = ""
     inputs: Inputs = Field(default_factory=dict)
     tags: Tags = Field(default_factory=list)
@@ -99,7 +103,7 @@ class BatchBody(_Body):
 class RegenerateBody(_Body):
     """Another take of one clip; its prompt may change with it."""
 
-    sha256: Sha256 | None = Field(None, description="Of the clip that was looked at.")
+    sha256: Sha256 | None = Field(default=None, description="Of the clip that was looked at.")
     text: Text | None = None
     inputs: Inputs | None = None
     dry_run: bool = False
@@ -114,7 +118,10 @@ class DecisionBody(_Body):
     reason_code: Annotated[str, Field(max_length=32, pattern=r"^[a-z0-9_]*$")] = ""
     note: Annotated[str, Field(max_length=2_000)] = ""
     supersedes: int | None = Field(
-        None, ge=0, lt=2**63, description="The verdict that stood there when it was looked at."
+        default=None,
+        ge=0,
+        lt=2**63,
+        description="The verdict that stood there when it was looked at.",
     )
 
 
@@ -136,7 +143,9 @@ class SessionAnswer(BaseModel):
     actor: str
     scopes: list[str]
     login_required: bool
-    csrf_token: str | None = Field(None, description="Sent as X-CSRF-Token with every change.")
+    csrf_token: str | None = Field(
+        default=None, description="Sent as X-CSRF-Token with every change."
+    )
     expires_at: datetime | None = None
 
 
@@ -256,7 +265,9 @@ class JobAnswer(BaseModel):
 class Page(BaseModel):
     """A page of a list."""
 
-    next_cursor: str | None = Field(None, description="Give it as ?cursor= for the next page.")
+    next_cursor: str | None = Field(
+        default=None, description="Give it as ?cursor= for the next page."
+    )
 
 
 class JobPage(Page):
@@ -316,7 +327,7 @@ class ReviewAnswer(BaseModel):
     supersedes: int | None
     undo_url: str
     retake: SubmissionAnswer | None = Field(
-        None, description="The take that the collection wants of what is rejected."
+        default=None, description="The take that the collection wants of what is rejected."
     )
 
 
@@ -337,7 +348,7 @@ class ClipPage(Page):
     """Clips, the newest first."""
 
     items: list[ClipAnswer]
-    total: int | None = Field(None, description="How many there are; on the first page.")
+    total: int | None = Field(default=None, description="How many there are; on the first page.")
 
 
 class FileAnswer(BaseModel):

@@ -155,8 +155,7 @@ class Ordering:
                 detail = f"the id {found.prompt_id!r} is taken by a prompt file."
                 taken.append(Finding(pointer=f"{place}/id", detail=detail))
             known = self._library.prompts.get(key)
-            takes = {} if known is None else known.takes
-            prompts.append(replace(found, takes=takes) if takes else found)
+            prompts.append(found if known is None else replace(found, takes=known.takes))
             items.append(NewItem(found.kind, found.prompt_id, name, found.variants, entry))
         if wrong:
             detail = f"{len(wrong)} things are wrong with the prompts; nothing was taken."
