@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import signal
 import socket
 from collections.abc import Callable
 from types import FrameType
@@ -82,11 +81,14 @@ class _Server(uvicorn.Server):
         self._context = context
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop taking requests, and let streams end."""
+        """Stop taking requests, and let streams end; a second signal waits for nothing.
+
+        Uvicorn's own would raise the signal again at the end, as if the stop had not been in order.
+        """
+        del sig, frame
         self._context.stopping.set()
-        super().handle_exit(sig, frame)
-        if sig == signal.SIGINT:
-            self.force_exit = False
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -30,12 +30,25 @@ __all__ = ["project", "sandbox_url"]
 SMALL = {"megapixels": "0.25"}
 
 
+@dataclass(frozen=True)
+class Place:
+    """A project's folder alone: no Dagster, no sandbox, which take seconds to start."""
+
+    root: Path
+
+
 @dataclass
 class Served:
     """A service, its project, and a daemon that ticks when it is told to."""
 
-    project: Project
+    place: Project | Place
     client: TestClient
+
+    @property
+    def project(self) -> Project:
+        """The project with its Dagster."""
+        assert isinstance(self.place, Project)
+        return self.place
 
     def key(self, *scopes: str, budget: int | None = None, rate: int | None = None) -> str:
         """Create a key and return its text."""
@@ -44,7 +57,7 @@ class Served:
             _, text = keys.create(NewKey("test", scopes_from(scopes), "tests", cap, rate))
             return text
 
-    def order(self, **body: Any) -> httpx.Response:
+    def order(self, **body: object) -> httpx.Response:
         """Order clips of one small picture's prompt."""
         return self.client.post("/api/v1/generations", json={"inputs": SMALL, **body})
 
@@ -87,21 +100,40 @@ class Served:
 
 
 @contextmanager
-def serving(found: Project, **options: Any) -> Generator[Served]:
+def serving(found: Project | Place, *, hosts: frozenset[str] = frozenset()) -> Generator[Served]:
     """Serve a project in this process."""
     context = open_context(load_settings())
-    with TestClient(create_app(context, **options), base_url="http://127.0.0.1") as client:
+    with TestClient(create_app(context, hosts=hosts), base_url="http://127.0.0.1") as client:
         yield Served(found, client)
     context.engine.dispose()
 
 
 @pytest.fixture
-def served(project: Project) -> Generator[Served]:  # noqa: F811 -- pytest's own way
+def served(project: Project) -> Generator[Served]:
     with serving(project) as found:
         yield found
 
 
 @pytest.fixture
-def project_config(project: Project) -> Path:  # noqa: F811 -- as above
+def project_config(project: Project) -> Path:
     """The folder of the project's configuration."""
     return project.root / "config"
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A project that makes nothing."""
+    for name in ("PROMPTS", "DATA", "CONFIG"):
+        folder = tmp_path / name.lower()
+        folder.mkdir()
+        monkeypatch.setenv(f"ASSET_PIPELINE_{name}_DIR", str(folder))
+    monkeypatch.setenv("ASSET_PIPELINE_PROVIDER", "sandbox")
+    monkeypatch.delenv("REPLICATE_API_TOKEN", raising=False)
+    return Place(tmp_path)
+
+
+@pytest.fixture
+def alone(place: Place) -> Generator[Served]:
+    """A service that nothing else is behind."""
+    with serving(place) as found:
+        yield found

@@ -10,11 +10,12 @@ from sqlalchemy import func, select
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.ledger.schema import intents
 from asset_pipeline.resources.ledger import LedgerResource
+from asset_pipeline.resources.library import PromptLibraryResource
 from asset_pipeline_tests.service.conftest import SMALL, Served
 
 
 def test_an_order_becomes_a_clip_that_is_approved_and_published(served: Served) -> None:
-    """POST, a sensor's tick, a run, a verdict, a tick: the very bytes lie where people take them."""
+    """POST, a tick, a run, a verdict, a tick: the very bytes lie where people take them."""
     answer = served.order(kind="image", text="A red fox", variants=2)
     assert answer.status_code == 202
     taken = answer.json()
@@ -80,7 +81,7 @@ def test_what_is_stored_is_cached_in_the_next_answer(served: Served) -> None:
 
 
 def test_many_submissions_are_one_run(served: Served) -> None:
-    """A tick makes one run a kind of everything that waits, and each submission hears of its own."""
+    """A tick makes one run of all that waits of a kind; each submission hears of its own."""
     orders = [served.order(kind="image", text=f"Number {n}").json() for n in range(5)]
     (request,) = served.tick()
     assert len(request.run_config["ops"]["image"]["config"]["prompt_ids"]) == 5
@@ -91,7 +92,7 @@ def test_many_submissions_are_one_run(served: Served) -> None:
 
 
 def test_a_bad_prompt_of_a_batch_names_its_place(served: Served) -> None:
-    """Nothing of a batch is taken when one prompt can't be made, and all that are wrong are named."""
+    """Nothing of a batch is taken when one can't be made, and all that are wrong are named."""
     body = {
         "prompts": [
             {"id": "good", "text": "A tree"},
@@ -172,8 +173,6 @@ def test_prompts_over_http_are_in_the_library(served: Served) -> None:
     """They live in the ledger as a collection of their own, beside those of files."""
     served.project.write(Kind.IMAGE, {"id": "filed", "text": "A filed thing"})
     served.order(kind="image", text="A posted thing", id="posted", collection="posted-ones")
-    from asset_pipeline.resources.library import PromptLibraryResource
-
     library = PromptLibraryResource().load().library
     assert [prompt.prompt_id for prompt in library.prompts.values()] == ["filed", "posted"]
     assert library.prompts[Kind.IMAGE, "posted"].path == "ledger/posted-ones"
