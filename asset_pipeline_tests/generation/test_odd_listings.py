@@ -1,4 +1,4 @@
-"""An audit over a listing of odd rows: all that can be read is in the books, and the rest is said."""
+"""An audit over odd rows: all that can be read is in the books, and the rest is said."""
 
 from __future__ import annotations
 
