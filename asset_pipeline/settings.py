@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     alert_webhook_url: SecretStr | None = Field(None, alias="ASSET_PIPELINE_ALERT_WEBHOOK_URL")
     max_images_decoded: int = Field(2, ge=1, le=64, alias="ASSET_PIPELINE_MAX_IMAGES_DECODED")
 
+    allow_private_outputs: bool = Field(default=False, alias="ASSET_PIPELINE_ALLOW_PRIVATE_OUTPUTS")
+
     @field_validator("webhook_url")
     @classmethod
     def _address(cls, value: SecretStr | None) -> SecretStr | None:
