@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     cors_origins: str = Field("", alias="ASSET_PIPELINE_CORS_ORIGINS")
     upload_quota_mb: int = Field(1024, ge=1, alias="ASSET_PIPELINE_UPLOAD_QUOTA_MB")
     upload_days: int = Field(7, ge=1, le=365, alias="ASSET_PIPELINE_UPLOAD_DAYS")
+    allow_private_outputs: bool = Field(default=False, alias="ASSET_PIPELINE_ALLOW_PRIVATE_OUTPUTS")
 
     @field_validator("webhook_url")
     @classmethod
@@ -110,8 +111,13 @@ class Settings(BaseSettings):
 
     @cached_property
     def publish_url(self) -> str:
-        """Where the `published` assets go: as the store's; a folder of the data if not chosen."""
-        return self.chosen_publish_url or str(self.data_dir / "published")
+        """Where the `published` assets go: as the store's; a folder of the data if not chosen.
+
+        The sandbox has a folder of its own, so that its drawings never lie among real clips.
+        """
+        sandbox = self.provider is ProviderName.SANDBOX
+        own = self.data_dir / ("published.sandbox" if sandbox else "published")
+        return self.chosen_publish_url or str(own)
 
     @cached_property
     def warehouse_path(self) -> Path:
