@@ -59,6 +59,11 @@ class Settings(BaseSettings):
     )
     alert_webhook_url: SecretStr | None = Field(None, alias="ASSET_PIPELINE_ALERT_WEBHOOK_URL")
     max_images_decoded: int = Field(2, ge=1, le=64, alias="ASSET_PIPELINE_MAX_IMAGES_DECODED")
+    decoder_megabytes: int = Field(2048, ge=512, le=65536, alias="ASSET_PIPELINE_DECODER_MEGABYTES")
+    decoder_cpu_seconds: int = Field(60, ge=1, le=3600, alias="ASSET_PIPELINE_DECODER_CPU_SECONDS")
+    decoder_wall_seconds: float = Field(
+        300.0, ge=1, le=86400, alias="ASSET_PIPELINE_DECODER_WALL_SECONDS"
+    )
 
     allow_private_outputs: bool = Field(default=False, alias="ASSET_PIPELINE_ALLOW_PRIVATE_OUTPUTS")
 

@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from asset_pipeline.clock import Clock
 from asset_pipeline.generation.breaker import Breakers
 from asset_pipeline.generation.collaborators import Collaborators
-from asset_pipeline.generation.decoding import Decoders
+from asset_pipeline.generation.decoding import DecoderLimits, Decoders
 from asset_pipeline.generation.delivery import Deliverer
 from asset_pipeline.generation.paid_call import PaidCall
 from asset_pipeline.generation.places import Places
@@ -51,6 +51,7 @@ class SessionPlan:
         rate_limit_per_minute: Creates a minute; 0 means no limit of our own.
         max_in_flight: Predictions at the provider at once.
         max_images_decoded: Files decoded at once, which bounds memory.
+        decoder_limits: What one file may take.
         run_cap: A cap of this run's own.
         budget_id: The launch that the cap is for, where the run is a part or a repetition of it.
         pay_again_before: Pay again for clips that were stored before this time.
@@ -73,6 +74,7 @@ class SessionPlan:
     checkpoint: Callable[[str], None] = _no_checkpoint
     webhook_url: str | None = None
     wanted_order: int = 0
+    decoder_limits: DecoderLimits = field(default_factory=DecoderLimits)
 
 
 @contextlib.asynccontextmanager
@@ -86,7 +88,7 @@ async def open_session(
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(provider.aclose)
         writing = stack.enter_context(GroupCommit(ledger.engine))
-        decoders = Decoders(plan.max_images_decoded, plan.previews)
+        decoders = Decoders(plan.max_images_decoded, plan.previews, plan.decoder_limits)
         stack.push_async_callback(decoders.aclose)
         storing = stack.enter_context(ThreadPoolExecutor(_STORING_THREADS, "store"))
         deliverer = Deliverer(

@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr
 from asset_pipeline.catalog.reader import FILE_NAME as MODELS_FILE
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.generation.batch import Batch, BatchProgress, PromptOutcome
+from asset_pipeline.generation.decoding import DecoderLimits
 from asset_pipeline.generation.paid_call import PaidCall
 from asset_pipeline.generation.rules_file import RulesSource
 from asset_pipeline.generation.session import SessionPlan, open_session
@@ -164,6 +165,11 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
             rate_limit_per_minute=settings.rate_limit_per_minute,
             max_in_flight=_max_in_flight(limits),
             max_images_decoded=settings.max_images_decoded,
+            decoder_limits=DecoderLimits(
+                settings.decoder_megabytes,
+                settings.decoder_cpu_seconds,
+                settings.decoder_wall_seconds,
+            ),
             timing=self._timing(settings),
             webhook_url=_revealed(settings.webhook_url),
             wanted_order=limits.wanted_order,
