@@ -14,8 +14,8 @@ from pathlib import Path
 from pydantic import JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 
-from asset_pipeline.catalog.source import SourceError, parse_yaml, read_utf8
-from asset_pipeline.catalog.wording import complaint
+from asset_pipeline.catalog.source import read_configuration
+from asset_pipeline.catalog.wording import complaint, first_issues
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.generation.failures import ErrorClass
 from asset_pipeline.generation.rules import ClassRule, RetryRules, Simplification, Strategy
@@ -88,15 +88,8 @@ class RulesSource:
 
 
 def _read(path: Path, *, label: str) -> dict[str, JsonValue]:
-    try:
-        document = parse_yaml(read_utf8(path))
-    except SourceError as error:
-        line = "" if error.line is None else f":{error.line}"
-        raise ConfigurationError(f"{label}{line}: {error.message}", hint=error.hint) from None
-    for flaw in document.flaws:
-        field = ".".join(str(part) for part in flaw.path)
-        raise ConfigurationError(f"{label}:{flaw.line}: {field}: {flaw.message}", hint=flaw.hint)
-    value = {} if document.value is None else document.value
+    written = read_configuration(path, label=label)
+    value = {} if written is None else written
     if not isinstance(value, dict):
         raise ConfigurationError(
             f"{label}: the file is not a mapping of fields.",
@@ -116,7 +109,7 @@ def _overlay(below: dict[str, JsonValue], above: dict[str, JsonValue]) -> dict[s
 
 
 def _sentences(error: ValidationError) -> Iterator[str]:
-    for issue in error.errors(include_url=False):
+    for issue in first_issues(error):
         where = ".".join(str(step) for step in issue["loc"] if step != "[key]")
         message, hint = _complaint(issue)
         yield f"{where}: {message} {hint}".removeprefix(": ").rstrip()

@@ -11,9 +11,15 @@ from typing import cast
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.errors import shortened
 from asset_pipeline.prompts.renditions import Rendition, Renditions
 
 MAX_VARIANTS = 100
+
+MOST_PROBLEMS = 10_000
+"""So many problems of a file are told one by one; they take some 8 MB."""
+
+_LONGEST = {"field": 200, "prompt_id": 200, "message": 1_000, "hint": 1_000}
 
 
 class _Written(BaseModel):
@@ -124,7 +130,10 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong in a file that people write, at its place; :attr:`line` counts from 1."""
+    """Something wrong in a file that people write, at its place; :attr:`line` counts from 1.
+
+    What it quotes of the file is cut: it may be a megabyte.
+    """
 
     path: str
     line: int | None
@@ -133,8 +142,20 @@ class Problem:
     message: str
     hint: str
 
+    def __post_init__(self) -> None:
+        for name, most in _LONGEST.items():
+            text: str | None = getattr(self, name)
+            if text is not None and len(text) > most:
+                object.__setattr__(self, name, shortened(text, most))
+
     def __str__(self) -> str:
         line = "" if self.line is None else f":{self.line}"
         prompt = "" if self.prompt_id is None else f"[{self.prompt_id}] "
         field = "" if self.field is None else f"{self.field}: "
         return f"{self.path}{line}: {prompt}{field}{self.message} {self.hint}".rstrip()
+
+
+def problems_left_out(path: str, number: int) -> Problem:
+    """Return the problem that stands for those of a file that are not told one by one."""
+    message = f"{number:,} more problems are not listed."
+    return Problem(path, None, None, None, message, "Correct the others first.")
