@@ -11,6 +11,7 @@ import typer
 from asset_pipeline.cli.amounts import read_amount
 from asset_pipeline.cli.choosing import Choice
 from asset_pipeline.cli.importing import without_gc
+from asset_pipeline.cli.limits import check_room
 from asset_pipeline.cli.options import (
     AsJson,
     Collections,
@@ -83,6 +84,7 @@ def generate(
 
     In stages, a few prompts go first, and exit code 1 says that a stage was too bad to go on.
     """
+    check_room()
     # Dagster and everything else that makes clips: `--help` does not wait for them.
     with without_gc():
         from asset_pipeline.cli.generating import Orders, carry_out  # noqa: PLC0415
@@ -117,6 +119,7 @@ def demo(
     ] = None,
 ) -> None:
     """Make everything in the prompts folder on the embedded sandbox, where nothing costs money."""
+    check_room()
     if faults is not None:
         from asset_pipeline.cli.rehearsing import rehearse  # noqa: PLC0415 -- as above
 
