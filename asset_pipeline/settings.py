@@ -78,7 +78,10 @@ class Settings(BaseSettings):
     @field_validator("prompts_dir", "data_dir", "config_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+        try:
+            return value.expanduser().absolute()
+        except RuntimeError:
+            raise ValueError("there is no such user's home folder") from None
 
     @cached_property
     def provider(self) -> ProviderName:
