@@ -112,8 +112,13 @@ class Settings(BaseSettings):
 
     @cached_property
     def publish_url(self) -> str:
-        """Where the `published` assets go: as the store's; a folder of the data if not chosen."""
-        return self.chosen_publish_url or str(self.data_dir / "published")
+        """Where the `published` assets go: as the store's; a folder of the data if not chosen.
+
+        The sandbox has a folder of its own, so that its drawings never lie among real clips.
+        """
+        sandbox = self.provider is ProviderName.SANDBOX
+        own = self.data_dir / ("published.sandbox" if sandbox else "published")
+        return self.chosen_publish_url or str(own)
 
     @cached_property
     def warehouse_path(self) -> Path:

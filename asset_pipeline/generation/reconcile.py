@@ -249,7 +249,7 @@ class Reconciler:
         # Read once: what is asked for meanwhile is recognised by its own intent.
         models = self._models = self._models or await self._with.write(ledger.models)
         self._with.checkpoint("listed")
-        await self._take_over_the_dead(intent, rivals)
+        await self._lose_the_replies_of_the_dead(rivals)
         await self._take_back(listing)
 
         def judged(listing: Listing) -> Finding:
@@ -289,20 +289,20 @@ class Reconciler:
             clock=self._with.clock,
         )
 
-    async def _take_over_the_dead(self, intent: Intent, rivals: Sequence[Intent]) -> None:
-        """Adopt creates that dead workers of this account had on the wire: nobody hears the answer.
+    async def _lose_the_replies_of_the_dead(self, rivals: Sequence[Intent]) -> None:
+        """Make creates unknown that dead workers had on the wire: nobody hears the answer.
 
         As long as one counts as on its way, a listed prediction may answer it and this intent has
-        to wait: for ever, if that one's turn in the batch comes after this one's.
+        to wait: for ever, if that one's turn in the batch comes after this one's. Nobody drives it
+        then; if it looked as if this process did, others would wait for its money.
         """
         ledger = self._with.ledger
         for rival in rivals:
-            sending = rival.state is IntentState.SUBMITTING
-            if not sending:
+            if rival.state is not IntentState.SUBMITTING:
                 continue
             if not await self._with.write(ledger.is_alive, rival.worker_id):
                 with contextlib.suppress(IntentMovedError):
-                    await self._with.write(ledger.adopt, rival, intent.worker_id)
+                    await self._with.write(ledger.adopt, rival, "")
 
     def _window(self) -> Window:
         timing = self._with.timing

@@ -16,6 +16,7 @@ from asset_pipeline.generation.held_money import MoneyQueue
 from asset_pipeline.ledger.ledger import Payer
 from asset_pipeline.ledger.movements import BudgetExceededError, ComingBack
 from asset_pipeline.ledger.records import Intent
+from asset_pipeline.ledger.schema import IntentState
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline_tests.clocks import FakeClock
@@ -121,6 +122,24 @@ def test_money_of_a_clip_that_was_given_up_for_now_is_not_waited_for(
     found, breach = asyncio.run(given_up())
     assert found == ["network"]
     assert (breach.held, breach.coming_back) == (WORST, None)
+
+
+def test_a_create_that_a_dead_process_had_on_the_wire_is_nobodys(stage: Stage, name: str) -> None:
+    """Reconciling one clip settles that the others' answers are lost, and takes none of them up."""
+    ledger = stage.ledger()
+    gone = ledger.start_worker("gone")
+    left = ledger.reserve(new_intent("left"), Payer("gone", gone))
+    assert isinstance(left, Intent)
+    ledger.start_submitting(left)
+    ledger.end_worker(gone)
+    ledger.close()
+    stage.site.fault({"fault": "lost_reply_after", "times": 1})
+    (outcome,) = stage.run(*_pictures(name, 1)).values()
+    assert outcome.done
+    ((state, worker),) = [
+        (each.state, each.worker_id) for each in stage.intents() if each.intent_id == left.intent_id
+    ]
+    assert (state, worker) == (IntentState.UNKNOWN, "")
 
 
 def test_an_intent_is_taken_up_once_and_only_as_it_stands(stage: Stage) -> None:
