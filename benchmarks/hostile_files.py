@@ -22,11 +22,11 @@ from unittest import mock
 
 from asset_pipeline.catalog.reader import load_catalog
 from asset_pipeline.errors import AssetPipelineError
-from asset_pipeline.generation.decoding import Decoders
+from asset_pipeline.media.decoder_pool import DecoderPool
 from asset_pipeline.prompts.library import load_library
 from asset_pipeline.settings import load_settings
 from asset_pipeline_tests.foreign import mutations
-from asset_pipeline_tests.media import samples
+from asset_pipeline_tests.support import media_samples
 
 PATIENCE = 10.0
 MOST_MEGABYTES = 600
@@ -86,11 +86,11 @@ def media(count: int) -> Tally:
 async def _media(count: int) -> Tally:
     tally = Tally()
     with tempfile.TemporaryDirectory() as folder:
-        decoders = Decoders(2, Path(folder, "previews"))
+        decoders = DecoderPool(2, Path(folder, "previews"))
         try:
             for number in range(count):
                 content, kind = mutations.media(number)
-                path = samples.written(Path(folder), content, "odd")
+                path = media_samples.written(Path(folder), content, "odd")
                 started = time.monotonic()
                 try:
                     await decoders.receive(path, kind)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.errors import shortened
-from asset_pipeline.prompts.renditions import Rendition, Renditions
+from asset_pipeline.prompts.rendition_specs import Rendition, Renditions
 
 MAX_VARIANTS = 100
 

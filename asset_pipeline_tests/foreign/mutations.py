@@ -6,7 +6,8 @@ import random
 from collections.abc import Callable
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline_tests.media import bombs, samples
+from asset_pipeline_tests.media import bombs
+from asset_pipeline_tests.support import media_samples
 
 _WORDS = (
     "prompts", "id", "text", "model", "variants", "tags", "inputs", "seed", "style", "defaults",
@@ -58,8 +59,8 @@ def media(number: int) -> tuple[bytes, Kind]:
     rng = random.Random(number)
     if number % 50 == 0:
         return _BOMBS[number // 50 % len(_BOMBS)]
-    extension = rng.choice((*samples.PICTURES, *samples.SOUNDS))
-    kind = Kind.IMAGE if extension in samples.PICTURES else Kind.AUDIO
+    extension = rng.choice((*media_samples.PICTURES, *media_samples.SOUNDS))
+    kind = Kind.IMAGE if extension in media_samples.PICTURES else Kind.AUDIO
     return bytes(_changed(rng, bytearray(_original(extension)))), kind
 
 
@@ -142,7 +143,11 @@ _ORIGINALS: dict[str, bytes] = {}
 
 def _original(extension: str) -> bytes:
     if extension not in _ORIGINALS:
-        made = samples.picture_bytes if extension in samples.PICTURES else samples.sound_bytes
+        made = (
+            media_samples.picture_bytes
+            if extension in media_samples.PICTURES
+            else media_samples.sound_bytes
+        )
         _ORIGINALS[extension] = made(extension)
     return _ORIGINALS[extension]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from asset_pipeline.catalog.reader import load_catalog
-from asset_pipeline.catalog.source import SourceError, parse_yaml, read_configuration
+from asset_pipeline.config.yaml_source import SourceError, parse_yaml, read_configuration
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.foreign.files import ForeignFileError, digest_file, files_below, read_file
 from asset_pipeline.prompts.library import Library, load_library

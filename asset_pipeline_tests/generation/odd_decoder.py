@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.generation import decoder
+from asset_pipeline.media import decoder_process
 from asset_pipeline.media.bad_media import BadMediaError, BadMediaReason
 from asset_pipeline.media.probe import Examined
 
-_SURE = decoder.examine
+_SURE = decoder_process.examine
 
 
 def _told(text: str) -> NoReturn:
@@ -85,5 +85,5 @@ def _examine(path: Path, kind: Kind) -> Examined:
 
 
 if __name__ == "__main__":
-    decoder.examine = _examine
-    decoder.main()
+    decoder_process.examine = _examine
+    decoder_process.main()

@@ -15,11 +15,12 @@ import psutil
 import pytest
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.generation import decoder, decoding
-from asset_pipeline.generation.decoding import DecoderLimits, Decoders
+from asset_pipeline.media import decoder_pool, decoder_process
 from asset_pipeline.media.bad_media import BadMediaError, BadMediaReason
+from asset_pipeline.media.decoder_pool import DecoderLimits, DecoderPool
 from asset_pipeline.media.probe import MediaInfo
-from asset_pipeline_tests.media import bombs, samples
+from asset_pipeline_tests.media import bombs
+from asset_pipeline_tests.support import media_samples
 
 _ODD = "asset_pipeline_tests.generation.odd_decoder"
 
@@ -30,11 +31,11 @@ def _verdicts(
     """What one process says of files, one after the other."""
 
     async def run() -> list[MediaInfo | BadMediaError]:
-        decoders = Decoders(1, folder / "previews", limits)
+        decoders = DecoderPool(1, folder / "previews", limits)
         found: list[MediaInfo | BadMediaError] = []
         try:
             for number, (content, kind) in enumerate(files):
-                path = samples.written(folder, content, f"file-{number}")
+                path = media_samples.written(folder, content, f"file-{number}")
                 try:
                     found.append((await decoders.receive(path, kind))[0])
                 except BadMediaError as error:
@@ -47,7 +48,7 @@ def _verdicts(
 
 
 def _good() -> tuple[bytes, Kind]:
-    return samples.picture_bytes("png"), Kind.IMAGE
+    return media_samples.picture_bytes("png"), Kind.IMAGE
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_a_bomb_is_refused_at_once(tmp_path: Path, content: bytes, kind: Kind) -
 def test_scans_are_counted_where_they_are_and_not_in_metadata(tmp_path: Path) -> None:
     """A picture whose metadata is full of the mark is a good one; few scans are many pixels'."""
     mark = b"\xff\xda" * 20_000  # shorter than a segment may be
-    plain = samples.picture_bytes("jpg")
+    plain = media_samples.picture_bytes("jpg")
     noted = plain[:2] + b"\xff\xe5" + (len(mark) + 2).to_bytes(2) + mark + plain[2:]
     for verdict in _verdicts(tmp_path, [(noted, Kind.IMAGE), (bombs.scanned(3), Kind.IMAGE)]):
         assert isinstance(verdict, MediaInfo)
@@ -88,7 +89,7 @@ def test_odd_metadata_costs_no_picture(tmp_path: Path) -> None:
 
 @pytest.fixture
 def odd(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "_PROGRAM", _ODD)
+    monkeypatch.setattr(decoder_pool, "_PROGRAM", _ODD)
 
 
 @pytest.mark.usefixtures("odd")
@@ -159,7 +160,7 @@ def test_a_decoder_knows_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "PATH" in told.message
     assert "TOKEN" not in told.message
     assert "URL" not in told.message
-    assert secret not in json.dumps(decoding._environment(os.environ))
+    assert secret not in json.dumps(decoder_pool._environment(os.environ))
 
 
 @pytest.mark.usefixtures("odd")
@@ -167,7 +168,7 @@ def test_a_machine_that_can_start_no_decoder_is_no_files_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The clip stays open: the error is the system's, with what the interpreter said."""
-    monkeypatch.setattr(decoding, "_PROGRAM", "asset_pipeline_tests.generation.no_decoder")
+    monkeypatch.setattr(decoder_pool, "_PROGRAM", "asset_pipeline_tests.generation.no_decoder")
     with pytest.raises(OSError, match=r"a decoder can't be started: .*no_decoder"):
         _verdicts(tmp_path, [_good()])
 
@@ -192,7 +193,7 @@ asyncio.run(run())
 
 def test_a_decoder_whose_parent_was_killed_ends_without_a_word(tmp_path: Path) -> None:
     """It answers into a closed pipe: no traceback on the terminal that it shared, none left."""
-    path = samples.written(tmp_path, b"slow", "slow")
+    path = media_samples.written(tmp_path, b"slow", "slow")
     command = [sys.executable, "-c", _PARENT, str(path), str(tmp_path / "previews"), _ODD]
     ended = subprocess.run(command, capture_output=True, timeout=60, check=False)
     assert ended.stderr == b""
@@ -209,6 +210,6 @@ def test_limits_cost_a_clip_under_a_millisecond() -> None:
     started = time.process_time()
     for _ in range(100):
         soft = resource.getrlimit(resource.RLIMIT_CPU)[0]
-        decoder._used()
-        decoder._limit(resource.RLIMIT_CPU, soft)
+        decoder_process._used()
+        decoder_process._limit(resource.RLIMIT_CPU, soft)
     assert (time.process_time() - started) / 100 < 0.001

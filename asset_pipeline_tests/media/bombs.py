@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from asset_pipeline_tests.media import samples
+from asset_pipeline_tests.support import media_samples
 
 
 def scanned(scans: int, side: int = 512) -> bytes:
     """A progressive JPEG whose last scan is repeated until there are so many."""
     encoded = io.BytesIO()
-    samples.picture(side, side).save(encoded, "JPEG", progressive=True)
+    media_samples.picture(side, side).save(encoded, "JPEG", progressive=True)
     content = encoded.getvalue()
     start, end = content.rindex(b"\xff\xda"), content.rindex(b"\xff\xd9")
     return content[:start] + content[start:end] * scans + b"\xff\xd9"
@@ -35,7 +35,7 @@ def odd_metadata() -> bytes:
     """A JPEG that lies on its side; its EXIF block has a value too that can't be written again."""
     entries = struct.pack("<HHII", 0x112, 3, 1, 6) + struct.pack("<HHIi", 0x100, 9, 1, -1)
     exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 2) + entries + bytes(4)
-    plain = samples.picture_bytes("jpg")
+    plain = media_samples.picture_bytes("jpg")
     return plain[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + plain[2:]
 
 
@@ -62,7 +62,7 @@ def many_frames(frames: int) -> bytes:
 
 def damaged_mp3() -> bytes:
     """An MP3 file that libmpg123 has much to say about."""
-    content = bytearray(samples.sound_bytes("mp3", samples.tone(20.0)))
+    content = bytearray(media_samples.sound_bytes("mp3", media_samples.tone(20.0)))
     rng = np.random.default_rng(7)
     for place in rng.integers(2000, len(content), len(content) // 50):
         content[place] ^= 0x55
@@ -71,4 +71,4 @@ def damaged_mp3() -> bytes:
 
 def written(folder: Path, content: bytes, name: str = "bomb") -> Path:
     """Write a bomb."""
-    return samples.written(folder, content, name)
+    return media_samples.written(folder, content, name)

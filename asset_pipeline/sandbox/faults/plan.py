@@ -29,8 +29,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from asset_pipeline.catalog.source import CONFIGURATION_BYTES, SourceError, parse_yaml, read_utf8
-from asset_pipeline.catalog.wording import first_issues
+from asset_pipeline.config.error_messages import first_issues
+from asset_pipeline.config.yaml_source import (
+    CONFIGURATION_BYTES,
+    SourceError,
+    parse_yaml,
+    read_utf8,
+)
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.sandbox.faults.names import ROUTES, SHOWN, FaultName, Route
 
