@@ -9,7 +9,9 @@ from starlette.datastructures import Headers
 from asset_pipeline.sandbox.problems import InvalidField, ProblemError, invalid
 
 _LONGEST_WAIT = 60.0
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
+# A header may hold any byte: "²" is a digit to Python, and 5,000 digits are no number to it.
+_SECONDS = re.compile(r"[0-9]{1,6}")
+_DURATION = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6}(?:\.[0-9]{1,9})?)s?)?")
 _SHORTEST_CANCEL, _LONGEST_CANCEL = 5, 86_400
 
 
@@ -25,7 +27,7 @@ def preferred_wait(headers: Headers) -> float | None:
             continue
         if not seconds:
             return _LONGEST_WAIT
-        if not seconds.isdigit() or not 1 <= int(seconds) <= _LONGEST_WAIT:
+        if not _SECONDS.fullmatch(seconds) or not 1 <= int(seconds) <= _LONGEST_WAIT:
             issue = InvalidField("format", "Prefer", "wait must be between 1 and 60 seconds")
             raise ProblemError(invalid([issue]))
         return float(seconds)

@@ -66,9 +66,19 @@ def not_found(detail: str = "The requested resource could not be found.") -> Pro
     return problem(404, "Not found", detail)
 
 
-def too_large() -> ProblemResponse:
-    """413: an upload over the limit of 100 MB."""
-    return problem(413, "Request entity too large", "Files may be at most 100 MB.")
+def too_large(most: int) -> ProblemResponse:
+    """413: a body over the limit.
+
+    Args:
+        most: Bytes allowed.
+    """
+    detail = f"The body of this request may have at most {most:,} bytes."
+    return problem(413, "Request entity too large", detail)
+
+
+def unsupported_type(expected: str) -> ProblemResponse:
+    """415: a body of a type that the route does not take."""
+    return problem(415, "Unsupported media type", f"The body of this request must be {expected}.")
 
 
 def invalid_version() -> ProblemResponse:
