@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter
 
 from asset_pipeline.sandbox.lifecycle import Prediction, from_row
-from asset_pipeline.sandbox.problems import InvalidField, ProblemError, invalid
+from asset_pipeline.sandbox.problems import InvalidField, ProblemError, check_query, invalid
 from asset_pipeline.sandbox.state import MICROSECONDS, State
 
 PAGE = 100
@@ -51,8 +51,9 @@ def read_page(state: State, account: str, query: Mapping[str, str]) -> Page:
     ``created_after`` is inclusive, ``created_before`` is not; a cursor carries both along.
 
     Raises:
-        ProblemError: 422 for a time or a cursor that cannot be read.
+        ProblemError: 422 for a time or a cursor that cannot be read, or a query of other names.
     """
+    check_query(query, ("cursor", "created_after", "created_before", "source"))
     if query.get("source", "web") != "web":
         raise _refusal("source", "must be one of the following: web")
     if "source" in query:

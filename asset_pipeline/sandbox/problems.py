@@ -104,6 +104,21 @@ def invalid(fields: Sequence[InvalidField]) -> ProblemResponse:
     return ProblemResponse(body, 422)
 
 
+def check_query(query: Mapping[str, str], known: Sequence[str]) -> None:
+    """Refuse a query that asks for what there is not; ``created_afer`` would list everything.
+
+    Raises:
+        ProblemError: 422, naming each parameter that is not known.
+    """
+    issues = [
+        InvalidField("additional_property_not_allowed", name, f"{name} is not a parameter")
+        for name in query
+        if name not in known
+    ]
+    if issues:
+        raise ProblemError(invalid(issues))
+
+
 def throttled(limit: int, what: str, retry_after: int, *, header: bool = True) -> ProblemResponse:
     """429: over the limit.
 

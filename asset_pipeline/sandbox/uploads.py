@@ -6,10 +6,10 @@ import base64
 import json
 import re
 from collections.abc import AsyncIterator
-from typing import cast
+from typing import Annotated, Literal, cast
 from urllib.parse import quote
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue, TypeAdapter
 from python_multipart.exceptions import FormParserError
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
@@ -22,6 +22,7 @@ from asset_pipeline.sandbox.core import Core, base_url
 from asset_pipeline.sandbox.problems import (
     InvalidField,
     ProblemError,
+    check_query,
     invalid,
     not_found,
     problem,
@@ -41,6 +42,9 @@ _CHUNK = 1 << 20
 _ENVELOPE = 1 << 16  # what multipart may add around the file
 _LONGEST_NAME = 255
 _MIME = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}(?:;[ -~]{0,200})?", re.ASCII)
+_CURSOR = TypeAdapter(
+    dict[Literal["older_than", "newer_than"], Annotated[int, Field(strict=True, ge=0, lt=1 << 63)]]
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -81,6 +85,7 @@ class UploadRoutes:
 
     async def list_(self, request: Request) -> Response:
         """Return a page of the account's files, newest first."""
+        check_query(request.query_params, ("cursor",))
         older_than, newer_than = _place(request.query_params.get("cursor"))
         page = self._uploads.page(account_of(request), older_than=older_than, newer_than=newer_than)
 
@@ -204,14 +209,7 @@ def _place(cursor: str | None) -> tuple[int | None, int | None]:
     if cursor is None:
         return None, None
     try:
-        value = parsed(base64.urlsafe_b64decode(cursor))
-        match value:
-            case {"older_than": int(number)} if 0 <= number < 1 << 63:
-                return number, None
-            case {"newer_than": int(number)} if 0 <= number < 1 << 63:
-                return None, number
-            case _:
-                pass
+        place = _CURSOR.validate_json(base64.urlsafe_b64decode(cursor))
     except ValueError:
-        pass
-    raise ProblemError(invalid([InvalidField("format", "cursor", "Invalid cursor")]))
+        raise ProblemError(invalid([InvalidField("format", "cursor", "Invalid cursor")])) from None
+    return place.get("older_than"), place.get("newer_than")
