@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Update, bindparam, insert, select, update
 
-from asset_pipeline.ledger import movements
+from asset_pipeline.ledger import postings
 from asset_pipeline.ledger.records import (
     Intent,
     NewIntent,
@@ -30,6 +30,14 @@ from asset_pipeline.money import MicroUsd, format_usd
 MAX_ERROR_LENGTH = 500
 
 _ALWAYS = datetime.fromtimestamp(0, UTC)
+
+# One that is completed is charged, by the worker that saw its end.
+_HOLDING = (
+    IntentState.RESERVED,
+    IntentState.SUBMITTING,
+    IntentState.UNKNOWN,
+    IntentState.SUBMITTED,
+)
 
 # SQLite takes 32,766 parameters a statement, Postgres 65,535.
 _IDS_A_QUERY = 1000
@@ -139,6 +147,11 @@ def adopt(connection: Connection, intent: Intent, *, worker_id: str, now: dateti
     return _move(connection, intent, OPEN_STATES, now, **values)
 
 
+def let_go(connection: Connection, intent: Intent, now: datetime) -> Intent:
+    """Have nobody drive an intent that holds money: whoever comes first adopts it."""
+    return _move(connection, intent, _HOLDING, now, worker_id="")
+
+
 def start_submitting(connection: Connection, intent: Intent, now: datetime) -> Intent:
     """Mark that the one POST goes on the wire next; from here on a silence means unknown."""
     return _move(
@@ -222,7 +235,7 @@ def refuse(
         error_class=error_class,
         error=error[:MAX_ERROR_LENGTH],
     )
-    movements.release(connection, intent.intent_id, intent.reserved_microusd, now)
+    postings.release(connection, intent.intent_id, intent.reserved_microusd, now)
 
 
 NEVER_ACCEPTED = "never accepted"
@@ -244,7 +257,7 @@ def revive(connection: Connection, intent: Intent, prediction_id: str, now: date
     for other in attempts_at(connection, intent.generation_hash):
         if other.state is IntentState.RESERVED:
             refuse(connection, other, "cancelled", "an earlier attempt turned up", now)
-    worst_case = movements.reserved_at_first(connection, intent.intent_id)
+    worst_case = postings.reserved_at_first(connection, intent.intent_id)
     values: dict[str, Any] = {
         "state": IntentState.SUBMITTED,
         "worker_id": "",  # nobody drives it: whoever comes first takes it up
@@ -257,7 +270,7 @@ def revive(connection: Connection, intent: Intent, prediction_id: str, now: date
         "error": None,
     }
     revived = _move(connection, intent, (IntentState.REFUSED,), now, **values)
-    movements.reserve_owed(connection, intent.intent_id, worst_case, now)
+    postings.reserve_owed(connection, intent.intent_id, worst_case, now)
     return revived
 
 
@@ -298,7 +311,7 @@ def charge(
         completed_at=now,
     )
     covered = MicroUsd(intent.reserved_microusd - held)
-    movements.charge(connection, intent.intent_id, amount, covered, now)
+    postings.charge(connection, intent.intent_id, amount, covered, now)
     return charged
 
 
@@ -322,7 +335,7 @@ def fail(
         error_class=error_class,
         error=error[:MAX_ERROR_LENGTH],
     )
-    movements.release(connection, intent.intent_id, intent.reserved_microusd, now)
+    postings.release(connection, intent.intent_id, intent.reserved_microusd, now)
 
 
 def deliver(connection: Connection, intent: Intent, now: datetime) -> None:
@@ -339,7 +352,7 @@ def deliver(connection: Connection, intent: Intent, now: datetime) -> None:
         error_class=None,
         error=None,
     )
-    movements.release(connection, intent.intent_id, intent.reserved_microusd, now)
+    postings.release(connection, intent.intent_id, intent.reserved_microusd, now)
 
 
 def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -16,26 +16,26 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from asset_pipeline.errors import ConfigurationError
-from asset_pipeline.sandbox.account import AccountRoutes
+from asset_pipeline.sandbox.account_routes import AccountRoutes
+from asset_pipeline.sandbox.admin_routes import AdminRoutes
 from asset_pipeline.sandbox.admission import Admission
-from asset_pipeline.sandbox.backstage import BackstageRoutes
 from asset_pipeline.sandbox.core import Core
 from asset_pipeline.sandbox.date_header import DateHeader
-from asset_pipeline.sandbox.delivery import DeliveryRoutes
+from asset_pipeline.sandbox.delivery_routes import DeliveryRoutes
 from asset_pipeline.sandbox.display import Display
-from asset_pipeline.sandbox.faults.book import FaultBook
 from asset_pipeline.sandbox.faults.plan import ClockSkew, explain, load_plan
-from asset_pipeline.sandbox.gate import Gate
-from asset_pipeline.sandbox.late import Lateness
+from asset_pipeline.sandbox.faults.registry import FaultRegistry
+from asset_pipeline.sandbox.late_creates import Lateness
+from asset_pipeline.sandbox.middleware import ApiMiddleware
+from asset_pipeline.sandbox.models import OfferedModels
 from asset_pipeline.sandbox.options import SandboxOptions
-from asset_pipeline.sandbox.postman import Postman
-from asset_pipeline.sandbox.predictions import PredictionRoutes
+from asset_pipeline.sandbox.prediction_routes import PredictionRoutes
 from asset_pipeline.sandbox.problems import ProblemError, not_found, problem
 from asset_pipeline.sandbox.ratelimit import RateLimit
-from asset_pipeline.sandbox.shelf import Shelf
+from asset_pipeline.sandbox.renderer import MediaRenderer
 from asset_pipeline.sandbox.state import State
-from asset_pipeline.sandbox.studio import Studio
-from asset_pipeline.sandbox.uploads import UploadRoutes
+from asset_pipeline.sandbox.upload_routes import UploadRoutes
+from asset_pipeline.sandbox.webhook_delivery import WebhookSender
 
 
 def create_app(state_dir: Path, options: SandboxOptions) -> Starlette:
@@ -47,10 +47,10 @@ def create_app(state_dir: Path, options: SandboxOptions) -> Starlette:
         ConfigurationError: The fault plan or the catalog cannot be used.
     """
     state = State(state_dir)
-    shelf = Shelf(options.config_dir)
-    faults = FaultBook(state)
+    shelf = OfferedModels(options.config_dir)
+    faults = FaultRegistry(state)
     _load(faults, options)
-    studio = Studio(state, shelf)
+    studio = MediaRenderer(state, shelf)
     display = Display(state, shelf, studio, faults)
     core = Core(
         options,
@@ -60,7 +60,7 @@ def create_app(state_dir: Path, options: SandboxOptions) -> Starlette:
         RateLimit(state, options),
         faults,
         display,
-        Postman(state, display),
+        WebhookSender(state, display),
         Lateness(state),
     )
 
@@ -78,14 +78,14 @@ def create_app(state_dir: Path, options: SandboxOptions) -> Starlette:
         AccountRoutes(core),
         UploadRoutes(core),
         DeliveryRoutes(core),
-        BackstageRoutes(core),
+        AdminRoutes(core),
     )
     app = Starlette(
         routes=[route for room in rooms for route in room.routes()],
         middleware=[
             Middleware(DateHeader, state=state),
             Middleware(Admission, core=core),
-            Middleware(Gate, core=core),
+            Middleware(ApiMiddleware, core=core),
         ],
         exception_handlers={
             ProblemError: _answer_problem,
@@ -99,7 +99,7 @@ def create_app(state_dir: Path, options: SandboxOptions) -> Starlette:
     return app
 
 
-def _load(faults: FaultBook, options: SandboxOptions) -> None:
+def _load(faults: FaultRegistry, options: SandboxOptions) -> None:
     """Put the plan and the clock in force that this server was started with."""
     if options.faults_file is not None:
         plan = load_plan(options.faults_file)
