@@ -1,5 +1,6 @@
-"""A process that decodes: ``python -m asset_pipeline.media.decoder_process FOLDER MEGABYTES SECONDS``.
+"""A process that decodes: ``python -m asset_pipeline.media.decoder_process`` and three words.
 
+They are FOLDER, MEGABYTES and SECONDS.
 The folder is that of kept previews, the numbers bound memory and computing. The process says that
 it is ready, reads a JSON line for each file, ``{"path": ..., "kind": ..., "mend": ...}``, and
 answers with one. It ends when its input does, so it never outlives the process that started it,
