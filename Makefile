@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export DAGSTER_HOME := $(CURDIR)/dagster_home
 
-.PHONY: install system-tools demo demo-faults dev test check format bench lock clean
+.PHONY: install system-tools demo demo-faults dev test test-fast check format bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show the commands
@@ -40,6 +40,9 @@ dev: $(STAMP) ## The Dagster UI with its daemon
 
 test: $(STAMP) ## All tests, with coverage
 	$(BIN)/python -m pytest -n 4 --cov --cov-report=term --cov-fail-under=85
+
+test-fast: $(STAMP) ## The tests that kill no process and start no server
+	$(BIN)/python -m pytest -n 2 -m "not kills and not servers"
 
 check: $(STAMP) ## Lint, format, types, import contracts
 	$(BIN)/ruff check .

@@ -177,11 +177,11 @@ _PARENT = """
 import asyncio, os, sys
 from pathlib import Path
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.generation import decoder, decoding
-decoding._PROGRAM = sys.argv[3]
+from asset_pipeline.media import decoder_pool
+decoder_pool._PROGRAM = sys.argv[3]
 
 async def run():
-    decoders = decoding.Decoders(1, Path(sys.argv[2]))
+    decoders = decoder_pool.DecoderPool(1, Path(sys.argv[2]))
     asking = asyncio.create_task(decoders.examine(Path(sys.argv[1]), Kind.IMAGE))
     while not Path(sys.argv[1] + ".taken").exists():
         await asyncio.sleep(0.01)
