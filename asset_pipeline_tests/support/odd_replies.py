@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from socket import SO_LINGER, SOL_SOCKET
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import strategies as st
 
@@ -72,8 +72,8 @@ class OddReply:
             return self.raw
         if isinstance(honest, bytes):
             return honest
-        changed = honest | dict(self.changes or {}) if isinstance(honest, dict) else honest
-        return json.dumps(changed).encode()
+        document = cast("dict[str, Any]", honest)
+        return json.dumps(document | dict(self.changes or {})).encode()
 
     def answer(self, honest: object) -> Answer:
         """Return what a server does to give this reply."""
@@ -213,41 +213,41 @@ ODD = st.recursive(
 
 DATA_URI = "data:image/png;base64," + base64.b64encode(PNG).decode()
 
-ODD_OUTPUTS = st.sampled_from(
-    [
-        "https://host:99999",
-        "https://host:99999/a.png",
-        "https://user:secret@files.example/a.png",
-        "https://",
-        "https:///a.png",
-        "http://[broken/a.png",
-        "http://0x7f.1/a.png",
-        "ftp:",
-        "ftp://files.example/a.png",
-        "file:///etc/passwd",
-        "gopher://x",
-        "javascript:alert(1)",
-        "//files.example/a.png",
-        "a.png",
-        "\x00",
-        "\ud800",
-        DATA_URI,
-        DATA_URI[:-200],
-        DATA_URI.upper(),
-        "data:image/png;base64,",
-        "data:image/png;base64,\ud800",
-        [],
-        [[]],
-        {},
-        {"url": None},
-        ["https://host:99999/a", "ftp://x/b"],
-        ["x"] * 20_000,
-        {"\x00": {"\ud800": ["\x1b[2J"]}},
-        float("nan"),
-        10**400,
-        False,
-    ]
-)
+_OUTPUTS: list[Any] = [
+    "https://host:99999",
+    "https://host:99999/a.png",
+    "https://user:secret@files.example/a.png",
+    "https://",
+    "https:///a.png",
+    "http://[broken/a.png",
+    "http://0x7f.1/a.png",
+    "ftp:",
+    "ftp://files.example/a.png",
+    "file:///etc/passwd",
+    "gopher://x",
+    "javascript:alert(1)",
+    "//files.example/a.png",
+    "a.png",
+    "\x00",
+    "\ud800",
+    DATA_URI,
+    DATA_URI[:-200],
+    DATA_URI.upper(),
+    "data:image/png;base64,",
+    "data:image/png;base64,\ud800",
+    [],
+    [[]],
+    {},
+    {"url": None},
+    ["https://host:99999/a", "ftp://x/b"],
+    ["x"] * 20_000,
+    {"\x00": {"\ud800": ["\x1b[2J"]}},
+    float("nan"),
+    10**400,
+    False,
+]
+
+ODD_OUTPUTS: st.SearchStrategy[Any] = st.sampled_from(_OUTPUTS)
 """Of a succeeded prediction: addresses that nobody can be asked for, half files, other things."""
 
 FIELDS = sorted(prediction() | {"completed_at": 0, "started_at": 0, "webhook": 0})
