@@ -19,7 +19,12 @@ from asset_pipeline.generation.classifier import from_prediction
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, LateFileFailure
 from asset_pipeline.generation.payment.fetcher import FetchedFile, Fetcher
 from asset_pipeline.generation.payment.output_evidence import FlawKind, Sighting, final_flaw
-from asset_pipeline.generation.payment.outputs import Candidate, RemoteFile, candidates
+from asset_pipeline.generation.payment.outputs import (
+    Candidate,
+    RemoteFile,
+    candidates,
+    dead_address,
+)
 from asset_pipeline.generation.timeouts import Timeouts
 from asset_pipeline.ledger.records import Intent, Parent
 from asset_pipeline.providers.prediction import Prediction, PredictionStatus
@@ -241,6 +246,9 @@ class Searcher:
         if output is None:
             # It may be on its way still: that a prediction has ended is told by another machine.
             return Sighting(FlawKind.CUT, "the prediction has no output", now, digest)
+        dead = dead_address(output)
+        if dead:
+            return Sighting(FlawKind.NOWHERE, f"the output has {dead}", now)
         return Sighting(FlawKind.OTHER, f"the output holds no file: {written[:100]}", now, digest)
 
     def _check_worth_waiting(self, search: _Search) -> None:
