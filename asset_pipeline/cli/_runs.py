@@ -14,6 +14,7 @@ from dagster import DagsterInstance, DagsterRunStatus, ExecuteInProcessResult, R
 from dagster._core.events import RunFailureReason
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.chunks import chunks
 from asset_pipeline.cli._observed_runs import ObservedGeneration
 from asset_pipeline.definitions import build_defs, default_resources
 from asset_pipeline.defs.assets.clips import PARTITIONS_A_RUN
@@ -135,8 +136,8 @@ class Runner:
         """
         for kind in Kind:
             of_kind = [prompt.prompt_id for prompt in prompts if prompt.kind is kind]
-            for start in range(0, len(of_kind), PARTITIONS_A_RUN):
-                self._generate(kind, of_kind[start : start + PARTITIONS_A_RUN], options)
+            for prompt_ids in chunks(of_kind, PARTITIONS_A_RUN):
+                self._generate(kind, prompt_ids, options)
 
     def publish(self) -> None:
         """Publish the warehouse and the gallery.

@@ -16,6 +16,7 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.chunks import chunks
 from asset_pipeline.clock import Clock, SystemClock
 from asset_pipeline.defs.assets.clips import PARTITIONS_A_RUN
 from asset_pipeline.defs.jobs import CLIP_JOBS
@@ -106,8 +107,7 @@ def _runs_of(
     key: dg.AssetKey, partitions: Sequence[str], request: dg.RunRequest
 ) -> Iterator[dg.RunRequest]:
     name = key.to_python_identifier()
-    for start in range(0, len(partitions), PARTITIONS_A_RUN):
-        ids = list(partitions[start : start + PARTITIONS_A_RUN])
+    for ids in chunks(partitions, PARTITIONS_A_RUN):
         yield dg.RunRequest(
             asset_selection=[key],
             partition_key=ids[0],
