@@ -19,6 +19,7 @@ from asset_pipeline.catalog.coherence import incoherences
 from asset_pipeline.catalog.spec import Fallback, InputSpec, Model, PriceRule
 from asset_pipeline.config.error_messages import complaint, first_issues
 from asset_pipeline.config.guarded_file import wait_until_still
+from asset_pipeline.config.overlays import overlaid
 from asset_pipeline.config.suggestions import did_you_mean, nearest
 from asset_pipeline.config.yaml_source import read_configuration
 from asset_pipeline.errors import AssetPipelineError, ConfigurationError
@@ -123,7 +124,7 @@ def load_catalog(config_dir: Path | None) -> Catalog:
         # A price that is cut is another price.
         wait_until_still(config_dir / FILE_NAME)
         for name, entry in _read(config_dir / FILE_NAME, label=label).items():
-            entries[name] = _overlay(entries.get(name, {}), entry)
+            entries[name] = overlaid(entries.get(name, {}), entry)
     models = {name: _model(name, entry, label) for name, entry in entries.items()}
     for wrong in incoherences(models):
         raise ConfigurationError(f"{label}: {wrong}", hint="The packaged file shows the form.")
@@ -140,16 +141,6 @@ def _read(path: Path, *, label: str) -> dict[str, JsonValue]:
             hint="Put each model's entry under models, by its name: owner/name.",
         )
     return models
-
-
-def _overlay(below: JsonValue, above: JsonValue) -> JsonValue:
-    """Lay one value over another: mappings merge key by key, anything else replaces."""
-    if not isinstance(below, dict) or not isinstance(above, dict):
-        return above
-    merged = dict(below)
-    for key, value in above.items():
-        merged[key] = _overlay(below[key], value) if key in below else value
-    return merged
 
 
 def _model(name: str, entry: JsonValue, label: str) -> Model:

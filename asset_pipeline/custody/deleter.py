@@ -7,10 +7,11 @@ decided and not done; the next deletion, or check of the store, finishes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from asset_pipeline.chunks import chunks
 from asset_pipeline.custody.retention_plan import Doomed
 from asset_pipeline.ledger.custody import CustodyRepository, Protected
 from asset_pipeline.ledger.leftovers import LeftoverRepository
@@ -88,7 +89,7 @@ class Deleter:
             report: Told of the totals after each step.
         """
         total = Deleted()
-        for chunk in _chunks(doomed):
+        for chunk in chunks(doomed, _A_STEP):
             reasons = [(each.object_key, f"retention rule: {each.rule}") for each in chunk]
             decided = self.book.decide(reasons, protected, actor=self.actor)
             self.checkpoint("decided")
@@ -112,8 +113,3 @@ class Deleter:
         except StoreError:
             return False
         return True
-
-
-def _chunks(doomed: Sequence[Doomed]) -> Iterator[Sequence[Doomed]]:
-    for start in range(0, len(doomed), _A_STEP):
-        yield doomed[start : start + _A_STEP]

@@ -8,8 +8,8 @@ from typing import Any
 
 import dagster as dg
 from dagster import MetadataValue
-from dagster._core.storage.tags import RETRY_ON_ASSET_OR_OP_FAILURE_TAG
 
+from asset_pipeline.defs._dagster_private import RETRY_ON_ASSET_OR_OP_FAILURE_TAG
 from asset_pipeline.defs.markdown import shown, table
 from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure

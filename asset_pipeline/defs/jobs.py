@@ -8,9 +8,10 @@ from dagster import MetadataValue
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.defs.markdown import bullets
-from asset_pipeline.defs.resources.maintenance import MaintenanceResource, ProviderSilentError
+from asset_pipeline.defs.resources.maintenance import MaintenanceResource
 from asset_pipeline.defs.run_tags import KIND_TAG
 from asset_pipeline.defs.signals import stopped_by_signals
+from asset_pipeline.generation.reconciliation.orphans import ProviderSilentError
 from asset_pipeline.generation.reconciliation.resume import Resumed, ResumeResult
 from asset_pipeline.money import MicroUsd, format_usd
 

@@ -1,4 +1,4 @@
-"""The tags by which runs are found and limited: kind, collection, budget."""
+"""What runs are found and limited by: tags for kind, collection and budget, and their status."""
 
 from __future__ import annotations
 
@@ -23,6 +23,15 @@ SEVERAL = "several"
 
 SHARED = "shared"
 """A run under nothing but the budgets that everything falls under."""
+
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+"""The statuses of runs that have not ended."""
 
 
 def run_tags(kind: Kind, collections: Collection[str], caps: BudgetCaps) -> Mapping[str, str]:

@@ -7,6 +7,7 @@ from datetime import UTC, timedelta
 import dagster as dg
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.chunks import chunks
 from asset_pipeline.defs.assets.clips import PARTITIONS_A_RUN
 from asset_pipeline.defs.custody_jobs import fsck_job, retention_job
 from asset_pipeline.defs.jobs import (
@@ -100,10 +101,7 @@ def _retry_failed(kind: Kind, timing: ScheduleEntry, zone: str) -> dg.ScheduleDe
         if not failed:
             return dg.SkipReason(f"No {kind} partition shows as failed.")
         again = [prompts[prompt_id] for prompt_id in failed]
-        return [
-            clip_run(kind, again[start : start + PARTITIONS_A_RUN], caps)
-            for start in range(0, len(again), PARTITIONS_A_RUN)
-        ]
+        return [clip_run(kind, run, caps) for run in chunks(again, PARTITIONS_A_RUN)]
 
     return retry_failed
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
-from dagster._utils.schedules import is_valid_cron_schedule
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from asset_pipeline.config.yaml_source import read_configuration
+from asset_pipeline.defs._dagster_private import is_valid_cron_schedule
 from asset_pipeline.errors import ConfigurationError
 
 FILE_NAME = "schedules.yaml"

@@ -6,8 +6,7 @@ ever added to.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.chunks import chunks
 from asset_pipeline.ledger.clip_finder import ClipFinder
 from asset_pipeline.ledger.clips import add_lineage
 from asset_pipeline.ledger.custody_schema import CustodyAction, custody
@@ -66,7 +66,7 @@ class CustodyRepository(ClipFinder):
     def touch(self, clip_ids: Iterable[str]) -> None:
         """Note that clips were used just now: the least recently used go first."""
         with self._writing() as (connection, now):
-            for chunk in _chunks(clip_ids):
+            for chunk in chunks(clip_ids, _VALUES_A_QUERY):
                 connection.execute(
                     update(clips).where(clips.c.clip_id.in_(chunk)).values(used_at=now)
                 )
@@ -254,12 +254,6 @@ def _held_from(row: RowMapping) -> HeldClip:
     fields = {name: row[name] for name in HeldClip.__slots__}
     fields["kind"] = Kind(row["kind"])
     return HeldClip(**fields)
-
-
-def _chunks(values: Iterable[str]) -> Iterator[list[str]]:
-    remaining = iter(values)
-    while chunk := list(itertools.islice(remaining, _VALUES_A_QUERY)):
-        yield chunk
 
 
 _HELD = select(*(clips.c[name] for name in HeldClip.__slots__)).where(clips.c.removed_at.is_(None))

@@ -7,7 +7,7 @@ state: of two processes that try the same step, one succeeds and the other gets
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Update, bindparam, insert, select, update
 
+from asset_pipeline.chunks import chunks
 from asset_pipeline.ledger import postings
 from asset_pipeline.ledger.records import (
     Intent,
@@ -83,7 +84,7 @@ def in_states(connection: Connection, states: Sequence[IntentState]) -> list[Int
 def owned(connection: Connection, prediction_ids: Iterable[str]) -> frozenset[str]:
     """Return those of ``prediction_ids`` that belong to an intent."""
     found: set[str] = set()
-    for ids in _chunks(sorted(set(prediction_ids))):
+    for ids in chunks(sorted(set(prediction_ids)), _IDS_A_QUERY):
         query = select(intents.c.prediction_id).where(intents.c.prediction_id.in_(ids))
         found.update(filter(None, connection.execute(query).scalars()))
     return frozenset(found)
@@ -353,11 +354,6 @@ def deliver(connection: Connection, intent: Intent, now: datetime) -> None:
         error=None,
     )
     postings.release(connection, intent.intent_id, intent.reserved_microusd, now)
-
-
-def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), _IDS_A_QUERY):
-        yield ids[start : start + _IDS_A_QUERY]
 
 
 def _move(

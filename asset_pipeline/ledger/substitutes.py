@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, func, or_, select
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.chunks import chunks
 from asset_pipeline.ledger.clips import find_by_generation
 from asset_pipeline.ledger.records import Clip, Intent, clip_from, intent_from
 from asset_pipeline.ledger.schema import OPEN_STATES, IntentState, clips, intents
@@ -149,10 +150,8 @@ def _pairs(
     column: ColumnElement[str],
     hashes: Iterable[str],
 ) -> set[tuple[str, str]]:
-    wanted = list(hashes)
     found: set[tuple[str, str]] = set()
-    for start in range(0, len(wanted), _HASHES_A_QUERY):
-        chunk = wanted[start : start + _HASHES_A_QUERY]
+    for chunk in chunks(hashes, _HASHES_A_QUERY):
         found.update((row[0], row[1]) for row in connection.execute(query.where(column.in_(chunk))))
     return found
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 from typer.testing import CliRunner
 
+from asset_pipeline.cli._limits import shortage
 from asset_pipeline.cli.app import app
-from asset_pipeline.cli.limits import shortage
 
 _ODD = "x\udcff\udcfe"  # as Python reads the bytes 78 FF FE of an argument
 

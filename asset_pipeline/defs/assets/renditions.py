@@ -11,6 +11,7 @@ from dagster import MetadataValue
 from pydantic import Field
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.chunks import chunks
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.defs.assets.prompts import prompt_key
 from asset_pipeline.defs.events import log_materializations
@@ -162,8 +163,7 @@ class _RenditionStep:
         done = made = 0
         executor = ThreadPoolExecutor(load_settings().max_images_decoded, "render")
         try:
-            for start in range(0, len(prompt_ids), _PROMPTS_A_CHUNK):
-                chunk = prompt_ids[start : start + _PROMPTS_A_CHUNK]
+            for chunk in chunks(prompt_ids, _PROMPTS_A_CHUNK):
                 # Read before the clips are: a clip that lands in between leaves its rendition
                 # stale, and the other way round it would pass for made from it.
                 descents = descents_of(self._context.instance, self._kind, chunk)

@@ -22,15 +22,20 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 from dagster import EventLogEntry
-from dagster._core.events import ASSET_EVENTS
-from dagster._core.instance.utils import RUNLESS_RUN_ID
-from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
-from dagster._core.storage.sql import create_engine
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from dagster._serdes import ConfigurableClassData, deserialize_value, serialize_value
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.pool import QueuePool
 
+from asset_pipeline.defs._dagster_private import (
+    ASSET_EVENTS,
+    RUNLESS_RUN_ID,
+    SQLITE_BUSY_TIMEOUT_SECONDS,
+    ConfigurableClassData,
+    SqlEventLogStorageTable,
+    SqliteEventLogStorage,
+    create_engine,
+    deserialize_value,
+    serialize_value,
+)
 from asset_pipeline.defs.instance.folder import sole_opening, storage_folder
 from asset_pipeline.disclosure.process_redactor import redactor
 

@@ -241,7 +241,8 @@ def _newest_of(module: str) -> str:
     import importlib  # noqa: PLC0415
 
     from alembic.script import ScriptDirectory  # noqa: PLC0415
-    from dagster._core.storage.sql import get_alembic_config  # noqa: PLC0415
+
+    from asset_pipeline.defs._dagster_private import get_alembic_config  # noqa: PLC0415
 
     made_by = os.fspath(importlib.import_module(module).__file__ or "")
     return str(ScriptDirectory.from_config(get_alembic_config(made_by)).as_revision_number("head"))

@@ -12,7 +12,11 @@ from asset_pipeline.clock import SystemClock
 from asset_pipeline.defs.resources.generation import GenerationResource, RunLimits
 from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource, Prompts
 from asset_pipeline.errors import AssetPipelineError
-from asset_pipeline.generation.reconciliation.orphans import OrphanReport, audit_orphans
+from asset_pipeline.generation.reconciliation.orphans import (
+    OrphanReport,
+    ProviderSilentError,
+    audit_orphans,
+)
 from asset_pipeline.generation.reconciliation.resume import (
     Resumed,
     is_for_a_person,
@@ -29,10 +33,6 @@ from asset_pipeline.stores.protocol import StoreError
 
 # No upload takes so long, and a bucket's own rules end the parts of one after the same time.
 _OLD_PARTS = timedelta(days=1)
-
-
-class ProviderSilentError(AssetPipelineError):
-    """The provider did not list its predictions, so nothing could be compared."""
 
 
 class MaintenanceResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 from dagster import DagsterEvent, DagsterRun
-from dagster._core.storage.tags import WILL_RETRY_TAG
 
+from asset_pipeline.defs._dagster_private import WILL_RETRY_TAG
 from asset_pipeline.defs.failure_events import FAILED_BY_CLASS
 from asset_pipeline.defs.process_logs import start_logs
 from asset_pipeline.defs.resources.ledger import LedgerResource

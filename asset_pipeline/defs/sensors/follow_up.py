@@ -12,28 +12,20 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 from dagster import DagsterInstance, DagsterRun, RunsFilter
-from dagster._core.definitions.partitions.context import partition_loading_context
-from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.chunks import chunks
 from asset_pipeline.clock import Clock, SystemClock
+from asset_pipeline.defs._dagster_private import SensorExecutionData, partition_loading_context
 from asset_pipeline.defs.assets.clips import PARTITIONS_A_RUN
 from asset_pipeline.defs.jobs import CLIP_JOBS
-from asset_pipeline.defs.run_tags import KIND_TAG
+from asset_pipeline.defs.run_tags import KIND_TAG, UNFINISHED
 
 _CLIPS = frozenset(dg.AssetKey(kind.value) for kind in Kind)
 _CLIP_JOBS = frozenset(job.name for job in CLIP_JOBS.values())
 
 # A backfill of a night is followed up before its end.
 _AT_THE_LATEST = timedelta(minutes=15)
-
-_UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 class FollowUpSensor(dg.AutomationConditionSensorDefinition):
@@ -106,8 +98,7 @@ def _runs_of(
     key: dg.AssetKey, partitions: Sequence[str], request: dg.RunRequest
 ) -> Iterator[dg.RunRequest]:
     name = key.to_python_identifier()
-    for start in range(0, len(partitions), PARTITIONS_A_RUN):
-        ids = list(partitions[start : start + PARTITIONS_A_RUN])
+    for ids in chunks(partitions, PARTITIONS_A_RUN):
         yield dg.RunRequest(
             asset_selection=[key],
             partition_key=ids[0],
@@ -117,7 +108,7 @@ def _runs_of(
 
 
 def _unfinished(instance: DagsterInstance) -> Iterable[DagsterRun]:
-    return instance.get_runs(RunsFilter(statuses=_UNFINISHED))
+    return instance.get_runs(RunsFilter(statuses=UNFINISHED))
 
 
 def _makes_clips(run: DagsterRun) -> bool:

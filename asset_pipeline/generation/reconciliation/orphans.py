@@ -30,6 +30,10 @@ from asset_pipeline.providers.protocol import Provider
 _SKEW = 300.0
 
 
+class ProviderSilentError(AssetPipelineError):
+    """The provider did not list its predictions, so nothing could be compared."""
+
+
 @dataclass(frozen=True, slots=True)
 class OrphanReport:
     """What a listing since a time held.

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from asset_pipeline.config.error_messages import complaint, first_issues
 from asset_pipeline.config.guarded_file import GuardedFile, Memory
+from asset_pipeline.config.overlays import overlaid
 from asset_pipeline.config.yaml_source import read_configuration
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.generation.failures import ErrorClass
@@ -39,7 +40,7 @@ def load_rules(config_dir: Path | None) -> RetryRules:
     label = RULES_FILE
     if config_dir is not None and (config_dir / RULES_FILE).exists():
         label = str(config_dir / RULES_FILE)
-        document = _overlay(document, _read(config_dir / RULES_FILE, label=label))
+        document = overlaid(document, _read(config_dir / RULES_FILE, label=label))
     try:
         return RetryRules.model_validate(document)
     except ValidationError as error:
@@ -96,16 +97,6 @@ def _read(path: Path, *, label: str) -> dict[str, JsonValue]:
             hint=f"Its fields are {', '.join(RetryRules.model_fields)}.",
         )
     return value
-
-
-def _overlay(below: dict[str, JsonValue], above: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Lay one mapping over another; mappings in them merge key by key, anything else replaces."""
-    merged = dict(below)
-    for key, value in above.items():
-        under = below.get(key)
-        both = isinstance(under, dict) and isinstance(value, dict)
-        merged[key] = _overlay(under, value) if both else value  # pyright: ignore[reportArgumentType] -- both are mappings
-    return merged
 
 
 def _sentences(error: ValidationError) -> Iterator[str]:
