@@ -10,6 +10,8 @@ from pathlib import Path
 import duckdb
 import pytest
 import yaml
+from mkdocs.commands.build import build
+from mkdocs.config import load_config
 from typer.testing import CliRunner
 
 from asset_pipeline.catalog.reader import load_catalog
@@ -246,3 +248,20 @@ def test_modules_that_pages_name_exist() -> None:
     for path in [DOCS / "architecture.md", *sorted((DOCS / "decisions").glob("*.md"))]:
         for named in re.findall(r"`([a-z_/]+/[a-z_0-9]+\.py)`", path.read_text(encoding="utf-8")):
             assert (package / named).is_file(), f"{path.name}: {named}"
+
+
+def test_the_site_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    """A broken link, anchor or navigation fails the build; no built page names another server.
+
+    Without the pages of the Python API, which take most of a minute: `make docs` builds them too.
+    """
+    config = load_config(
+        str(ROOT / "mkdocs.yml"), strict=True, plugins=["search"], site_dir=str(tmp_path)
+    )
+    build(config)
+    loaded = re.compile(r"<(?:link|script|img|iframe)\b[^>]*(?:src|href)=\"(?:https?:)?//[^>]*>")
+    pages = list(tmp_path.rglob("*.html"))
+    assert len(pages) > len(WRITTEN)
+    for page in pages:
+        assert loaded.findall(page.read_text(encoding="utf-8")) == [], page
+    assert "ledger backup" in (tmp_path / "reference" / "commands.html").read_text("utf-8")

@@ -1,4 +1,4 @@
-"""Jobs that keep what is stored: the check of the store, and deletion by the rules."""
+"""Custody jobs: the integrity check of the store, and retention."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _LINE_SECONDS = 5.0
 
 
 class RetentionConfig(dg.Config):
-    """What a run of the retention job may be told."""
+    """The config of the retention job."""
 
     delete: bool = Field(
         default=False, description="Delete what the rules let go; otherwise it is only told."
@@ -30,7 +30,7 @@ class RetentionConfig(dg.Config):
     "again what the provider still has and counts the rest as lost; fails if anything is not whole."
 )
 async def check_store(context: dg.OpExecutionContext, custody: CustodyResource) -> None:
-    """Hold the store against the ledger; go on where a killed run was."""
+    """Compare the store with the ledger; continue where a killed run stopped."""
     say = _paced(context.log.info)
 
     def report(at: FsckPass, total: int) -> None:

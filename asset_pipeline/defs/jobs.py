@@ -65,7 +65,7 @@ async def resume_open_intents(
 
 @dg.op(description="Derives all balances and states of the ledger again; fails where they differ.")
 def audit_ledger(context: dg.OpExecutionContext, maintenance: MaintenanceResource) -> None:
-    """Hold the ledger against itself."""
+    """Compare the ledger's balances with its entries."""
     report = maintenance.audit_ledger()
     found = [
         f"{each.subject}: {each.rule}: expected {each.expected}, found {each.found}"

@@ -1,4 +1,4 @@
-"""What runs by the clock; when is in ``schedules.yaml``."""
+"""The schedules; their times are in ``schedules.yaml``."""
 
 from __future__ import annotations
 

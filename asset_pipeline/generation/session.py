@@ -1,4 +1,4 @@
-"""A session: one process's right to pay for one run, with all it needs opened and closed."""
+"""A session: registers a process as a worker of a run, and opens and closes what it uses."""
 
 from __future__ import annotations
 

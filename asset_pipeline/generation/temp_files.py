@@ -1,4 +1,4 @@
-"""Sweeping: the temporary files of processes that were killed are removed once they are old.
+"""Removing old temporary files of killed processes.
 
 A living process writes its own files within minutes, so age alone tells them apart, and no other
 process has to be asked. A verified file of a clip that is paid for is another thing: it is kept

@@ -64,7 +64,7 @@ class BreakerRules(BaseModel):
 
 
 class Outcome(StrEnum):
-    """What became of something that was sent, as far as it speaks about the model's health."""
+    """How a request ended, as far as it shows the model's health."""
 
     ACCEPTED = "accepted"  # the create was answered with a prediction
     MADE = "made"  # the prediction ended, and not by a fault of the provider's
@@ -135,7 +135,7 @@ class Permit:
 
 
 def closed(model: str, now: datetime) -> Breaker:
-    """Return the breaker of a model that nothing is known about."""
+    """Return a new model's breaker, which is closed."""
     return Breaker(
         model=model,
         state=BreakerState.CLOSED,
@@ -195,7 +195,7 @@ def after(
     rules: BreakerRules,
     failure: Failure | None = None,
 ) -> Breaker:
-    """Return what an outcome makes of a breaker; the same object when it changes nothing.
+    """Return a breaker after an outcome; the same object if nothing changes.
 
     Args:
         breaker: As it stands.

@@ -178,7 +178,7 @@ class _Importing:
         return given
 
     def _free_slug(self, text: str) -> str:
-        """Return the text's slug; should it be taken, with a suffix that is the same each time."""
+        """Return the text's slug; if it is taken, with a suffix that is always the same."""
         candidates = itertools.chain(
             (slug(text),),
             (digested := with_digest(slug(text), text),),

@@ -1,4 +1,4 @@
-"""The `published` assets: current clips under human names where people take them from."""
+"""The `published` assets: current clips under readable names, for people to use."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whether the ledger and Dagster's event log tell the same of each prompt's clips."""
+"""Checking that the ledger and Dagster's event log agree on each prompt's clips."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Agreement:
     """What was compared.
 
     Attributes:
-        compared: Prompts that either of both knows clips of.
+        compared: Prompts with clips in the ledger or in the event log.
         differing: The event log shows clips that are not the ledger's current ones.
         untold: The ledger has clips of which Dagster was never told, such as those that
             `reconcile` fetched; materializing the partition shows them and costs nothing.
@@ -37,7 +37,7 @@ class Agreement:
 def compare(
     instance: DagsterInstance, ledger: ClipInspection, kind: Kind, now: datetime
 ) -> Agreement:
-    """Hold the data version of each partition's last event against the ledger's clips.
+    """Compare the data version of each partition's last event with the ledger's clips.
 
     Two queries, whatever the number of partitions.
     """

@@ -55,7 +55,7 @@ _DESCRIPTIONS = {
 
 
 class ClipChecksConfig(dg.Config):
-    """What one run of the checks may be told."""
+    """The config of the checks."""
 
     everything: bool = Field(
         default=False,

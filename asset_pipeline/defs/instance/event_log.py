@@ -49,7 +49,7 @@ EVENTS_FOLDER = Path("history", "runs")
 
 
 class PooledSqliteEventLogStorage(SqliteEventLogStorage):
-    """The stock storage, but for connections that stay open.
+    """The stock storage with connections that stay open.
 
     Args:
         base_dir: The folder of the event log's files.
@@ -115,7 +115,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
                 self._store_asset_event(connection, event, of_event[id(event)])
 
     def get_dynamic_partitions(self, partitions_def_name: str) -> Sequence[str]:
-        """Return a set's keys, from memory while they stand as they did.
+        """Return a set's keys, from memory while they have not changed.
 
         One evaluation of automation conditions asks for them four hundred times, and reading
         100,000 takes half a second.
@@ -181,7 +181,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
 
 
 class _Standing(NamedTuple):
-    """What tells one state of a partition set from another, without reading it.
+    """A cheap fingerprint of a partition set.
 
     Keys get ascending numbers, so a set could only look the same when its last keys were taken
     away and as many others put in their place that end with the same one.

@@ -1,4 +1,4 @@
-"""Sending alerts beside the work: tried again, given up in the end, never in anybody's way."""
+"""Sending alerts in the background, with a few retries."""
 
 from __future__ import annotations
 

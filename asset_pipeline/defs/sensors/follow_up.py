@@ -37,7 +37,7 @@ _UNFINISHED = [
 
 
 class FollowUpSensor(dg.AutomationConditionSensorDefinition):
-    """Asks the conditions when something happened and no clips are being made.
+    """Evaluates automation conditions when something happened and no clips are being made.
 
     Args:
         name: The sensor's name.

@@ -1,4 +1,4 @@
-"""One look at one file of an output: fetch it, mend its header, decode it, say what it is."""
+"""Fetching one file of an output once: download, repair the header, decode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking for the file of a clip that is paid for, until it is there or can't be had any more.
+"""Searching for a paid clip's file until it is there or the provider has deleted it.
 
 What is paid for is not given up for a passing state. Until the provider's hour is over its files
 are asked for again, with growing waits, by this run and by later ones.

@@ -44,7 +44,7 @@ _LONGEST_THROTTLE = 120.0
 
 
 class OtherWayError(Exception):
-    """The clip is on its way already, as another request than this one: go on with that."""
+    """The clip is being made already by another request; continue with that one."""
 
     def __init__(self, intent: Intent) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class OtherWayError(Exception):
 
 
 class _TurnedUpError(Exception):
-    """An earlier attempt was accepted after all: look again, and go on with that."""
+    """An earlier attempt was accepted after all; continue with that one."""
 
 
 class PaidCall:
@@ -302,7 +302,7 @@ class PaidCall:
         )
 
     async def take_up(self, intent: Intent) -> Intent | None:
-        """Return an open intent as this process's own, or None while somebody else drives it.
+        """Return an open intent, adopted by this process; None if another process drives it.
 
         What nobody drives is adopted, from a dead worker or from an earlier attempt of this one; a
         POST it may have had on the wire becomes unknown. The caller goes on with it at once.

@@ -92,7 +92,7 @@ class PredictionPoller:
             pause = self._pause()
 
     def _pause(self) -> float:
-        """Return a pause by which the news of the longest prediction comes hardly late."""
+        """Return a pause that delays news of the oldest prediction by at most a twentieth."""
         longest = (self._clock.now() - self._earliest()).total_seconds() if self._waiting else 0.0
         return min(max(self._timing.first_poll, longest * _LATENESS), self._timing.longest_poll)
 
@@ -100,7 +100,7 @@ class PredictionPoller:
         return min(since for since, _ in self._waiting.values())
 
     async def _tell(self) -> None:
-        """Look once, and tell those whose prediction has ended."""
+        """Read the listing once, and wake those whose prediction has ended."""
         if not self._waiting:
             return
         earliest = self._earliest() - timedelta(seconds=self._timing.clock_skew)

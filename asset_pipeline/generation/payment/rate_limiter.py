@@ -121,7 +121,7 @@ class RateLimiter:
             self._hold((rate.paused_until - self._clock.now()).total_seconds())
 
     def _hold(self, seconds: float) -> None:
-        """Send nothing for so long; slots that lie within are lost."""
+        """Send nothing for so many seconds; slots within that time are lost."""
         self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
         while self._slots and self._slots[0] < self._paused_until:
             self._slots.popleft()

@@ -1,4 +1,4 @@
-"""Sending: the one POST of an intent, when rate and breaker allow, and what came of it."""
+"""Submitting: the one POST of an intent, when rate limit and breaker allow it."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class Sender:
         return intent
 
     async def _two_owners(self, intent: Intent, prediction_id: str) -> GenerationFailure:
-        """Leave a create to a person that was answered with the prediction of another intent.
+        """Ask a person about a create that was answered with another intent's prediction.
 
         It was accepted, so it is never absent; nobody but the provider can say as what.
         """

@@ -1,4 +1,4 @@
-"""Waiting for a prediction to end, to a deadline of our own."""
+"""Waiting for a prediction to end, with our own deadline."""
 
 from __future__ import annotations
 

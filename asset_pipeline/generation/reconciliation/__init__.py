@@ -1,1 +1,1 @@
-"""What became of what has no clear answer; what nobody asked for."""
+"""Reconciliation: lost replies, late finds, orphan predictions, and resuming."""

@@ -1,4 +1,4 @@
-"""Predictions that turn up after their intent was given up as never accepted.
+"""Predictions that turn up after their intent was released as never accepted.
 
 A release rests on listings, and a provider may list later than anyone waits. What turns up is owed:
 its intent is taken back, charged and delivered, and a second attempt that was not sent is stopped.

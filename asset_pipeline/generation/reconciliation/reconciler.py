@@ -1,4 +1,4 @@
-"""Finding out what became of a create that got no clear answer, before anything else is sent."""
+"""Resolving creates without a clear answer, before anything else is sent."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Lister:
 
 
 class _Silence:
-    """A provider that can't be asked now: it is asked again, less and less often, up to a limit."""
+    """Backoff while the provider does not answer, up to a limit."""
 
     def __init__(self, clock: Clock, timing: Timeouts) -> None:
         self._clock = clock
@@ -296,7 +296,7 @@ class Reconciler:
         )
 
     async def _lose_the_replies_of_the_dead(self, rivals: Sequence[Intent]) -> None:
-        """Make creates unknown that dead workers had on the wire: nobody hears the answer.
+        """Mark creates of dead workers as unknown: nobody receives their answers.
 
         As long as one counts as on its way, a listed prediction may answer it and this intent has
         to wait: for ever, if that one's turn in the batch comes after this one's. Nobody drives it

@@ -1,4 +1,4 @@
-"""One attempt at a wanted clip, and what the retry rules make of its end."""
+"""One attempt at a wanted clip, and what the retry rules decide after it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class WantedClip:
     seconds: float = 0.0
 
     def give_up(self, *, again_after: float) -> None:
-        """Leave the next attempt, after so many seconds, to a retry of the step."""
+        """Leave the next attempt to Dagster's retry of the step, after so many seconds."""
         if self.failure is not None:
             self.failure.again_after = again_after
 
@@ -168,7 +168,7 @@ class Attempts:
         return clip.request
 
     async def _go_on(self, clip: WantedClip, ways: FallbackPlanner) -> None:
-        """Bring a clip to where the earlier tries of the step left it: the ledger knows.
+        """Restore a clip's progress in earlier tries of the step from the ledger.
 
         Raises:
             GenerationFailure: They left nothing to be done: it is not asked for once more.
@@ -193,7 +193,7 @@ class Attempts:
             raise failure
 
     async def _land_within_budget(self, request: GenerationRequest) -> Landed:
-        """Land a clip; what a budget has refused already is not asked of it once more.
+        """Land a clip, without asking a budget again for what it refused already.
 
         What is begun still lands, and so does what is cheaper than all that was refused.
         """

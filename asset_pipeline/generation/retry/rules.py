@@ -96,7 +96,7 @@ class ClassRule(_Written):
 
 
 class Simplification(_Written):
-    """Terms that a simplified prompt goes without; whole words, in any case."""
+    """Terms that a simplified prompt leaves out; whole words, in any case."""
 
     drop: tuple[str, ...] = ()
     replace: dict[str, str] = Field(default_factory=dict)
