@@ -52,7 +52,7 @@ class EventBatcher:
     async def _keep_telling(self) -> None:
         while True:
             await self._some.wait()
-            # To its end, even when the batch is: what a thread has begun can't be called back.
+            # Wait for it even if the batch was cancelled: a thread's work can't be interrupted.
             telling = asyncio.ensure_future(asyncio.to_thread(self._flush))
             try:
                 await asyncio.shield(telling)

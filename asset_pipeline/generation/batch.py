@@ -164,7 +164,7 @@ class Batch:
 
         async def everybody() -> None:
             await asyncio.gather(*tasks)
-            # Nothing is left but clips that wait: their next attempt is Dagster's retry.
+            # Only waiting clips are left: Dagster's retry of the step makes their next attempts.
             for clip, seconds in turns.left():
                 clip.give_up(again_after=seconds)
                 await end(clip)

@@ -58,7 +58,7 @@ _HINTS = {
     ErrorClass.UNKNOWN: "Nothing is held for it; --failed generates it again, for another payment.",
 }
 
-# What holds only while an intent is open: an ended one holds no money.
+# Advice that holds only while an intent is open: an ended one holds no money.
 _HINTS_WHILE_OPEN = {
     ErrorClass.UNKNOWN: "Run `asset-pipeline reconcile`; its money stays reserved until then.",
 }

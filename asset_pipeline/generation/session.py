@@ -144,6 +144,6 @@ async def _try_putting(store: Store, storing: Executor) -> None:
 async def _beat(collaborators: PaymentContext, worker_id: str) -> None:
     while True:
         await collaborators.clock.sleep(HEARTBEAT_SECONDS)
-        # A ledger that is busy for a while must not end the beating: the next one says the same.
+        # A ledger that is busy for a while must not end the heartbeat: the next one repeats it.
         with contextlib.suppress(LedgerError):
             await collaborators.write(collaborators.ledger.beat, worker_id)

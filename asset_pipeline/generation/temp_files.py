@@ -29,7 +29,7 @@ _LEFTOVER = re.compile(
 )
 
 
-# Of a clip that is verified and not on record yet.
+# The file of a clip that is verified and not recorded yet.
 _VERIFIED = re.compile(r"(?P<intent>[0-9a-f]{32})\.clip")
 
 
@@ -72,7 +72,7 @@ def _sweep_folder(
 ) -> Iterator[int]:
     try:
         with os.scandir(folder) as entries:
-            # By name first: a folder of previews has thousands of files and hardly a leftover.
+            # Compare names first: a previews folder has thousands of files and few leftovers.
             leftovers = [entry for entry in entries if _may_go(entry.name)]
     except OSError:
         return

@@ -61,7 +61,7 @@ def audit(connection: Connection) -> AuditReport:
         connection: In a transaction that has asked nothing yet.
     """
     if connection.dialect.name == "postgresql":
-        # Else each question sees another moment.
+        # Otherwise each query sees another moment.
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
     found = [
         *_budget_mismatches(connection),

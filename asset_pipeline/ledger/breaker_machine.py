@@ -234,7 +234,7 @@ def _after_probe(breaker: Breaker, outcome: Outcome, now: datetime) -> Breaker:
     if outcome in {Outcome.MADE, Outcome.ANSWERED}:
         return reset(breaker, now)
     if outcome is Outcome.NOTHING:
-        # Somebody else may probe at once.
+        # Another process may probe at once.
         freed = replace(breaker, probe_owner=None, probe_expires_at=None)
         return replace(freed, epoch=breaker.epoch + 1, updated_at=now)
     return breaker  # accepted: whether the model can make it is still to be seen

@@ -21,7 +21,7 @@ from asset_pipeline.ledger.postings import BudgetExceededError, ComingBack
 from asset_pipeline.ledger.schema import OPEN_STATES, IntentState, intents, waiting
 from asset_pipeline.money import MicroUsd
 
-# A process that waits looks again twice a second; one that has not for so long is gone or done.
+# A waiting process asks twice a second; one that was silent for so long is gone or done.
 _SILENT_AFTER = timedelta(seconds=10)
 
 # An intent that nothing was written of for so long, past its own deadline, is driven by nobody,
@@ -40,7 +40,7 @@ class Ticket:
 
 def tickets(connection: Connection, now: datetime) -> list[Ticket]:
     """Return who waits, in the order of coming."""
-    # A ticket of the future is of a clock that was set back since, or of a machine that is off.
+    # A ticket from the future comes from a clock that was set back, or that is wrong.
     times = {"silent": now - _SILENT_AFTER, "ahead": now + _SILENT_AFTER}
     return [Ticket(*row) for row in connection.execute(_TICKETS, times)]
 
@@ -81,7 +81,7 @@ def outlook(
                 line.budget, headroom=balance.headroom, needed=breach.needed, held=stuck
             )
         if line.budget == breach.budget:
-            # Room that has come since, and a turn that is another's now, are worth another look.
+            # If there is room by now, or another process's turn has come, try again.
             again = ahead is not None or breach.needed <= balance.headroom
             waits_for = ComingBack(coming.here, coming.elsewhere, again=again)
     _join(connection, worker_id, breach.budget, now)

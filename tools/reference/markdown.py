@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 
@@ -36,7 +37,12 @@ def code(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    """Keep a bar from ending the cell; in code Python-Markdown takes it as it is."""
+    parts = " ".join(text.split()).split("`")
+    return "`".join(
+        part if is_code else part.replace("|", "\\|")
+        for is_code, part in zip(itertools.cycle([False, True]), parts, strict=False)
+    )
 
 
 def _line(cells: Sequence[str]) -> str:

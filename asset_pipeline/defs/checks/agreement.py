@@ -41,7 +41,7 @@ def compare(
 
     Two queries, whatever the number of partitions.
     """
-    # The ledger first: what lands meanwhile is then too young to be blamed.
+    # Read the ledger first: clips that land meanwhile are then too young to count as wrong.
     known = {clips.prompt_id: clips for clips in ledger.identities(kind)}
     tags = instance.event_log_storage.get_latest_tags_by_partition(
         dg.AssetKey(kind.value), dg.DagsterEventType.ASSET_MATERIALIZATION, [DATA_VERSION_TAG]

@@ -40,7 +40,7 @@ _ENGINES_KEPT = 8
 _TOLD = {
     # The planned partitions of a backfill's run, a thousand of them, in one write.
     "DAGSTER_EVENT_BATCH_SIZE": "1000",
-    # A daemon that starts before the code server does otherwise gives up every backfill for good.
+    # Otherwise a daemon that starts before the code server gives up every backfill for good.
     "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1",
 }
 
@@ -109,7 +109,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         with self.index_transaction() as connection:
             ids = _insert_in_order(connection, rows)
             self._store_asset_event_tags(connection, events, ids)
-            # The table of assets keeps the latest event alone.
+            # The table of assets keeps only the latest event.
             of_event = {id(event): event_id for event, event_id in zip(events, ids, strict=True)}
             for event in last.values():
                 self._store_asset_event(connection, event, of_event[id(event)])

@@ -85,7 +85,7 @@ def dead_runs_sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource
 
 def _end(instance: DagsterInstance, run_id: str) -> bool:
     """End a dead run, unless it ended by itself before its process did."""
-    # Only now: the process was found gone, so nothing it wrote can be missing here.
+    # Read after the process was found gone, so that everything it wrote is here.
     run = instance.get_run_by_id(run_id)
     if run is None or run.status is not DagsterRunStatus.STARTED:
         return False

@@ -63,7 +63,7 @@ class FollowUpSensor(dg.AutomationConditionSensorDefinition):
 
     def evaluate_tick(self, context: dg.SensorEvaluationContext) -> SensorExecutionData:
         """Evaluate one tick; what is remembered between two may be lost with the process."""
-        # Read before anything else: what happens meanwhile is the next tick's.
+        # Read first: whatever happens meanwhile belongs to the next tick.
         latest = context.instance.event_log_storage.get_maximum_record_id()
         if context.cursor and latest == self._asked_of:
             return _skipped(context, "Nothing has happened.")

@@ -178,7 +178,7 @@ class Deliverer:
 
     def discard(self, intent_id: str) -> None:
         """Remove the verified file of an intent that has ended."""
-        # One that stays is swept later.
+        # A file that stays is removed by a later sweep.
         with contextlib.suppress(OSError):
             self._kept_path(intent_id).unlink(missing_ok=True)
 

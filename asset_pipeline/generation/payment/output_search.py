@@ -239,7 +239,7 @@ class Searcher:
         if prediction.data_removed:
             return Sighting(FlawKind.OTHER, _REMOVED, now, digest)
         if output is None:
-            # It may be on its way still: that a prediction has ended is told by another machine.
+            # The file may come later: another machine reports that the prediction ended.
             return Sighting(FlawKind.CUT, "the prediction has no output", now, digest)
         return Sighting(FlawKind.OTHER, f"the output holds no file: {written[:100]}", now, digest)
 

@@ -25,8 +25,8 @@ _ROWS_A_LOOK = 300
 # begin together end together, and their places stand empty until somebody looks.
 _LATENESS = 0.05
 
-# A listing that fails for so many times the slowest poll may be all that fails: each prediction is
-# then asked for by itself. Before that, sixty of them would knock at a provider that is down.
+# If only the listing fails for so many times the slowest poll, each prediction is
+# asked for by itself. Earlier, sixty of them would ask a provider that is down.
 _SILENT_POLLS = 6
 
 

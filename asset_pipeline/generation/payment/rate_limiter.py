@@ -18,10 +18,10 @@ _LEASE_SECONDS = 0.5
 # paused everybody since.
 _NEWS_SECONDS = 1.0
 
-# What is on its way already takes the last places: at 600 a minute two of them are left to it.
+# Requests on the wire take the last slots: at 600 a minute two are kept for them.
 _KEPT_SECONDS = 0.2
 
-# Limits are kept by the minute; whoever names more is asked again after two.
+# Limits are kept by the minute; after a longer wait the provider is asked again after two.
 _LONGEST_PAUSE = 120.0
 
 

@@ -79,7 +79,7 @@ class Sender:
                 )
             raise
         except GenerationFailure as held_back:
-            # Its money must not lie idle, and another model may be asked for the clip.
+            # Its money is given back, so that another model may be asked for the clip.
             await self._with.write(refuse, intent, ErrorClass.CANCELLED, held_back.message)
             raise
 

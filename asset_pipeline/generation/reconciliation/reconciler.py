@@ -146,10 +146,10 @@ class Reconciler:
         """
         silence = _Silence(self._with.clock, self._with.timing)
         timing, clock = self._with.timing, self._with.clock
-        # A clock that was ahead at the loss would put off its end for as long.
+        # A clock that was ahead at the loss would delay the end by as much.
         longest = clock.monotonic() + max(timing.settle, timing.late_acceptance)
         while True:
-            # Before the look: a listing that began too early settles nothing by ending late.
+            # Taken before the listing: what counts is when a listing began, not when it ended.
             settled = self._unsettled_for(intent) <= 0 or clock.monotonic() >= longest
             try:
                 finding = await self._look(intent, terms, in_detail=settled)
@@ -250,7 +250,7 @@ class Reconciler:
         ids = [prediction.prediction_id for prediction in listing.predictions]
         ledger = self._with.ledger
         waiting, owned = await self._with.write(ledger.reconciliation_view, ids)
-        # Another account's creates are in no listing of this one, and nobody here can settle them.
+        # Another account's creates are in no listing of this account.
         rivals = [each for each in waiting if each.origin.agrees_with(intent.origin)]
         # Read once: what is asked for meanwhile is recognised by its own intent.
         models = self._models = self._models or await self._with.write(ledger.models)

@@ -110,7 +110,7 @@ class Attempts:
         if failure is None:
             return None
         clip.failure = failure
-        # A store that refuses files does so to every clip: waiting here changes nothing.
+        # A store that refuses files refuses every clip: waiting changes nothing.
         stopped = self._paid_call.stopped_paying
         final = failure.error_class is ErrorClass.BUDGET or clip.settled or stopped
         pause = None if final else self._next(clip, failure)
@@ -136,12 +136,12 @@ class Attempts:
         except LedgerError:
             raise
         except AssetPipelineError as error:
-            # Where the caps are not to be read nothing was sent, and the clip is not at fault.
+            # If the caps can't be read, nothing was sent, and the clip is not at fault.
             blocked = isinstance(error, ConfigurationError)
             found = ErrorClass.BUDGET if blocked else ErrorClass.INVALID_INPUT
             return GenerationFailure(found, error.message, hint=error.hint)
         except Exception as error:  # noqa: BLE001 -- one clip's surprise stays one clip's
-            # A mistake of ours in one clip must not stop the others; it must not be hidden either.
+            # A bug in one clip must not stop the others, and must not be hidden.
             _log.exception("%s, variant %s", clip.prompt.prompt_id, clip.variant)
             return GenerationFailure(
                 ErrorClass.UNKNOWN, f"{type(error).__name__}: {error}", cause=type(error).__name__

@@ -154,6 +154,6 @@ class RetryRules(_Written):
         if missing:
             raise ValueError(f"classes has no rule for {', '.join(missing)}")
         if self.classes[ErrorClass.BUDGET].strategies != (Strategy.FAIL,):
-            # After a breach a batch sends nothing new, so there is nothing that a retry could do.
+            # After a budget refused, a batch sends nothing new, so a retry could do nothing.
             raise ValueError("classes.budget can only fail: raise the cap instead")
         return self
