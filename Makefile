@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export DAGSTER_HOME := $(CURDIR)/dagster_home
 
-.PHONY: install demo demo-faults dev test check format bench docs lock clean
+.PHONY: install system-tools demo demo-faults dev test check format bench docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show the commands
@@ -18,6 +18,15 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 install: $(STAMP) ## Create .venv from the hashed lock file
+
+# No wheel holds them. Where they can't be had, the tests that need them skip and say so.
+system-tools: ## A browser and Prometheus for the tests that need them: Debian, as root
+	@if command -v chromium >/dev/null && command -v promtool >/dev/null; then true; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+	    --no-install-recommends chromium prometheus >/dev/null; } \
+	  || echo "chromium and prometheus can't be installed: the tests that need them are skipped"; \
+	else echo "install chromium and prometheus for the tests that need them; they are skipped now"; fi
 
 demo: $(STAMP) ## The main job on the embedded sandbox: pictures, speech, costs, gallery
 	ASSET_PIPELINE_PROVIDER=sandbox $(BIN)/asset-pipeline demo
