@@ -216,7 +216,7 @@ class LocalStore:
             found = None
         if found != self._seen:
             raise StoreRefusedError(
-                f"{self._root} is not the folder any more that it was when it was opened.",
+                f"{self._root} was replaced by another folder after it was opened.",
                 hint="Is its disk still mounted?",
             )
 

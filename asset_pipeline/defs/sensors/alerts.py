@@ -49,7 +49,7 @@ def build_alert_sensor(outbox: AlertOutbox) -> dg.SensorDefinition:
         alert = _alert(context, ledger)
         payload = redactor().value(alert.payload())
         if not outbox.put(url, cast("Mapping[str, Any]", payload), run.run_id):
-            return dg.SkipReason(f"Run {run.run_id} is not told: too many alerts are waiting.")
+            return dg.SkipReason(f"Run {run.run_id} gets no alert: too many alerts are waiting.")
         return None
 
     return alerts

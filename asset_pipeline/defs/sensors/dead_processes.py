@@ -24,7 +24,7 @@ STALE_AFTER = timedelta(minutes=30)
     minimum_interval_seconds=300,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts `reconcile` for open intents that sat in one state for half an hour with "
-    "nobody at work on them, and tells which ones wait for a person.",
+    "no process at work on them, and names those that wait for a person.",
 )
 def stale_intents_sensor(
     context: dg.SensorEvaluationContext, ledger: LedgerResource
@@ -63,7 +63,7 @@ def stale_intents_sensor(
     name="dead_runs",
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Ends runs whose process is gone without a word, so that the daemon runs them "
+    description="Ends runs whose process is gone, so that the daemon runs them "
     "again. It looks at the ledger's workers; Dagster's own monitoring does not see local ones.",
 )
 def dead_runs_sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SkipReason:

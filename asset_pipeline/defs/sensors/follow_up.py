@@ -133,5 +133,6 @@ FOLLOW_UP_SENSOR = FollowUpSensor(
     target=dg.AssetSelection.all(),
     clock=SystemClock(),
     description="Renders and publishes what has landed: once a batch is over, every quarter of an "
-    "hour during a long one, many partitions in one run. It never pays: no clip has a condition.",
+    "hour during a long one, many partitions in one run. It never pays, because clips have no "
+    "automation condition.",
 )
