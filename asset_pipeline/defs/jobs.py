@@ -82,7 +82,7 @@ def audit_ledger(context: dg.OpExecutionContext, maintenance: MaintenanceResourc
 
 @dg.op(description="Records predictions that no intent asked for; fails if there is any.")
 async def audit_orphans(context: dg.OpExecutionContext, maintenance: MaintenanceResource) -> None:
-    """Hold the provider's list against the ledger."""
+    """Compare the provider's list with the ledger."""
     try:
         report = await maintenance.audit_orphans(ORPHAN_REACH)
     except ProviderSilentError as error:
