@@ -121,7 +121,7 @@ def load_catalog(config_dir: Path | None) -> Catalog:
     label = FILE_NAME
     if config_dir is not None and (config_dir / FILE_NAME).exists():
         label = str(config_dir / FILE_NAME)
-        # A price that is cut is another price.
+        # A price with its digits cut off would be another price.
         wait_until_still(config_dir / FILE_NAME)
         for name, entry in _read(config_dir / FILE_NAME, label=label).items():
             entries[name] = overlaid(entries.get(name, {}), entry)

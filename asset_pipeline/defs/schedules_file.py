@@ -1,4 +1,4 @@
-"""``schedules.yaml`` in the config folder: when what runs by the clock runs, and if it does."""
+"""``schedules.yaml`` in the config folder: the times of the schedules, on or off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a prompt to what is asked of a model, and the hash that stands for it."""
+"""Generation requests: a prompt's resolved inputs for a model, and their hash."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class BadReferenceError(AssetPipelineError):
 
 @dataclass(frozen=True, slots=True)
 class StandIn:
-    """What a request stands in for: another prompt's text, or another model, than was wanted.
+    """A request's substitution: the text or the model differs from what was wanted.
 
     Attributes:
         wanted_hash: The generation that was wanted.

@@ -1,4 +1,4 @@
-"""A session: one process's right to pay for one run, with all it needs opened and closed."""
+"""A session: registers a process as a worker of a run, and opens and closes what it uses."""
 
 from __future__ import annotations
 
@@ -146,6 +146,6 @@ async def _try_putting(store: Store, storing: Executor) -> None:
 async def _beat(collaborators: PaymentContext, worker_id: str) -> None:
     while True:
         await collaborators.clock.sleep(HEARTBEAT_SECONDS)
-        # A ledger that is busy for a while must not end the beating: the next one says the same.
+        # A ledger that is busy for a while must not end the heartbeat: the next one repeats it.
         with contextlib.suppress(LedgerError):
             await collaborators.write(collaborators.ledger.beat, worker_id)

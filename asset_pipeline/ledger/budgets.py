@@ -100,7 +100,7 @@ class CapsSource:
 
     Args:
         settings: The folder, and the variables that go over the file.
-        memory: Knows whether a file was in force that is gone by now.
+        memory: Knows whether a missing file was in force before.
     """
 
     def __init__(self, settings: Settings, memory: Memory | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Group commit: transactions that wait for one another anyway share one sync to the disk.
+"""Group commit: waiting transactions share one sync to the disk.
 
 SQLite lets one writer in at a time and syncs the disk at each commit. In a batch sixty predictions
 end in the same moment and each has something to write; one by one that took two thirds of a second,

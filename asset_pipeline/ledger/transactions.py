@@ -1,4 +1,4 @@
-"""Transactions of the ledger: each is whole or not at all, and its trouble is a sentence."""
+"""Transactions of the ledger, with database errors as sentences."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _part(connection: Connection) -> Generator[None]:
 
 
 def looking_again(step: Callable[[], T]) -> T:
-    """Do a transaction over when another process wrote the row that it was about to write.
+    """Repeat a transaction when another process wrote the same row first.
 
     Only Postgres lets that happen: writers of SQLite take turns.
     """

@@ -1,4 +1,4 @@
-"""Decoding pictures in full, upright and in colours that can be compared; telling blank ones."""
+"""Decoding pictures in full, turned upright and in sRGB; detecting blank ones."""
 
 from __future__ import annotations
 

@@ -41,12 +41,12 @@ _MOST_FINDINGS = 20
 
 @dataclass(frozen=True, slots=True)
 class CollectionRules:
-    """What is done about a collection's prompts without anybody's asking.
+    """What happens to a collection's prompts automatically.
 
     Attributes:
         name: The collection's.
-        auto: New and edited ones are generated.
-        prune: Those that leave lose their partition.
+        auto: Whether new and edited prompts are generated.
+        prune: Whether a prompt that leaves the file loses its partition.
     """
 
     name: str
@@ -60,9 +60,9 @@ class Contents:
 
     Attributes:
         prompts: The good ones, by their index in the file.
-        ids: Every legal id by index, those of bad prompts too: a duplicate is one all the same.
+        ids: Every legal id by index, also of bad prompts: they count as duplicates too.
         problems: What is wrong, in the order of lines.
-        rules: What the file says of all its prompts; None where it can't be read that far.
+        rules: What the file says of all its prompts; None if that part can't be read.
     """
 
     prompts: dict[int, Prompt] = field(default_factory=dict[int, Prompt])
@@ -74,7 +74,7 @@ class Contents:
 def read_collection(
     prompts_dir: Path, kind: Kind, *, name: str, label: str, resolver: Resolver
 ) -> Contents:
-    """Read a collection file; whatever is wrong with it becomes a problem, nothing is raised.
+    """Read a collection file; each error in it becomes a problem, and nothing is raised.
 
     Args:
         prompts_dir: The prompts folder, which the file must lie in once links are followed.
@@ -111,7 +111,7 @@ def prompt_lines(prompts_dir: Path, name: str, indexes: Sequence[int]) -> list[i
 
 
 class _Reading:
-    """The reading of one document: what is found wrong piles up with its place in the file."""
+    """Reads one document and collects the errors with their places in the file."""
 
     def __init__(self, kind: Kind, name: str, resolver: Resolver) -> None:
         self.prompts: dict[int, Prompt] = {}
@@ -143,7 +143,7 @@ class _Reading:
                 self._resolve(index, entry, collection)
 
     def problems(self, label: str, text: str) -> list[Problem]:
-        """Return what was found, each with its line; costs nothing when that is nothing."""
+        """Return the problems with their lines; it costs nothing if there are none."""
         if not self._findings:
             return []
         lines = lines_of(text, [finding.where for finding, _ in self._findings])
@@ -173,7 +173,7 @@ class _Reading:
             return None
 
     def _collection(self, file: CollectionFile) -> Collection | None:
-        """Return what the prompts share, or None when that is wrong for all of them."""
+        """Return what the prompts share, or None if it is wrong for all of them."""
         name = slug(Path(self._name).stem) if file.collection is None else file.collection
         renditions, wrong = read_renditions(self._kind, file.renditions)
         generic = tuple(map(clean, file.generic_prompts))

@@ -175,7 +175,7 @@ class _Importing:
         if column is None:
             return self._free_slug(text)
         written = row.cells.get(column)
-        # JSON Lines number their rows as often as they name them.
+        # In JSON Lines an id is as often a number as a text.
         given = str(written) if type(written) is int else written
         if not isinstance(given, str) or not is_id(given.strip()):
             hint = f"An id is {ID_RULE}; {slug(text)} would do."
@@ -187,7 +187,7 @@ class _Importing:
         return given
 
     def _free_slug(self, text: str) -> str:
-        """Return the text's slug; should it be taken, with a suffix that is the same each time."""
+        """Return the text's slug; if it is taken, with a suffix that is always the same."""
         digested = with_digest(slug(text), text)
         candidates = itertools.chain(
             (slug(text), digested),

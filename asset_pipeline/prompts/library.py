@@ -35,7 +35,7 @@ class Library:
 
     Attributes:
         prompts: The good ones, files in the order of their paths, prompts in that of their file.
-        problems: What is wrong with the others; they are left out, and no good one with them.
+        problems: What is wrong with the bad ones; only those are left out.
         rules: What each collection file says of its prompts, by its name as in
             :attr:`Prompt.path`; a file that can't be read has none.
     """
@@ -155,7 +155,7 @@ class _Merging:
                 self._prompts[kind, prompt_id] = contents.prompts[index]
 
     def add_misplaced(self, names: list[str]) -> None:
-        """Report files that would be passed over in silence, in ``image/`` for instance."""
+        """Report files that would be ignored silently, such as those in ``image/``."""
         hint = f"Move it into {' or '.join(f'{folder}/' for folder in FOLDERS.values())}."
         for name in names:
             message = "The file is in no folder of a kind, so it is not read."

@@ -1,4 +1,4 @@
-"""What a collection file says, and the prompt and the problem that come of it."""
+"""The schema of a collection file, and the records of prompts and problems."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class CollectionFile(_Written):
 
 
 class PromptEntry(_Written):
-    """One prompt as it is written; what is None here comes from the defaults."""
+    """One prompt as written; a field that is None takes the collection's default."""
 
     id: str
     text: str
@@ -75,7 +75,7 @@ class Prompt:
 
     Attributes:
         prompt_id: The partition key, unique within its kind.
-        inputs: The prompt's own inputs over those of its collection; no text, no fixed inputs.
+        inputs: Its own inputs over its collection's, without text and fixed inputs.
         reference: A file to start from, relative to the prompts folder.
         path: The file it is written in, relative to the prompts folder.
         renditions: Those of its collection, by name. They decide no clip, so they are no part of
@@ -107,7 +107,7 @@ class Prompt:
 
     @property
     def prompt_hash(self) -> str:
-        """SHA-256 of what decides the clips, so of neither id, collection, tags nor place.
+        """SHA-256 of all that affects the clips; id, collection, tags and place do not.
 
         It is the prompt's data version in Dagster: when it changes, the clips are stale. It is
         worked out once: for 100,000 prompts that takes most of a second.

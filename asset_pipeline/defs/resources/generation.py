@@ -132,7 +132,7 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
                     limits.warn(str(passed))
 
     def note_endings(self, outcomes: Iterable[PromptOutcome], run_id: str) -> None:
-        """Write down how a run ended the prompts that it could not finish.
+        """Record how a run ended the prompts that it could not finish.
 
         Raises:
             AssetPipelineError: The ledger can't be opened or written.
@@ -151,7 +151,7 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
 
     @contextlib.asynccontextmanager
     async def open_payment(self, limits: RunLimits) -> AsyncGenerator[OpenPayment]:
-        """Yield the right to pay on behalf of one run, and sweep up after dead processes.
+        """Yield a payment session for one run, and remove dead processes' files.
 
         Raises:
             AssetPipelineError: Provider, ledger or store can't be opened, or the store is not the

@@ -1,4 +1,4 @@
-"""What has changed below the prompts folder since the last look, told by as little as possible.
+"""Detecting changes below the prompts folder with as few reads as possible.
 
 Times and sizes first: 200 files are looked at in a few milliseconds. A file is read only when one
 of the two moved, and counts as changed only when its bytes are others: a checkout or a copy that

@@ -1,4 +1,4 @@
-"""Looking for the file of a clip that is paid for, until it is there or can't be had any more.
+"""Searching for a paid clip's file until it is there or the provider has deleted it.
 
 What is paid for is not given up for a passing state. Until the provider's hour is over its files
 are asked for again, with growing waits, by this run and by later ones.
@@ -244,7 +244,7 @@ class Searcher:
         if prediction.data_removed:
             return Sighting(FlawKind.OTHER, _REMOVED, now, digest)
         if output is None:
-            # It may be on its way still: that a prediction has ended is told by another machine.
+            # The file may come later: another machine reports that the prediction ended.
             return Sighting(FlawKind.CUT, "the prediction has no output", now, digest)
         dead = dead_address(output)
         if dead:

@@ -1,4 +1,4 @@
-"""Which files an output may hold, whatever its shape.
+"""Finding the files in a model's output, whatever its shape.
 
 Models change what they answer with: a string becomes a list, a list an object with the list in it.
 Once it is paid for, any reference to a file is worth a look. What the catalog declares says only

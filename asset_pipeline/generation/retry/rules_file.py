@@ -55,7 +55,7 @@ class RulesSource:
 
     Args:
         config_dir: The folder of the user's own file.
-        memory: Knows whether a file was in force that is gone by now.
+        memory: Knows whether a missing file was in force before.
 
     Raises:
         ConfigurationError: The file is wrong at the start, or was in force and is gone: without it
@@ -73,7 +73,7 @@ class RulesSource:
     def current(self) -> RetryRules:
         """Return the rules in force now.
 
-        A file that breaks or vanishes while it is edited changes nothing: what is under way goes
+        A file that becomes invalid or is deleted changes nothing: running work continues
         on by the rules as they were, and the log says once what is wrong.
         """
         try:
