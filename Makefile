@@ -46,7 +46,7 @@ bench: $(STAMP) ## Benchmarks, side by side with what a user would pick instead
 	$(BIN)/python -m benchmarks
 
 lock: $(STAMP) ## Compile the hashed lock file again
-	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra provenance --generate-hashes --no-emit-index-url \
 	  --universal --python-version 3.11 --quiet --custom-compile-command "make lock" -o requirements.lock
 
 clean: ## Remove what tests and builds left: caches, coverage, packages; no ledger, no clip

@@ -18,6 +18,7 @@ from asset_pipeline.catalog.source import (
     read_utf8,
 )
 from asset_pipeline.catalog.wording import complaint
+from asset_pipeline.prompts.provenance import read_policy
 from asset_pipeline.prompts.renditions import read_renditions
 from asset_pipeline.prompts.resolving import Collection, Finding, Resolver, check_generic
 from asset_pipeline.prompts.spec import (
@@ -153,11 +154,17 @@ class _Reading:
         name = slug(Path(self._name).stem) if file.collection is None else file.collection
         renditions, wrong = read_renditions(self._kind, file.renditions)
         generic = tuple(map(clean, file.generic_prompts))
-        collection = Collection(self._kind, name, self._name, file.defaults, renditions, generic)
+        policy, unclear = read_policy(file.provenance)
+        collection = Collection(
+            self._kind, name, self._name, file.defaults, renditions, generic, policy
+        )
         findings = self._resolver.check_defaults(collection)
         findings.extend(check_generic(generic, self._kind))
         findings.extend(
             Finding(("renditions", *where), message, hint) for where, message, hint in wrong
+        )
+        findings.extend(
+            Finding(("provenance", *where), message, hint) for where, message, hint in unclear
         )
         if not is_id(name):
             hint = f"A collection's name is {ID_RULE}."

@@ -22,6 +22,7 @@ from asset_pipeline.catalog.source import FieldPath
 from asset_pipeline.catalog.spec import Model
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.files import resolve_inside, sha256_of
+from asset_pipeline.prompts.provenance import DEFAULT, ProvenancePolicy
 from asset_pipeline.prompts.renditions import Rendition, Renditions
 from asset_pipeline.prompts.spec import CollectionDefaults, Prompt, PromptEntry
 from asset_pipeline.prompts.text import ID_RULE, MAX_CHARACTERS, clean, forbidden, is_id, objection
@@ -46,6 +47,7 @@ class Collection:
     defaults: CollectionDefaults
     renditions: Renditions = field(default_factory=dict[str, Rendition])
     generic_prompts: tuple[str, ...] = ()
+    provenance: ProvenancePolicy = DEFAULT
 
 
 class Resolver:
@@ -128,6 +130,7 @@ class Resolver:
             path=collection.path,
             renditions=collection.renditions,
             generic_prompts=collection.generic_prompts,
+            provenance=collection.provenance,
         )
         findings.extend(length_findings(prompt, model))
         findings.extend(variants_findings(prompt, model, inherited=entry.variants is None))

@@ -11,6 +11,8 @@ from typing import cast
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.prompts.provenance import DEFAULT as DEFAULT_PROVENANCE
+from asset_pipeline.prompts.provenance import ProvenancePolicy
 from asset_pipeline.prompts.renditions import Rendition, Renditions
 
 MAX_VARIANTS = 100
@@ -39,6 +41,7 @@ class CollectionFile(_Written):
         prune: A prompt that leaves the file loses its partition.
         generic_prompts: Texts, any of which may be made in place of a prompt that the provider
             refuses for its content, where the retry rules say so.
+        provenance: What renditions and exports say of where they come from, or ``none``.
     """
 
     collection: str | None = None
@@ -47,6 +50,7 @@ class CollectionFile(_Written):
     generic_prompts: list[str] = Field(default_factory=list)
     defaults: CollectionDefaults = Field(default_factory=CollectionDefaults)
     renditions: dict[str, JsonValue] | None = None
+    provenance: JsonValue = None
     prompts: list[JsonValue]
 
 
@@ -76,6 +80,7 @@ class Prompt:
             the hash.
         generic_prompts: Those of its collection. They are for when this one is refused, so they
             are no part of the hash.
+        provenance: What its files may say of it; no part of the hash either.
     """
 
     kind: Kind
@@ -92,6 +97,7 @@ class Prompt:
     path: str
     renditions: Renditions = field(default_factory=dict[str, Rendition])
     generic_prompts: tuple[str, ...] = ()
+    provenance: ProvenancePolicy = DEFAULT_PROVENANCE
     _hash: str | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
