@@ -58,6 +58,9 @@ class Settings(BaseSettings):
         None, ge=0, le=3600, alias="ASSET_PIPELINE_LATE_ACCEPTANCE_SECONDS"
     )
     alert_webhook_url: SecretStr | None = Field(None, alias="ASSET_PIPELINE_ALERT_WEBHOOK_URL")
+    signing_cert: str | None = Field(None, alias="ASSET_PIPELINE_SIGNING_CERT")
+    signing_key: SecretStr | None = Field(None, alias="ASSET_PIPELINE_SIGNING_KEY")
+    trust_anchors: str | None = Field(None, alias="ASSET_PIPELINE_TRUST_ANCHORS")
     max_images_decoded: int = Field(2, ge=1, le=64, alias="ASSET_PIPELINE_MAX_IMAGES_DECODED")
 
     @field_validator("webhook_url")
