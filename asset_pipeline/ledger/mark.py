@@ -8,6 +8,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, func, select
 
 from asset_pipeline.ledger.custody_schema import custody, exports, fsck_passes
+from asset_pipeline.ledger.provenance_schema import provenance
 from asset_pipeline.ledger.rendition_schema import renditions
 from asset_pipeline.ledger.schema import breakers, clips, entries, intents
 
@@ -24,6 +25,7 @@ _PARTS = (
     select(func.max(breakers.c.updated_at)),
     *(select(func.count()).select_from(table) for table in (custody, exports, fsck_passes)),
     select(func.count()).select_from(renditions),
+    select(func.count(), func.max(provenance.c.created_at)).select_from(provenance),
 )
 
 

@@ -38,6 +38,11 @@ class Marks:
         return self.digital_source_type.rpartition("/")[2] in _GENERATED
 
     @property
+    def has_manifest(self) -> bool:
+        """Whether there is a C2PA manifest in it, valid or not."""
+        return "c2pa" in self.kinds
+
+    @property
     def original_sha256(self) -> str:
         """Return the SHA-256 of the clip that it says it comes from; empty for none."""
         _, found, sha256 = self.identifier.partition("urn:sha256:")

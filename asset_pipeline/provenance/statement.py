@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from asset_pipeline.ledger.provenance import Payment
 from asset_pipeline.ledger.records import Clip
-from asset_pipeline.money import MicroUsd
 from asset_pipeline.prompts.provenance import ProvenancePolicy
 from asset_pipeline.provenance.containers.metadata import NewMetadata
 from asset_pipeline.provenance.xmp import TRAINED, Properties, added_to
@@ -27,23 +26,6 @@ _PARAMETERS = {
     "guidance": "CFG scale",
 }
 _LONGEST_PROMPT = 8_000
-
-
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """What the ledger knows of how a clip was made and paid.
-
-    Attributes:
-        prompt_text: What was sent.
-        seed: None where none was.
-        inputs: All that was sent.
-        charged: What it cost when it was made: a clip that reuses another one costs nothing.
-    """
-
-    prompt_text: str
-    seed: int | None
-    inputs: Mapping[str, JsonValue]
-    charged: MicroUsd
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.ledger.provenance import Payment
 from asset_pipeline.ledger.records import Clip
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.prompts.provenance import ProvenancePolicy
-from asset_pipeline.provenance.statement import Payment, Statement
+from asset_pipeline.provenance.statement import Statement
 
 EVERYTHING = ProvenancePolicy(redact=[])
 TEXT = 'Ein Löwe <&> "quoted" 獅子 in fog'
