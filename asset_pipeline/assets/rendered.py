@@ -17,7 +17,7 @@ from asset_pipeline.generation.rendering import RenderedClip
 from asset_pipeline.ledger.renditions import Rendition
 
 # Raise it when the same clip would give other renditions: all of them then show as stale.
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 
 @dataclass(frozen=True, slots=True)

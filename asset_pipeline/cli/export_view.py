@@ -28,7 +28,9 @@ _SHOWN = 50
 _KEPT_NAMED = 5
 
 
-def run_export(choice: Choice, to: str, template: str | None, *, as_json: bool) -> ExitCode:
+def run_export(
+    choice: Choice, to: str, template: str | None, *, require_marks: bool, as_json: bool
+) -> ExitCode:
     """Export the current clips of the chosen prompts and return the exit code.
 
     Raises:
@@ -44,7 +46,7 @@ def run_export(choice: Choice, to: str, template: str | None, *, as_json: bool) 
         prompts = choice.take(workshop.library, lambda: states_of(all_prompts, reader))
         clips = _clips_of(prompts, ledger.current_clips())
     wanted = named(clips, pattern)
-    results = _copy(custody, target, wanted)
+    results = _copy(custody, target, wanted, require_marks=require_marks)
     bare = len(prompts) - len({(clip.kind, clip.prompt_id) for clip in clips})
     if as_json:
         _write(target, results, bare)
@@ -59,12 +61,18 @@ def _clips_of(prompts: Sequence[Prompt], current: Sequence[Clip]) -> list[Clip]:
 
 
 def _copy(
-    custody: CustodyResource, target: Target, wanted: Sequence[NamedClip]
+    custody: CustodyResource,
+    target: Target,
+    wanted: Sequence[NamedClip],
+    *,
+    require_marks: bool,
 ) -> list[ExportResult]:
     counts: Counter[Copied] = Counter()
     with (
         counting("clips", SystemClock()) as update,
-        custody.exporting(target, run_id=f"export-{uuid.uuid4().hex}") as exporter,
+        custody.exporting(
+            target, run_id=f"export-{uuid.uuid4().hex}", require_marks=require_marks
+        ) as exporter,
     ):
 
         def report(each: ExportResult) -> None:
@@ -97,6 +105,8 @@ def _show(target: Target, results: Sequence[ExportResult], bare: int) -> None:
         named = ", ".join(each.named.path for each in kept[:_KEPT_NAMED])
         more = f" and {len(kept) - _KEPT_NAMED:,} more" if len(kept) > _KEPT_NAMED else ""
         say(console, f"Changed since they were exported, and kept: {named}{more}.", "yellow")
+    for note, count in Counter(each.note for each in results if each.note).items():
+        say(console, f"{count:,} files: {note}.", "yellow")
     say(
         console,
         f"{target.name}: {counts[Copied.COPIED]:,} clips copied, {counts[Copied.UNCHANGED]:,} "
@@ -116,9 +126,11 @@ def _write(target: Target, results: Sequence[ExportResult], bare: int) -> None:
                 {
                     "path": each.named.path,
                     "clip_id": each.named.clip.clip_id,
-                    "sha256": each.named.clip.sha256,
+                    "sha256": each.named.clip.sha256 if each.file is None else each.file.sha256,
+                    "original_sha256": each.named.clip.sha256,
                     "result": each.result,
                     "reason": each.reason,
+                    "note": each.note,
                 }
                 for each in results
             ],

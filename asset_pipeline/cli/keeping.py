@@ -94,6 +94,12 @@ def export(
             "--template", help="Names of the files; {collection}/{prompt_id}-{variant}.{ext}."
         ),
     ] = None,
+    require_marks: Annotated[
+        bool,
+        typer.Option(
+            "--require-marks", help="Write no file that does not say that a model made it."
+        ),
+    ] = False,
     kind: Kinds = None,
     collection: Collections = None,
     prompt: PromptIds = None,
@@ -106,6 +112,9 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Copy current clips under human names, with manifest.json, manifest.csv and SHA256SUMS.
+
+    The copies are marked as made by a model, and signed where there is a key, unless their
+    collection asks for something else; the clips' own files in the store stay as they are.
 
     All prompts are taken if none are named. A second export writes only what has changed. No file
     is replaced that something else put there, or that somebody has worked on since it was exported.
@@ -124,7 +133,7 @@ def export(
         everything=everything or not (missing or failed or stale),
         limit=limit,
     )
-    raise typer.Exit(run_export(choice, to, template, as_json=as_json))
+    raise typer.Exit(run_export(choice, to, template, require_marks=require_marks, as_json=as_json))
 
 
 def link(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from asset_pipeline.custody.choosing import Doomed
 from asset_pipeline.ledger.custody import CustodyBook, Protected
 from asset_pipeline.ledger.leftovers import LeftoverBook
+from asset_pipeline.ledger.provenance import ProvenanceBook
 from asset_pipeline.stores.protocol import Store, StoreError
 
 _WORKERS = 8
@@ -76,6 +77,13 @@ class Deleter:
         done = [each for each in found if gone.get(each.object_key, each.is_shared)]
         leftovers.forget(done)
         return Deleted(renditions=len(done))
+
+    def delete_sidecars(self, book: ProvenanceBook) -> int:
+        """Delete the manifests that lay beside deleted files; return how many."""
+        found = book.left_sidecars()
+        gone = [each for each in found if self._remove(each.object_key)]
+        book.forget(gone)
+        return len(gone)
 
     def delete(
         self, doomed: Sequence[Doomed], protected: Protected, report: Callable[[Deleted], None]

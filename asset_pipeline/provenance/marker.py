@@ -78,6 +78,16 @@ class Marker:
         return self._signer is not None
 
     @property
+    def certificate(self) -> str:
+        """SHA-256 of the certificate in force; empty without one."""
+        return "" if self._signer is None else self._signer.key.fingerprint
+
+    @property
+    def subject(self) -> str:
+        """Whom the certificate in force names; empty without one."""
+        return "" if self._signer is None else self._signer.key.subject
+
+    @property
     def note(self) -> str:
         """Why nothing is signed although a key is configured; empty otherwise."""
         return self._note
