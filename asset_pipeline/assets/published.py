@@ -71,6 +71,10 @@ def build_published_asset(kind: Kind) -> dg.AssetsDefinition:
     return published
 
 
+def _sha256(result: ExportResult) -> str:
+    return result.named.clip.sha256 if result.file is None else result.file.sha256
+
+
 def _metadata(results: Sequence[ExportResult]) -> dict[str, Any]:
     return {
         "files": MetadataValue.json([each.uri for each in results]),

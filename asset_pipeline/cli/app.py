@@ -19,6 +19,7 @@ from asset_pipeline.cli import (
     ledger,
     plan,
     prompts,
+    provenance,
     reconcile,
     sandbox,
     status,
@@ -103,6 +104,8 @@ def _build() -> typer.Typer:
     built.command("retention")(keeping.retention)
     built.command("approve")(keeping.approve)
     built.command("unapprove")(keeping.unapprove)
+    built.command("verify")(provenance.verify)
+    built.add_typer(provenance.app, name="provenance")
     built.command("doctor")(doctor.doctor)
     built.add_typer(store.app, name="store")
     built.add_typer(breaker.app, name="breaker")

@@ -57,7 +57,7 @@ class Marked:
     @property
     def is_marked(self) -> bool:
         """Whether a program can tell from the file that a model made it."""
-        return self.marks.says_generated or self.sidecar is not None
+        return self.marks.says_generated or self.marks.has_manifest or self.sidecar is not None
 
 
 class Marker:
