@@ -78,8 +78,6 @@ def _sha256(result: ExportResult) -> str:
 def _metadata(results: Sequence[ExportResult]) -> dict[str, Any]:
     return {
         "files": MetadataValue.json([each.uri for each in results]),
-        "sha256": MetadataValue.json(
-            [each.named.clip.sha256 if each.file is None else each.file.sha256 for each in results]
-        ),
+        "sha256": MetadataValue.json([_sha256(each) for each in results]),
         "copied": MetadataValue.int(sum(each.result is Copied.COPIED for each in results)),
     }

@@ -47,9 +47,7 @@ def run_init(*, renew: bool, as_json: bool) -> ExitCode:
     console = stdout()
     say(console, f"Certificate and key are in {folder}, good until {key.not_after:%Y-%m-%d}.")
     say(console, _WORTH, "yellow")
-    say(
-        console, f"Others check such files with: asset-pipeline verify --trust {folder / AUTHORITY}"
-    )
+    say(console, f"Others check such files with verify --trust {folder / AUTHORITY}.")
     if overridden:
         say(
             console,
