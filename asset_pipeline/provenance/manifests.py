@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -303,6 +303,7 @@ def _context(settings: Mapping[str, Any]) -> c2pa.Context:
     return library.Context(library.Settings.from_dict(dict(settings)))
 
 
+@cache
 def _signing_context() -> c2pa.Context:
     # A thumbnail takes up to 300 kB and 170 ms a file; what was just signed needs no second look.
     return _context(

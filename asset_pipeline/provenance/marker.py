@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asset_pipeline.clock import Clock
@@ -133,10 +133,9 @@ class Marker:
         parent = Parent(
             original, source.mime if source else "application/octet-stream", _title(statement)
         )
-        if source is not None and source.can_be_signed:
+        if source is not None and _has_manifest(original, source):
             signer.refuse_tampered(parent)
-        mark(path, path, statement)
-        marks, note, sidecar = _marks_in(path, container), "", None
+        marks, note, sidecar = mark(path, path, statement), "", None
         if container.can_be_signed:
             signed = path.with_name(f"{path.name}.signed")
             try:
@@ -151,7 +150,7 @@ class Marker:
                 signed.replace(path)
             finally:
                 signed.unlink(missing_ok=True)
-            marks = _marks_in(path, container)
+            marks = replace(marks, kinds=tuple(sorted({*marks.kinds, "c2pa"})))
         else:
             sidecar = signer.sidecar(
                 path, container.mime, said=statement.assertion(), parent=parent
@@ -179,7 +178,7 @@ class Marker:
         if signer is None or container is None or not (policy.mark and policy.sign):
             return None
         parent = None
-        if container.can_be_signed and _marks_in(original, container).has_manifest:
+        if _has_manifest(original, container):
             parent = Parent(original, container.mime, _title(statement))
             signer.refuse_tampered(parent)
         return signer.sidecar(original, container.mime, said=statement.assertion(), parent=parent)
@@ -191,10 +190,8 @@ class Marker:
             return _as_it_is(
                 path, there, "it is as its provider signed it: another mark would break that"
             )
-        mark(path, path, statement)
-        return _as_it_is(
-            path, _marks_in(path, container), self._note if statement.policy.sign else ""
-        )
+        marks = mark(path, path, statement)
+        return _as_it_is(path, marks, self._note if statement.policy.sign else "")
 
 
 def open_marker(settings: Settings, clock: Clock) -> Marker:
@@ -225,6 +222,10 @@ def _title(statement: Statement) -> str:
 
 def _as_it_is(path: Path, marks: Marks, note: str) -> Marked:
     return Marked(sha256_of(path), path.stat().st_size, marks, note=note)
+
+
+def _has_manifest(original: Path, container: Container) -> bool:
+    return container.can_be_signed and _marks_in(original, container).has_manifest
 
 
 def _marks_in(path: Path, container: Container) -> Marks:

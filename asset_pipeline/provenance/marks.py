@@ -57,8 +57,8 @@ _GENERATED = {
 _HEX_DIGITS = 64
 
 
-def mark(source: Path, target: Path, statement: Statement) -> None:
-    """Write a file with marks; the source is left as it is.
+def mark(source: Path, target: Path, statement: Statement) -> Marks:
+    """Write a file with marks, and return them; the source is left as it is.
 
     A manifest that the source carries would no longer fit its bytes, so the target has none.
 
@@ -80,6 +80,7 @@ def mark(source: Path, target: Path, statement: Statement) -> None:
     marked = container.embed(data, statement.metadata(found.xmp))
     with atomic_path(target, durable=False) as temporary:
         temporary.write_bytes(marked)
+    return read_marks(marked, container)
 
 
 def read_marks(data: bytes, container: Container) -> Marks:
