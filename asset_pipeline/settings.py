@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     trust_anchors: str | None = Field(None, alias="ASSET_PIPELINE_TRUST_ANCHORS")
     max_images_decoded: int = Field(2, ge=1, le=64, alias="ASSET_PIPELINE_MAX_IMAGES_DECODED")
 
+    allow_private_outputs: bool = Field(default=False, alias="ASSET_PIPELINE_ALLOW_PRIVATE_OUTPUTS")
+
     @field_validator("webhook_url")
     @classmethod
     def _address(cls, value: SecretStr | None) -> SecretStr | None:
@@ -105,8 +107,13 @@ class Settings(BaseSettings):
 
     @cached_property
     def publish_url(self) -> str:
-        """Where the `published` assets go: as the store's; a folder of the data if not chosen."""
-        return self.chosen_publish_url or str(self.data_dir / "published")
+        """Where the `published` assets go: as the store's; a folder of the data if not chosen.
+
+        The sandbox has a folder of its own, so that its drawings never lie among real clips.
+        """
+        sandbox = self.provider is ProviderName.SANDBOX
+        own = self.data_dir / ("published.sandbox" if sandbox else "published")
+        return self.chosen_publish_url or str(own)
 
     @cached_property
     def warehouse_path(self) -> Path:

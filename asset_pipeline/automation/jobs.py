@@ -97,6 +97,8 @@ async def audit_orphans(context: dg.OpExecutionContext, maintenance: Maintenance
         f"{each.subject}: {each.rule}: expected {each.expected}, found {each.found}"
         for each in report.mismatches
     ]
+    if report.gap:
+        context.log.warning("The provider did not list everything: %s.", report.gap)
     if found:
         raise _disagreement("things at the provider that the ledger did not know", found)
     context.add_output_metadata(

@@ -203,6 +203,8 @@ class Attempts:
         try:
             return await self._paid_call.land(request)
         except BudgetExceededError as found:
+            if found.held:
+                raise  # what nobody is at may be taken up and come back
             least = self._breaches.setdefault(found.budget, found)
             if found.needed < least.needed:
                 self._breaches[found.budget] = found

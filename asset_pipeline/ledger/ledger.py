@@ -157,6 +157,11 @@ class Ledger(Questions):
         with self._writing() as (connection, now):
             return intents.adopt(connection, intent, worker_id=worker_id, now=now)
 
+    def let_go(self, intent: Intent) -> Intent:
+        """Leave an open intent to whoever comes first."""
+        with self._writing() as (connection, now):
+            return intents.let_go(connection, intent, now)
+
     def start_submitting(self, intent: Intent) -> Intent:
         """Mark that the POST goes out next."""
         with self._writing() as (connection, now):
