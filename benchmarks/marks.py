@@ -18,10 +18,10 @@ from PIL import Image
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.ledger.provenance import Payment
 from asset_pipeline.ledger.records import Clip
-from asset_pipeline.media.renditions import ready_to_render, render_picture
+from asset_pipeline.media.image_renditions import ready_to_render, render_picture
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.prompts.provenance import DEFAULT
-from asset_pipeline.prompts.renditions import ImageRendition
+from asset_pipeline.prompts.rendition_specs import ImageRendition
 from asset_pipeline.provenance.keys import AUTHORITY, make_development_key
 from asset_pipeline.provenance.manifests import ManifestReader, ManifestSigner
 from asset_pipeline.provenance.marker import Marker

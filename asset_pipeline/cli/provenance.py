@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from asset_pipeline.cli.options import AsJson
+from asset_pipeline.cli._options import AsJson
 
 app = typer.Typer(help="Keys that files are signed with.", no_args_is_help=True)
 

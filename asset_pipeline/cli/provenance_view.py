@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asset_pipeline.cli.console import say, stdout, write_json
+from asset_pipeline.cli._output import say, stdout, write_json
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.errors import ExitCode
 from asset_pipeline.provenance.keys import (

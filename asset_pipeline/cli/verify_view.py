@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asset_pipeline.cli.console import say, stderr, stdout, write_json
+from asset_pipeline.cli._output import say, stderr, stdout, write_json
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.errors import AssetPipelineError, ExitCode
-from asset_pipeline.generation.previews import PreviewShelf
 from asset_pipeline.ledger.provenance import ProvenanceBook
+from asset_pipeline.media.preview_cache import PreviewCache
 from asset_pipeline.money import format_usd, to_decimal
 from asset_pipeline.provenance.keys import trust_anchors
 from asset_pipeline.provenance.lookup import ClipFinder, FoundBy, FoundClip
 from asset_pipeline.provenance.verification import FileReport, Verdict, Verifier
 from asset_pipeline.settings import Settings, load_settings
-from asset_pipeline.stores.asked import bucket_settings
-from asset_pipeline.stores.opening import open_store
+from asset_pipeline.stores.environment import bucket_settings
+from asset_pipeline.stores.factory import open_store
 
 _STYLES = {
     Verdict.TRUSTED: "bold green",
@@ -88,7 +88,7 @@ def _finder(settings: Settings, *, no_ledger: bool) -> Generator[ClipFinder | No
         yield None
         return
     # The ledger's library takes most of a second, which files alone have no use for.
-    from asset_pipeline.resources.own_ledger import open_own_engine  # noqa: PLC0415
+    from asset_pipeline.ledger.provider_ledger import open_own_engine  # noqa: PLC0415
 
     try:
         engine = open_own_engine(settings)
@@ -96,7 +96,7 @@ def _finder(settings: Settings, *, no_ledger: bool) -> Generator[ClipFinder | No
         say(stderr(), f"The ledger was not asked: {error}", "yellow")
         yield None
         return
-    shelf = PreviewShelf(settings.previews_dir)
+    shelf = PreviewCache(settings.previews_dir)
 
     def preview_of(sha256: str) -> bytes | None:
         preview = shelf.get(sha256)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from sqlalchemy import Column, ForeignKey, Index, String, Table, Text, UniqueConstraint
 
-from asset_pipeline.ledger.columns import RowId, UtcDateTime, metadata, one_of
+from asset_pipeline.ledger.column_types import RowId, UtcDateTime, metadata, one_of
 
 
 class ProvenanceRole(StrEnum):

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.reader import Catalog
-from asset_pipeline.catalog.source import SourceError, read_utf8
+from asset_pipeline.config.yaml_source import SourceError, read_utf8
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.files import write_atomically
 from asset_pipeline.prompts.library import FOLDERS, load_library
-from asset_pipeline.prompts.resolving import Collection, Resolver
+from asset_pipeline.prompts.resolver import Collection, Resolver
 from asset_pipeline.prompts.spec import (
     MAX_VARIANTS,
     CollectionDefaults,
@@ -24,7 +24,7 @@ from asset_pipeline.prompts.spec import (
 )
 from asset_pipeline.prompts.tables import BadRow, Row, read_rows
 from asset_pipeline.prompts.text import ID_RULE, clean, is_id, objection, slug, with_digest
-from asset_pipeline.prompts.writing import collection_yaml
+from asset_pipeline.prompts.yaml_writer import collection_yaml
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from asset_pipeline.catalog.source import FieldPath
-from asset_pipeline.catalog.wording import complaint
+from asset_pipeline.config.error_messages import complaint
+from asset_pipeline.config.yaml_source import FieldPath
 
 Redactable = Literal["prompt", "cost", "ids"]
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.prompts.provenance import DEFAULT as DEFAULT_PROVENANCE
 from asset_pipeline.prompts.provenance import ProvenancePolicy
-from asset_pipeline.prompts.renditions import Rendition, Renditions
+from asset_pipeline.prompts.rendition_specs import Rendition, Renditions
 
 MAX_VARIANTS = 100
 

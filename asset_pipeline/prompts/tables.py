@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias, cast
 
 from pydantic import JsonValue
 
-from asset_pipeline.catalog.nearest import did_you_mean
+from asset_pipeline.config.suggestions import did_you_mean
 from asset_pipeline.errors import AssetPipelineError
 
 Cells: TypeAlias = Mapping[str, JsonValue]

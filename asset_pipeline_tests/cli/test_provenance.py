@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from asset_pipeline_tests.cli.conftest import Done, Sandbox, Workspace
-from asset_pipeline_tests.media.samples import picture_bytes
+from asset_pipeline_tests.support.media_samples import picture_bytes
 
 Cli = Callable[..., Done]
 

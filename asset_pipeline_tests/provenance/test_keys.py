@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from asset_pipeline.cli.checkups import checkups
+from asset_pipeline.cli._checkups import checkups
 from asset_pipeline.disclosure.secrets import secrets_in
 from asset_pipeline.provenance.keys import (
     CERTIFICATE,
@@ -25,9 +25,9 @@ from asset_pipeline.provenance.manifests import ManifestReader, ManifestSigner
 from asset_pipeline.provenance.marker import Marker
 from asset_pipeline.provenance.verification import Verdict, Verifier
 from asset_pipeline.settings import Settings, load_settings
-from asset_pipeline_tests.media.samples import picture_bytes, written
 from asset_pipeline_tests.provenance.conftest import Authority
 from asset_pipeline_tests.provenance.said import statement
+from asset_pipeline_tests.support.media_samples import picture_bytes, written
 
 NOW = datetime.now(UTC)
 

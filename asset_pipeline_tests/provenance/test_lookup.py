@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.reader import load_catalog
-from asset_pipeline.custody.exporting import Copied, Exporter, ExportResult
-from asset_pipeline.custody.naming import DEFAULT_TEMPLATE, Template, named
-from asset_pipeline.custody.targets import FolderTarget
+from asset_pipeline.custody.export_names import DEFAULT_TEMPLATE, Template, named
+from asset_pipeline.custody.export_targets import FolderTarget
+from asset_pipeline.custody.exporter import Copied, Exporter, ExportResult
 from asset_pipeline.ledger.provenance import ProvenanceBook
 from asset_pipeline.ledger.records import Clip, StoredFile
 from asset_pipeline.prompts.provenance import DEFAULT, NONE, ProvenancePolicy
@@ -24,11 +24,11 @@ from asset_pipeline.provenance.marker import Marker
 from asset_pipeline.provenance.stamp import Stamp
 from asset_pipeline.provenance.verification import Verdict, Verifier
 from asset_pipeline.stores.protocol import clip_key
-from asset_pipeline_tests.clocks import FakeClock
 from asset_pipeline_tests.conftest import NewLedger
-from asset_pipeline_tests.custody.keep import Keep
-from asset_pipeline_tests.media.samples import RATE
 from asset_pipeline_tests.provenance.conftest import Authority
+from asset_pipeline_tests.support.clocks import FakeClock
+from asset_pipeline_tests.support.custody_site import Keep
+from asset_pipeline_tests.support.media_samples import RATE
 
 MIMES = {"webp": "image/webp", "flac": "audio/flac"}
 

@@ -18,7 +18,8 @@ from asset_pipeline.provenance.containers.formats import container_of
 from asset_pipeline.provenance.containers.metadata import ContainerError
 from asset_pipeline.provenance.marks import Marks, mark, read_marks
 from asset_pipeline.provenance.xmp import TRAINED
-from asset_pipeline_tests.media.samples import (
+from asset_pipeline_tests.provenance.said import TEXT, statement
+from asset_pipeline_tests.support.media_samples import (
     SOUNDS,
     picture,
     picture_bytes,
@@ -26,7 +27,6 @@ from asset_pipeline_tests.media.samples import (
     tone,
     written,
 )
-from asset_pipeline_tests.provenance.said import TEXT, statement
 
 PICTURES = ("png", "jpg", "webp", "avif")
 IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"

@@ -18,10 +18,10 @@ from asset_pipeline.provenance.manifests import SignatureState, TamperedParentEr
 from asset_pipeline.provenance.marker import Marked, Marker
 from asset_pipeline.provenance.statement import Statement
 from asset_pipeline.provenance.verification import Verdict, Verifier
-from asset_pipeline_tests.media.samples import picture_bytes, sound_bytes, written
 from asset_pipeline_tests.provenance.conftest import Authority
 from asset_pipeline_tests.provenance.said import TEXT, statement
 from asset_pipeline_tests.provenance.test_marks import PICTURES
+from asset_pipeline_tests.support.media_samples import picture_bytes, sound_bytes, written
 
 SIGNABLE = (*PICTURES, "mp3", "wav", "flac")
 
