@@ -9,10 +9,12 @@ from asset_pipeline.cli._context import open_context
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.ledger.budgets import BudgetCaps, CapsSource
 from asset_pipeline.ledger.configurations import Configurations, Recalled
+from asset_pipeline.ledger.custody import CustodyRepository
 from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.provider_ledger import open_own_engine
+from asset_pipeline.ledger.records import Clip
 from asset_pipeline.ledger.reports import LedgerReader
-from asset_pipeline.settings import Settings
+from asset_pipeline.settings import Settings, load_settings
 from asset_pipeline.warehouse.publication import publish_own, show_own
 from asset_pipeline.warehouse.publish import published_mark
 
@@ -46,6 +48,30 @@ def open_whole_ledger(settings: Settings) -> Generator[Ledger]:
         yield ledger
     finally:
         ledger.close()
+
+
+@contextlib.contextmanager
+def open_custody() -> Generator[CustodyRepository]:
+    """Yield what the ledger knows of stored clips: approvals, deletions, losses.
+
+    Raises:
+        AssetPipelineError: It cannot be opened, or its folder cannot be written.
+    """
+    custody = CustodyRepository(open_own_engine(load_settings()), SystemClock())
+    try:
+        yield custody
+    finally:
+        custody.close()
+
+
+def clip_fields(clip: Clip) -> dict[str, object]:
+    """Return which clip one is, for machines."""
+    return {
+        "clip_id": clip.clip_id,
+        "kind": clip.kind,
+        "prompt_id": clip.prompt_id,
+        "variant": clip.variant,
+    }
 
 
 def read_caps(settings: Settings, ledger: LedgerReader) -> BudgetCaps:

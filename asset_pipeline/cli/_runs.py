@@ -11,17 +11,18 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from dagster import DagsterInstance, DagsterRunStatus, ExecuteInProcessResult, RunsFilter
-from dagster._core.events import RunFailureReason
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.chunks import chunks
 from asset_pipeline.cli._observed_runs import ObservedGeneration
 from asset_pipeline.definitions import build_defs, default_resources
+from asset_pipeline.defs._dagster_private import RunFailureReason
 from asset_pipeline.defs.assets.clips import PARTITIONS_A_RUN
 from asset_pipeline.defs.jobs import CLIP_JOBS, PUBLISH_JOB
 from asset_pipeline.defs.partition_sync import add_partitions, observe_edits
 from asset_pipeline.defs.resources.generation import GenerationResource
 from asset_pipeline.defs.resources.maintenance import MaintenanceResource
-from asset_pipeline.defs.run_tags import COMMAND_TAG
+from asset_pipeline.defs.run_tags import COMMAND_TAG, UNFINISHED
 from asset_pipeline.errors import AssetPipelineError, ExitCode
 from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.generation.reconciliation.resume import Resumed
@@ -34,12 +35,6 @@ from asset_pipeline.prompts.spec import Prompt
 
 _HOST_TAG = "asset_pipeline/host"
 _PROCESS_TAG = "asset_pipeline/process"
-_UNFINISHED = [
-    DagsterRunStatus.NOT_STARTED,
-    DagsterRunStatus.STARTING,
-    DagsterRunStatus.STARTED,
-    DagsterRunStatus.CANCELING,
-]
 
 # The command shows progress and failures itself; the event log has all the rest.
 _NO_TAGS: Mapping[str, str] = {}
@@ -135,8 +130,8 @@ class Runner:
         """
         for kind in Kind:
             of_kind = [prompt.prompt_id for prompt in prompts if prompt.kind is kind]
-            for start in range(0, len(of_kind), PARTITIONS_A_RUN):
-                self._generate(kind, of_kind[start : start + PARTITIONS_A_RUN], options)
+            for prompt_ids in chunks(of_kind, PARTITIONS_A_RUN):
+                self._generate(kind, prompt_ids, options)
 
     def publish(self) -> None:
         """Publish the warehouse and the gallery.
@@ -224,7 +219,7 @@ def cancel_dead_runs(instance: DagsterInstance, ledger: LedgerReader) -> int:
     tells.
     """
     host = this_process().host
-    filters = RunsFilter(statuses=_UNFINISHED, tags={_HOST_TAG: host})
+    filters = RunsFilter(statuses=UNFINISHED, tags={_HOST_TAG: host})
     runs = {run.run_id: run for run in instance.get_runs(filters=filters)}
     known = {
         run_id: None if process is None else process.runs()

@@ -54,6 +54,13 @@ class Summary:
         failed = self.problems or self.failed_before or self.tally.done < self.tally.prompts
         return ExitCode.SOME_FAILED if failed else ExitCode.DONE
 
+    def show(self, *, as_json: bool) -> None:
+        """Print it, as tables or as one JSON document."""
+        if as_json:
+            _write(self)
+        else:
+            _show(self)
+
 
 @dataclass(frozen=True, slots=True)
 class _Cause:
@@ -64,8 +71,7 @@ class _Cause:
     hint: str
 
 
-def show_summary(summary: Summary) -> None:
-    """Print the tables of a command that ran."""
+def _show(summary: Summary) -> None:
     console = stdout()
     tally = summary.tally
     if tally.failures:
@@ -93,7 +99,7 @@ def show_summary(summary: Summary) -> None:
         say(console, "Nothing was paid: every clip was stored already.", "bold green")
 
 
-def write_summary(summary: Summary) -> None:
+def _write(summary: Summary) -> None:
     """Write the same as one JSON document."""
     tally = summary.tally
     write_json(

@@ -1,28 +1,96 @@
-"""What `export` does: choose, name, copy, and say what became of each clip."""
+"""`export`: choose, name, copy, and say what became of each clip."""
 
 from __future__ import annotations
 
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from asset_pipeline.cli import _resources as resources
 from asset_pipeline.cli._context import open_context, show_problems, states_of
 from asset_pipeline.cli._count import counting
+from asset_pipeline.cli._options import (
+    AsJson,
+    Collections,
+    Everything,
+    Failed,
+    Kinds,
+    Limit,
+    Missing,
+    PromptIds,
+    Stale,
+    Tags,
+)
 from asset_pipeline.cli._output import say, show_table, stdout, write_json
 from asset_pipeline.cli._selection import PromptSelection
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.custody.export_names import DEFAULT_TEMPLATE, NamedClip, Template, named
 from asset_pipeline.custody.export_targets import Target, open_target
 from asset_pipeline.custody.exporter import Copied, ExportResult
-from asset_pipeline.definitions import default_resources
-from asset_pipeline.defs.resources.custody import CustodyResource
 from asset_pipeline.errors import ExitCode
 from asset_pipeline.ledger.records import Clip
 from asset_pipeline.ledger.reports import LedgerReader
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.settings import load_settings
 from asset_pipeline.stores.environment import settings_for
+
+if TYPE_CHECKING:
+    from asset_pipeline.defs.resources.custody import CustodyResource
+
+
+def export(
+    *,
+    to: Annotated[
+        str, typer.Option("--to", metavar="PLACE", help="A folder, s3://bucket/… or gs://bucket/….")
+    ],
+    template: Annotated[
+        str | None,
+        typer.Option(
+            "--template", help="Names of the files; {collection}/{prompt_id}-{variant}.{ext}."
+        ),
+    ] = None,
+    require_marks: Annotated[
+        bool,
+        typer.Option(
+            "--require-marks", help="Write no file that does not say that a model made it."
+        ),
+    ] = False,
+    kind: Kinds = None,
+    collection: Collections = None,
+    prompt: PromptIds = None,
+    tag: Tags = None,
+    missing: Missing = False,
+    failed: Failed = False,
+    stale: Stale = False,
+    everything: Everything = False,
+    limit: Limit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Copy current clips under human names, with manifest.json, manifest.csv and SHA256SUMS.
+
+    The copies are marked as made by a model, and signed where there is a key, unless their
+    collection asks for something else; the clips' own files in the store stay as they are.
+
+    All prompts are taken if none are named. A second export writes only what has changed. No file
+    is replaced that something else put there, or that somebody has worked on since it was exported.
+    Exit code 1 if a clip could not be copied.
+    """
+    choice = PromptSelection(
+        kinds=kind,
+        collections=collection,
+        prompt_ids=prompt,
+        tags=tag,
+        missing=missing,
+        failed=failed,
+        stale=stale,
+        everything=everything or not (missing or failed or stale),
+        limit=limit,
+    )
+    raise typer.Exit(run_export(choice, to, template, require_marks=require_marks, as_json=as_json))
+
 
 _SHOWN = 50
 _KEPT_NAMED = 5
@@ -40,7 +108,7 @@ def run_export(
     target = open_target(to, settings_for(to, load_settings()))
     workshop = open_context()
     show_problems(workshop.library)
-    custody = cast("CustodyResource", default_resources()["custody"])
+    custody = resources.custody()
     with custody.ledger.open() as ledger:
         all_prompts, reader = workshop.library.prompts.values(), LedgerReader(ledger.engine)
         prompts = choice.take(workshop.library, lambda: states_of(all_prompts, reader))

@@ -37,7 +37,7 @@ def verify(
     and is not one on record.
     """
     # The ledger and pictures: `--help` does not wait for them. The same below.
-    from asset_pipeline.cli.verify_view import run_verify  # noqa: PLC0415
+    from asset_pipeline.cli._verify import run_verify  # noqa: PLC0415
 
     raise typer.Exit(run_verify(files, trust, no_ledger=no_ledger, as_json=as_json))
 
@@ -57,6 +57,6 @@ def init(
     a certificate that others do is bought, and named by ASSET_PIPELINE_SIGNING_CERT and
     ASSET_PIPELINE_SIGNING_KEY.
     """
-    from asset_pipeline.cli.provenance_view import run_init  # noqa: PLC0415 -- as above
+    from asset_pipeline.cli._provenance import run_init  # noqa: PLC0415 -- as above
 
     raise typer.Exit(run_init(renew=renew, as_json=as_json))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from asset_pipeline.catalog.reader import Catalog
+from asset_pipeline.chunks import chunks
 from asset_pipeline.clock import Clock
 from asset_pipeline.custody.export_names import CHECKSUMS, NamedClip
 from asset_pipeline.custody.export_targets import ExportError, Target
@@ -136,7 +137,7 @@ class Exporter:
             self._refuse_foreign(clips)
         results: list[ExportResult] = []
         with ThreadPoolExecutor(_COPIERS, "export") as copiers:
-            for chunk in _chunks(clips):
+            for chunk in chunks(clips, _A_STEP):
                 payments = self._payments(chunk)
                 again = itertools.repeat
                 done = list(copiers.map(self._copy, chunk, again(ours), again(payments)))
@@ -350,8 +351,3 @@ def _kept(named: NamedClip, uri: str, written: Written | None) -> ExportResult:
         "or rename it, and export again"
     )
     return ExportResult(named, uri, Copied.REFUSED, why)
-
-
-def _chunks(clips: Sequence[NamedClip]) -> Iterator[Sequence[NamedClip]]:
-    for start in range(0, len(clips), _A_STEP):
-        yield clips[start : start + _A_STEP]

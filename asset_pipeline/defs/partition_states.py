@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 
 import dagster as dg
 from dagster import DagsterEventType, DagsterInstance
-from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.defs._dagster_private import AssetPartitionStatus
 from asset_pipeline.defs.assets.prompts import prompt_key
 from asset_pipeline.defs.partitions import PARTITIONS
 from asset_pipeline.defs.staleness import latest_events, stale_prompts

@@ -1,4 +1,4 @@
-"""The states of an intent and the only ways between them.
+"""The states of an intent and the allowed transitions.
 
 Every function runs in the caller's transaction and moves an intent with a compare-and-set on its
 state: of two processes that try the same step, one succeeds and the other gets
@@ -7,7 +7,7 @@ state: of two processes that try the same step, one succeeds and the other gets
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Update, bindparam, insert, select, update
 
+from asset_pipeline.chunks import chunks
 from asset_pipeline.ledger import postings
 from asset_pipeline.ledger.records import (
     Intent,
@@ -83,7 +84,7 @@ def in_states(connection: Connection, states: Sequence[IntentState]) -> list[Int
 def owned(connection: Connection, prediction_ids: Iterable[str]) -> frozenset[str]:
     """Return those of ``prediction_ids`` that belong to an intent."""
     found: set[str] = set()
-    for ids in _chunks(sorted(set(prediction_ids))):
+    for ids in chunks(sorted(set(prediction_ids)), _IDS_A_QUERY):
         query = select(intents.c.prediction_id).where(intents.c.prediction_id.in_(ids))
         found.update(filter(None, connection.execute(query).scalars()))
     return frozenset(found)
@@ -148,12 +149,12 @@ def adopt(connection: Connection, intent: Intent, *, worker_id: str, now: dateti
 
 
 def let_go(connection: Connection, intent: Intent, now: datetime) -> Intent:
-    """Have nobody drive an intent that holds money: whoever comes first adopts it."""
+    """Give up the ownership of an open intent, so that any process can adopt it."""
     return _move(connection, intent, _HOLDING, now, worker_id="")
 
 
 def start_submitting(connection: Connection, intent: Intent, now: datetime) -> Intent:
-    """Mark that the one POST goes on the wire next; from here on a silence means unknown."""
+    """Mark that the one POST goes on the wire next; from here on, no answer means unknown."""
     return _move(
         connection,
         intent,
@@ -203,7 +204,7 @@ def note_absence(connection: Connection, intent: Intent, now: datetime) -> Inten
 
 
 def ask(connection: Connection, intent: Intent, question: str, now: datetime) -> Intent:
-    """Leave it to a person: the money stays reserved until they decide."""
+    """Ask a person to decide; the money stays reserved until then."""
     return _move(
         connection,
         intent,
@@ -243,7 +244,7 @@ NEVER_ACCEPTED = "never accepted"
 
 
 def released_as_absent(connection: Connection, since: datetime) -> list[Intent]:
-    """Return the intents that were given up as never accepted, of those sent after a time."""
+    """Return intents sent after a time that were released as never accepted."""
     rows = connection.execute(_RELEASED_AS_ABSENT, {"since": since})
     return [intent_from(row) for row in rows.mappings()]
 
@@ -353,11 +354,6 @@ def deliver(connection: Connection, intent: Intent, now: datetime) -> None:
         error=None,
     )
     postings.release(connection, intent.intent_id, intent.reserved_microusd, now)
-
-
-def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), _IDS_A_QUERY):
-        yield ids[start : start + _IDS_A_QUERY]
 
 
 def _move(

@@ -1,1 +1,4 @@
-"""The software-defined assets, thin."""
+"""The software-defined assets.
+
+An asset chooses its partitions, calls a room below and reports. Anything else belongs there.
+"""

@@ -1,4 +1,4 @@
-"""The `image_rendition` and `audio_rendition` assets: what is derived from clips, for nothing."""
+"""The `image_rendition` and `audio_rendition` assets: files derived from clips."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +11,7 @@ from dagster import MetadataValue
 from pydantic import Field
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.chunks import chunks
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.defs.assets.prompts import prompt_key
 from asset_pipeline.defs.events import log_materializations
@@ -70,7 +71,7 @@ _DESCRIPTIONS = {
 
 
 class RenditionsConfig(dg.Config):
-    """What one run may be told."""
+    """The config of one run."""
 
     prompt_ids: list[str] = Field(
         default_factory=list,
@@ -154,7 +155,7 @@ def build_rendition_asset(kind: Kind) -> dg.AssetsDefinition:
 
 
 class _RenditionStep:
-    """One step of one run: as many clips at once as the setting allows, each told of by itself."""
+    """One step of one run: renders several clips at a time and reports each by itself."""
 
     def __init__(
         self,
@@ -179,8 +180,7 @@ class _RenditionStep:
         done = made = 0
         executor = ThreadPoolExecutor(load_settings().max_images_decoded, "render")
         try:
-            for start in range(0, len(prompt_ids), _PROMPTS_A_CHUNK):
-                chunk = prompt_ids[start : start + _PROMPTS_A_CHUNK]
+            for chunk in chunks(prompt_ids, _PROMPTS_A_CHUNK):
                 # Read before the clips are: a clip that lands in between leaves its rendition
                 # stale, and the other way round it would pass for made from it.
                 descents = descents_of(self._context.instance, self._kind, chunk)

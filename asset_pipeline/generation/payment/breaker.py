@@ -1,4 +1,4 @@
-"""The models' breakers as one session meets them: who may send now, and what came of it.
+"""The models' circuit breakers, as one session uses them.
 
 A closed breaker costs a batch nothing: whether it is closed is read from a copy of all breakers
 that is a second old at most, and a success is written only where failures are to be forgotten.
@@ -165,7 +165,7 @@ def _class_of(breaker: Breaker) -> ErrorClass:
 
 
 def _tell(before: Breaker | None, after: Breaker) -> None:
-    """Tell people when a breaker opens and closes; they see why nothing happens."""
+    """Log when a breaker opens or closes, so that people see why nothing happens."""
     was = BreakerState.CLOSED if before is None else before.state
     if after.state is BreakerState.OPEN and (before is None or before.epoch != after.epoch):
         _log.warning(

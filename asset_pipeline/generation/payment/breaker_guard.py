@@ -1,4 +1,4 @@
-"""One create and its prediction, as its model's breaker sees them."""
+"""One create and its prediction, reported to the model's breaker."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _ACCOUNT = frozenset(
 
 
 class BreakerGuard:
-    """Asks a breaker for leave to send, and tells it what came of that.
+    """Asks a breaker for permission to send, and reports the outcome.
 
-    As a context it gives a probe's claim back when nothing was learnt from it.
+    As a context manager it releases a probe's claim that had no outcome.
     """
 
     def __init__(self, breakers: Breakers, model: str) -> None:

@@ -1,4 +1,4 @@
-"""Work that a stop must not tear off in the middle."""
+"""Running work to its end despite cancellation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LAST_REPLY_SECONDS = 7.0
 
 
 async def shield_until_done(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end even when cancelled meanwhile: a reply that is on its way is worth money."""
+    """Run to the end even when cancelled: a reply on the wire is worth money."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)

@@ -1,4 +1,4 @@
-"""Sending: the one POST of an intent, when rate and breaker allow, and what came of it."""
+"""Submitting: the one POST of an intent, when rate limit and breaker allow it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Sender:
                 )
             raise
         except GenerationFailure as held_back:
-            # Its money must not lie idle, and another model may be asked for the clip.
+            # Its money is given back, so that another model may be asked for the clip.
             await self._with.write(refuse, intent, ErrorClass.CANCELLED, held_back.message)
             raise
 
@@ -126,7 +126,7 @@ class Sender:
         return intent
 
     async def _two_owners(self, intent: Intent, prediction_id: str) -> GenerationFailure:
-        """Leave a create to a person that was answered with the prediction of another intent.
+        """Ask a person about a create that was answered with another intent's prediction.
 
         It was accepted, so it is never absent; nobody but the provider can say as what.
         """

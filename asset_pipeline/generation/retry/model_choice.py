@@ -1,6 +1,6 @@
-"""Which model an attempt goes to: the prompt's own, or a fallback while that one's breaker is open.
+"""Choosing the model of an attempt: a fallback while the prompt's model has an open breaker.
 
-A breaker is known here by one question alone, so that this and the breaker can change apart.
+It knows a breaker only by ``is_open``, so that both can change independently.
 """
 
 from __future__ import annotations
