@@ -187,6 +187,21 @@ class Settings(BaseSettings):
         alias="ASSET_PIPELINE_DECODER_WALL_SECONDS",
         description="Time that one file may take on a busy machine.",
     )
+    signing_cert: str | None = Field(
+        None,
+        alias="ASSET_PIPELINE_SIGNING_CERT",
+        description="The certificate chain that files are signed with: PEM text, or its file.",
+    )
+    signing_key: SecretStr | None = Field(
+        None,
+        alias="ASSET_PIPELINE_SIGNING_KEY",
+        description="The private key of that certificate: PEM text, or its file.",
+    )
+    trust_anchors: str | None = Field(
+        None,
+        alias="ASSET_PIPELINE_TRUST_ANCHORS",
+        description="Certificates that `verify` trusts besides: PEM text, or their file.",
+    )
 
     service_url: str | None = Field(
         None,

@@ -98,6 +98,12 @@ COMMANDS: Final = {
     ),
     "approve": _Place("approve", "Keep clips for good: no retention rule deletes them.", "approve"),
     "unapprove": _Place("approve", "Leave clips to the retention rules again.", "unapprove"),
+    "verify": _Place(
+        "provenance",
+        "Say where files come from: signature, marks, and the clip they were made from.",
+        "verify",
+    ),
+    "provenance": _Place("provenance", "Keys that files are signed with."),
     "doctor": _Place(
         "doctor",
         "Look at the whole installation, and say of each part how it is and what to do.",

@@ -15,10 +15,10 @@ from asset_pipeline.settings import load_settings
 def doctor(*, as_json: AsJson = False) -> None:
     """Look at the whole installation, and say of each part how it is and what to do.
 
-    Token and provider, ledger, data folder and disk, prompts, DAGSTER_HOME, warehouse, and the
-    store with the rules that keep a bucket private. Into a store that exists a small file is put,
-    and deleted again. Nothing else is changed or created, and nothing is paid for. Exit code 2 if
-    something fails.
+    Token and provider, ledger, data folder and disk, prompts, DAGSTER_HOME, warehouse, the key
+    that files are signed with, and the store with the rules that keep a bucket private. Into a
+    store that exists a small file is put, and deleted again. Nothing else is changed or created,
+    and nothing is paid for. Exit code 2 if something fails.
     """
     raise typer.Exit(show_checkups(as_json=as_json))
 

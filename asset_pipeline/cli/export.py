@@ -52,6 +52,12 @@ def export(
             "--template", help="Names of the files; {collection}/{prompt_id}-{variant}.{ext}."
         ),
     ] = None,
+    require_marks: Annotated[
+        bool,
+        typer.Option(
+            "--require-marks", help="Write no file that does not say that a model made it."
+        ),
+    ] = False,
     kind: Kinds = None,
     collection: Collections = None,
     prompt: PromptIds = None,
@@ -64,6 +70,9 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Copy current clips under human names, with manifest.json, manifest.csv and SHA256SUMS.
+
+    The copies are marked as made by a model, and signed where there is a key, unless their
+    collection asks for something else; the clips' own files in the store stay as they are.
 
     All prompts are taken if none are named. A second export writes only what has changed. No file
     is replaced that something else put there, or that somebody has worked on since it was exported.
@@ -80,7 +89,7 @@ def export(
         everything=everything or not (missing or failed or stale),
         limit=limit,
     )
-    raise typer.Exit(run_export(choice, to, template, as_json=as_json))
+    raise typer.Exit(run_export(choice, to, template, require_marks=require_marks, as_json=as_json))
 
 
 _SHOWN = 50
@@ -88,7 +97,7 @@ _KEPT_NAMED = 5
 
 
 def run_export(
-    choice: PromptSelection, to: str, template: str | None, *, as_json: bool
+    choice: PromptSelection, to: str, template: str | None, *, require_marks: bool, as_json: bool
 ) -> ExitCode:
     """Export the current clips of the chosen prompts and return the exit code.
 
@@ -105,7 +114,7 @@ def run_export(
         prompts = choice.take(workshop.library, lambda: states_of(all_prompts, reader))
         clips = _clips_of(prompts, ledger.current_clips())
     wanted = named(clips, pattern)
-    results = _copy(custody, target, wanted)
+    results = _copy(custody, target, wanted, require_marks=require_marks)
     bare = len(prompts) - len({(clip.kind, clip.prompt_id) for clip in clips})
     if as_json:
         _write(target, results, bare)
@@ -120,12 +129,18 @@ def _clips_of(prompts: Sequence[Prompt], current: Sequence[Clip]) -> list[Clip]:
 
 
 def _copy(
-    custody: CustodyResource, target: Target, wanted: Sequence[NamedClip]
+    custody: CustodyResource,
+    target: Target,
+    wanted: Sequence[NamedClip],
+    *,
+    require_marks: bool,
 ) -> list[ExportResult]:
     counts: Counter[Copied] = Counter()
     with (
         counting("clips", SystemClock()) as update,
-        custody.exporting(target, run_id=f"export-{uuid.uuid4().hex}") as exporter,
+        custody.exporting(
+            target, run_id=f"export-{uuid.uuid4().hex}", require_marks=require_marks
+        ) as exporter,
     ):
 
         def report(each: ExportResult) -> None:
@@ -158,6 +173,8 @@ def _show(target: Target, results: Sequence[ExportResult], bare: int) -> None:
         named = ", ".join(each.named.path for each in kept[:_KEPT_NAMED])
         more = f" and {len(kept) - _KEPT_NAMED:,} more" if len(kept) > _KEPT_NAMED else ""
         say(console, f"Changed since they were exported, and kept: {named}{more}.", "yellow")
+    for note, count in Counter(each.note for each in results if each.note).items():
+        say(console, f"{count:,} files: {note}.", "yellow")
     say(
         console,
         f"{target.name}: {counts[Copied.COPIED]:,} clips copied, {counts[Copied.UNCHANGED]:,} "
@@ -177,9 +194,11 @@ def _write(target: Target, results: Sequence[ExportResult], bare: int) -> None:
                 {
                     "path": each.named.path,
                     "clip_id": each.named.clip.clip_id,
-                    "sha256": each.named.clip.sha256,
+                    "sha256": each.named.clip.sha256 if each.file is None else each.file.sha256,
+                    "original_sha256": each.named.clip.sha256,
                     "result": each.result,
                     "reason": each.reason,
+                    "note": each.note,
                 }
                 for each in results
             ],

@@ -15,6 +15,7 @@ from asset_pipeline.chunks import chunks
 from asset_pipeline.custody.retention_plan import Doomed
 from asset_pipeline.ledger.custody import CustodyRepository, Protected
 from asset_pipeline.ledger.leftovers import LeftoverRepository
+from asset_pipeline.ledger.provenance import ProvenanceBook
 from asset_pipeline.stores.protocol import Store, StoreError
 
 _WORKERS = 8
@@ -77,6 +78,13 @@ class Deleter:
         done = [each for each in found if gone.get(each.object_key, each.is_shared)]
         leftovers.forget(done)
         return Deleted(renditions=len(done))
+
+    def delete_sidecars(self, book: ProvenanceBook) -> int:
+        """Delete the manifests that lay beside deleted files; return how many."""
+        found = book.left_sidecars()
+        gone = [each for each in found if self._remove(each.object_key)]
+        book.forget(gone)
+        return len(gone)
 
     def delete(
         self, doomed: Sequence[Doomed], protected: Protected, report: Callable[[Deleted], None]

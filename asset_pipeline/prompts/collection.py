@@ -18,6 +18,7 @@ from asset_pipeline.config.yaml_source import (
     parse_yaml,
     read_utf8,
 )
+from asset_pipeline.prompts.provenance import read_policy
 from asset_pipeline.prompts.rendition_specs import read_renditions
 from asset_pipeline.prompts.resolver import Collection, FieldProblem, Resolver, check_generic
 from asset_pipeline.prompts.spec import (
@@ -183,11 +184,17 @@ class _Reading:
         name = slug(Path(self._name).stem) if file.collection is None else file.collection
         renditions, wrong = read_renditions(self._kind, file.renditions)
         generic = tuple(map(clean, file.generic_prompts))
-        collection = Collection(self._kind, name, self._name, file.defaults, renditions, generic)
+        policy, unclear = read_policy(file.provenance)
+        collection = Collection(
+            self._kind, name, self._name, file.defaults, renditions, generic, policy
+        )
         findings = self._resolver.check_defaults(collection)
         findings.extend(check_generic(generic, self._kind))
         findings.extend(
             FieldProblem(("renditions", *where), message, hint) for where, message, hint in wrong
+        )
+        findings.extend(
+            FieldProblem(("provenance", *where), message, hint) for where, message, hint in unclear
         )
         if not is_id(name):
             hint = f"A collection's name is {ID_RULE}."

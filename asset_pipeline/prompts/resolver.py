@@ -23,6 +23,7 @@ from asset_pipeline.config.yaml_source import FieldPath
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.files import resolve_inside
 from asset_pipeline.foreign.files import ForeignFileError, digest_file
+from asset_pipeline.prompts.provenance import DEFAULT, ProvenancePolicy
 from asset_pipeline.prompts.rendition_specs import Rendition, Renditions
 from asset_pipeline.prompts.spec import CollectionDefaults, Prompt, PromptEntry
 from asset_pipeline.prompts.text import ID_RULE, MAX_CHARACTERS, clean, forbidden, is_id, objection
@@ -53,6 +54,7 @@ class Collection:
     defaults: CollectionDefaults
     renditions: Renditions = field(default_factory=dict[str, Rendition])
     generic_prompts: tuple[str, ...] = ()
+    provenance: ProvenancePolicy = DEFAULT
 
 
 class Resolver:
@@ -141,6 +143,7 @@ class Resolver:
             path=collection.path,
             renditions=collection.renditions,
             generic_prompts=collection.generic_prompts,
+            provenance=collection.provenance,
         )
         findings.extend(length_findings(prompt, model))
         findings.extend(variants_findings(prompt, model, inherited=entry.variants is None))

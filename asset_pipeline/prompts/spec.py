@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.errors import shortened
+from asset_pipeline.prompts.provenance import DEFAULT as DEFAULT_PROVENANCE
+from asset_pipeline.prompts.provenance import ProvenancePolicy
 from asset_pipeline.prompts.rendition_specs import Rendition, Renditions
 
 MAX_VARIANTS = 100
@@ -47,6 +49,7 @@ class CollectionFile(_Written):
         retake_rejected: Of a clip that is rejected another take is made, within the budgets.
         generic_prompts: Texts, any of which may be made in place of a prompt that the provider
             refuses for its content, where the retry rules say so.
+        provenance: What renditions and exports say of where they come from, or ``none``.
     """
 
     collection: str | None = None
@@ -57,6 +60,7 @@ class CollectionFile(_Written):
     generic_prompts: list[str] = Field(default_factory=list)
     defaults: CollectionDefaults = Field(default_factory=CollectionDefaults)
     renditions: dict[str, JsonValue] | None = None
+    provenance: JsonValue = None
     prompts: list[JsonValue]
 
 
@@ -88,6 +92,7 @@ class Prompt:
             are no part of the hash.
         takes: How many takes beyond the first were asked for, by variant; none where there are
             none.
+        provenance: What its files may say of it; no part of the hash either.
     """
 
     kind: Kind
@@ -105,6 +110,7 @@ class Prompt:
     renditions: Renditions = field(default_factory=dict[str, Rendition])
     generic_prompts: tuple[str, ...] = ()
     takes: Mapping[int, int] = field(default_factory=dict[int, int])
+    provenance: ProvenancePolicy = DEFAULT_PROVENANCE
     _hash: str | None = field(default=None, init=False, repr=False, compare=False)
 
     @property

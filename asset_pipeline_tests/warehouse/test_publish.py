@@ -32,6 +32,10 @@ PROMISED = {
         "clip_id kind prompt_id variant model generation_hash prediction_id run_id object_uri "
         "sha256 bytes mime width height duration_seconds cost_usd created_at"
     ),
+    "provenance": (
+        "uri sha256 role clip_id clip_sha256 kind prompt_id collection variant policy marks "
+        "digital_source_type signed_by signer certificate_sha256 note run_id created_at"
+    ),
     "renditions": (
         "rendition_id clip_id kind prompt_id collection variant name recipe object_uri sha256 "
         "bytes mime width height duration_seconds loudness_lufs true_peak_dbtp gain_db note run_id "

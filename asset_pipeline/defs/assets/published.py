@@ -104,9 +104,13 @@ def build_published_asset(kind: Kind) -> dg.AssetsDefinition:
     return published
 
 
+def _sha256(result: ExportResult) -> str:
+    return result.named.clip.sha256 if result.file is None else result.file.sha256
+
+
 def _metadata(results: Sequence[ExportResult]) -> dict[str, Any]:
     return {
         "files": MetadataValue.json([each.uri for each in results]),
-        "sha256": MetadataValue.json([each.named.clip.sha256 for each in results]),
+        "sha256": MetadataValue.json([_sha256(each) for each in results]),
         "copied": MetadataValue.int(sum(each.result is Copied.COPIED for each in results)),
     }
