@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asset_pipeline.cli._amounts import read_amount
 from asset_pipeline.cli._imports import without_gc
 from asset_pipeline.cli._options import (
     AsJson,
@@ -22,6 +21,7 @@ from asset_pipeline.cli._options import (
     PromptIds,
     Stale,
     Tags,
+    read_amount,
 )
 from asset_pipeline.cli._output import show_error
 from asset_pipeline.cli._selection import PromptSelection
