@@ -183,7 +183,6 @@ def _tell(before: Breaker | None, after: Breaker) -> None:
         _log.warning("%s works again.", after.model)
 
 
-
 # They speak about the provider or the model. All others speak about this request or this account.
 _HEALTH = frozenset({ErrorClass.SERVER_ERROR, ErrorClass.TIMEOUT, ErrorClass.NETWORK})
 _ACCOUNT = frozenset(
