@@ -232,8 +232,8 @@ from pathlib import Path
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.warehouse.query import WarehouseError
 from asset_pipeline.warehouse.publish import publish
-from asset_pipeline_tests.warehouse import ledgers
-engine = ledgers.new_ledger(Path({str(tmp_path)!r}))
+from asset_pipeline_tests.support import ledger_rows
+engine = ledger_rows.new_ledger(Path({str(tmp_path)!r}))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 try:
