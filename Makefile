@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export DAGSTER_HOME := $(CURDIR)/dagster_home
 
-.PHONY: install system-tools demo demo-faults dev test check format bench lock clean
+.PHONY: install system-tools demo demo-faults dev test test-fast check format bench docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show the commands
@@ -41,6 +41,9 @@ dev: $(STAMP) ## The Dagster UI with its daemon
 test: $(STAMP) ## All tests, with coverage
 	$(BIN)/python -m pytest -n 4 --cov --cov-report=term --cov-fail-under=85
 
+test-fast: $(STAMP) ## The tests that kill no process and start no server
+	$(BIN)/python -m pytest -n 2 -m "not kills and not servers"
+
 check: $(STAMP) ## Lint, format, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -54,10 +57,13 @@ format: $(STAMP) ## Apply the formatter and the safe fixes
 bench: $(STAMP) ## Benchmarks, side by side with what a user would pick instead
 	$(BIN)/python -m benchmarks
 
+docs: $(STAMP) ## The documentation site into site/, strictly; no network is asked for anything
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --clean
+
 lock: $(STAMP) ## Compile the hashed lock file again
-	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra docs --generate-hashes --no-emit-index-url \
 	  --universal --python-version 3.11 --quiet --custom-compile-command "make lock" -o requirements.lock
 
 clean: ## Remove what tests and builds left: caches, coverage, packages; no ledger, no clip
 	rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache .coverage .coverage.* htmlcov \
-	  dist
+	  dist site

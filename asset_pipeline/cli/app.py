@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, NamedTuple, cast
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from asset_pipeline.cli._limits import shortage
 from asset_pipeline.cli._output import say, show_error, show_traceback, stderr
 from asset_pipeline.errors import AssetPipelineError, ExitCode
 
@@ -167,13 +168,9 @@ class Commands(TyperGroup):
             # The reader of our output, such as `head`, has had enough.
             sys.stderr.close()
             raise typer.Exit(ExitCode.DONE) from None
-        except OSError as error:
-            _show_os_error(error)
-            raise typer.Exit(ExitCode.BAD_INPUT) from None
         except Exception as error:
-            if not _is_database_error(error):
+            if not _is_told(error):
                 raise
-            _show_database_error(error)
             raise typer.Exit(ExitCode.BAD_INPUT) from None
 
 
@@ -218,6 +215,20 @@ def _build() -> typer.Typer:
     )
     built.callback()(_common)
     return built
+
+
+def _is_told(error: Exception) -> bool:
+    """Say what the machine, the disk or a database did not give; nothing of any other error."""
+    known = shortage(error)
+    if known is not None:
+        show_error(known)
+    elif isinstance(error, OSError):
+        _show_os_error(error)
+    elif _is_database_error(error):
+        _show_database_error(error)
+    else:
+        return False
+    return True
 
 
 def _show_os_error(error: OSError) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.cli._fault_demo import rehearse
+from asset_pipeline.cli._limits import check_room
 from asset_pipeline.cli._output import say, show_error, show_table, stdout
 from asset_pipeline.cli._selection import PromptSelection
 from asset_pipeline.cli._summary import show_failures
@@ -30,6 +31,7 @@ def demo(
     ] = None,
 ) -> None:
     """Make everything in the prompts folder on the embedded sandbox, where nothing costs money."""
+    check_room()
     if faults is not None:
         raise typer.Exit(rehearse(faults))
     raise typer.Exit(demonstrate())

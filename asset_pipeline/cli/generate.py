@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asset_pipeline.cli._imports import without_gc
+from asset_pipeline.cli._limits import check_room
 from asset_pipeline.cli._options import (
     AsJson,
     Collections,
@@ -107,6 +108,7 @@ def generate(
 
     In stages, a few prompts go first, and exit code 1 says that a stage was too bad to go on.
     """
+    check_room()
     choice = PromptSelection(
         kinds=kind,
         collections=collection,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from asset_pipeline.config.suggestions import did_you_mean
@@ -16,6 +17,14 @@ _MESSAGES = {
     "dict_type": "it must be a mapping of names to values",
     "model_type": "it must be a mapping of fields",
 }
+
+
+_MOST_TOLD = 20
+
+
+def first_issues(error: ValidationError) -> list[ErrorDetails]:
+    """Return what is wrong with a configuration, as far as a person reads on: twenty things."""
+    return error.errors(include_url=False)[:_MOST_TOLD]
 
 
 def complaint(issue: ErrorDetails, fields: Iterable[str]) -> tuple[str, str]:

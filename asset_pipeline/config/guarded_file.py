@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from asset_pipeline.errors import ConfigurationError
+from asset_pipeline.foreign.files import ForeignFileError, read_file
 
 SETTLE_SECONDS = 2.0
 """How long a file must have stood still before what it says is taken."""
@@ -22,6 +23,8 @@ SETTLE_SECONDS = 2.0
 # A file that never stands still is read in the end: its content has to be right all the same.
 _PATIENCE_SECONDS = 20.0
 _LOOK_SECONDS = 0.1
+
+_LONGEST = 4 * 1024**2
 
 _SAYS_NOTHING = frozenset({"", "---", "...", "null", "~"})
 
@@ -137,9 +140,12 @@ class GuardedFile:
 
     def _content(self) -> bytes:
         try:
-            return self._path.read_bytes()
+            return read_file(self._path, inside=self._path.parent, most=_LONGEST)
         except OSError as error:
             raise _unreadable(self._path, error) from None
+        except ForeignFileError as error:
+            message = f"{self._path}: can't be read: {error.message}"
+            raise ConfigurationError(message, hint=error.hint) from None
 
 
 def wait_until_still(path: Path) -> None:

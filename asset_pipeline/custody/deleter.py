@@ -1,4 +1,4 @@
-"""Deleting stored clips so that a kill at any moment leaves neither a ghost nor a lie.
+"""Deleting stored clips so that a kill leaves ledger and store consistent.
 
 First the ledger: from that transaction on the clips don't count as stored, and nobody reuses or
 records the object. Then the object. Then the ledger again: done. What a kill leaves in between is
@@ -28,7 +28,7 @@ class Deleted:
     Attributes:
         objects: Objects that are gone.
         bytes: Their size.
-        spared: Chosen, but protected by the time it was their turn.
+        spared: Chosen, but protected by the time they would have been deleted.
         failed: Decided, but the store did not remove them; they are tried again the next time.
         renditions: Renditions of deleted files that went with them.
     """
@@ -69,7 +69,7 @@ class Deleter:
         return self._all(self.book.undone())
 
     def delete_renditions(self, leftovers: LeftoverRepository) -> Deleted:
-        """Delete what was made from deleted files. The objects first: a kill is made up for."""
+        """Delete renditions of deleted files, objects first: after a kill it is repeated."""
         found = leftovers.leftovers()
         keys = sorted({each.object_key for each in found if not each.is_shared})
         with ThreadPoolExecutor(_WORKERS, "delete") as workers:

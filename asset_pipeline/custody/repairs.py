@@ -117,7 +117,7 @@ class Repairs:
 
 
 def set_aside(store: Store, key: str, scratch: Path) -> None:
-    """Move an object that is not what it was paid to be to a key of its own.
+    """Move a damaged object to a key of its own.
 
     Its key is then free for the file itself. A damaged file may still be of use to a person.
 

@@ -1,4 +1,4 @@
-"""Ledger against store, both ways: every object is read and hashed, every file is asked for.
+"""Comparing ledger and store both ways: every object is read and hashed.
 
 A check goes by the keys in order and notes in the ledger how far it has come, so that a killed one
 goes on where it was, on another machine too.
@@ -109,7 +109,7 @@ class StoreCheck:
     def _refuse_silence(
         self, step: Sequence[CheckedObject], findings: Sequence[FsckFinding]
     ) -> None:
-        """Stop when nothing at all can be read: that says nothing about the objects."""
+        """Stop when no object can be read: the store is down, and the objects may be whole."""
         unread = [each for each in findings if each.problem is FsckProblem.UNREADABLE]
         if len(unread) == len(step) > 1:
             raise StoreError(

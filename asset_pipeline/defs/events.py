@@ -1,4 +1,4 @@
-"""Telling Dagster of landed partitions while a batch runs: many events in one write."""
+"""Logging events of landed partitions while a batch runs, many in one write."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PAUSE = 0.5
 
 
 class EventBatcher:
-    """Gathers outcomes and tells of them in a thread, those that came meanwhile together.
+    """Collects outcomes and logs them in a thread, several in one write.
 
     Args:
         tell: Stores what is to be known of some outcomes; blocking.
@@ -39,7 +39,7 @@ class EventBatcher:
 
     @contextlib.asynccontextmanager
     async def telling(self) -> AsyncGenerator[None]:
-        """Tell of what is added within the block, and of all of it when the block has ended."""
+        """Log what is added within the block; at its end, everything is logged."""
         task = asyncio.create_task(self._keep_telling())
         try:
             yield
@@ -52,7 +52,7 @@ class EventBatcher:
     async def _keep_telling(self) -> None:
         while True:
             await self._some.wait()
-            # To its end, even when the batch is: what a thread has begun can't be called back.
+            # Wait for it even if the batch was cancelled: a thread's work can't be interrupted.
             telling = asyncio.ensure_future(asyncio.to_thread(self._flush))
             try:
                 await asyncio.shield(telling)

@@ -45,7 +45,9 @@ PUBLISH_JOB = dg.define_asset_job(
 )
 
 
-@dg.op(description="Proves open intents at the provider, fetches their clips, closes their books.")
+@dg.op(
+    description="Proves open intents at the provider, fetches their clips, finishes their payments."
+)
 async def resume_open_intents(
     context: dg.OpExecutionContext, maintenance: MaintenanceResource
 ) -> None:
@@ -66,7 +68,7 @@ async def resume_open_intents(
 
 @dg.op(description="Derives all balances and states of the ledger again; fails where they differ.")
 def audit_ledger(context: dg.OpExecutionContext, maintenance: MaintenanceResource) -> None:
-    """Hold the ledger against itself."""
+    """Compare the ledger's balances with its entries."""
     report = maintenance.audit_ledger()
     found = [
         f"{each.subject}: {each.rule}: expected {each.expected}, found {each.found}"
@@ -79,9 +81,9 @@ def audit_ledger(context: dg.OpExecutionContext, maintenance: MaintenanceResourc
     )
 
 
-@dg.op(description="Records what the provider made and no intent asked for; fails if there is any.")
+@dg.op(description="Records predictions that no intent asked for; fails if there is any.")
 async def audit_orphans(context: dg.OpExecutionContext, maintenance: MaintenanceResource) -> None:
-    """Hold the provider's list against the ledger."""
+    """Compare the provider's list with the ledger."""
     try:
         report = await maintenance.audit_orphans(ORPHAN_REACH)
     except ProviderSilentError as error:
@@ -118,8 +120,8 @@ def reconcile_job() -> None:
 
 @dg.job(
     name="audit_spending",
-    description="Hold the ledger against itself and against the provider's list; a run that fails "
-    "names what did not agree.",
+    description="Compare the ledger with its own entries and with the provider's list; a run that "
+    "fails names the differences.",
 )
 def audit_job() -> None:
     """Audit the ledger, and the provider's list against it."""

@@ -1,4 +1,4 @@
-"""Runs that are asked for without a person: batched, and no more than the budgets bear."""
+"""Automatic run requests: batched, and no more than the budgets have room for."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PROMPTS_A_TICK = 4 * PARTITIONS_A_RUN
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    """What one kind's due prompts came to.
+    """The run requests for one kind's due prompts.
 
     Attributes:
         runs: To be launched.

@@ -50,7 +50,7 @@ def run_tags(kind: Kind, collections: Collection[str], caps: BudgetCaps) -> Mapp
 
 
 def budget_id_of(run: dg.DagsterRun) -> str:
-    """Return whose cap a run's is: the command's that it is a part of, else its first launch's.
+    """Return the budget id of a run: its command's, else its first launch's.
 
     Executing a run again copies its tags and names its root: three repetitions spend one cap.
     """

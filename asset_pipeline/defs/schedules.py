@@ -1,4 +1,4 @@
-"""What runs by the clock; when is in ``schedules.yaml``."""
+"""The schedules; their times are in ``schedules.yaml``."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ _RECONCILE = (
     "provider only when something is open."
 )
 _AUDIT = (
-    "Hold the ledger against itself and the provider's list. On from the start; turn it off where "
-    "others use the same account: what they spend on it is charged to the budgets here."
+    "Compare the ledger with its own entries and the provider's list. On from the start; turn it "
+    "off where others use the same account: what they spend on it is charged to the budgets here."
 )
-_RETENTION = "Tell, or delete where the rules say so, what the retention rules let go."
-_FSCK = "Read every stored clip back and hold it against the ledger; on S3 reading costs money."
+_RETENTION = "Show what the retention rules let go, and delete it where the rules say so."
+_FSCK = "Read every stored clip back and compare it with the ledger; on S3 reading costs money."
 
 
 def _plain(

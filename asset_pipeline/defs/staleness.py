@@ -1,4 +1,4 @@
-"""Which landed clips are not what their prompts would give now, for 100,000 partitions at once.
+"""Finding stale clips among 100,000 partitions at once.
 
 It is what the Dagster UI calls stale: the prompt was observed anew, or the code has a new version.
 A materialization says in tags what it was made from, which Dagster cannot look up in bulk, and

@@ -1,4 +1,4 @@
-"""Which partitions a step takes up, and how those that fail beyond its own are shown.
+"""The partitions of a step, and how failures outside its partition range are shown.
 
 Dagster knows one partition or one contiguous range a run. A selection such as "the seven that
 failed" is neither, and the smallest covering range would plan, and on failure mark as failed,
@@ -21,7 +21,7 @@ from asset_pipeline.defs.events import store_events
 
 
 def announce(context: dg.AssetExecutionContext, partitions: Collection[str]) -> None:
-    """Log partitions beyond the run's own as planned by it, as Dagster does for its own.
+    """Log partitions outside the run's own range as planned, as Dagster does inside it.
 
     A planned partition shows as in progress until it lands, and as failed when its run fails
     without it. All are announced in one write.

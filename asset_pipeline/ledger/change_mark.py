@@ -1,4 +1,4 @@
-"""A mark of all that a ledger holds: it changes with whatever is written there.
+"""A change mark of a ledger: it differs after every write.
 
 Times alone would not do: what was committed while somebody read is older than the reading.
 """

@@ -47,7 +47,7 @@ Protected = Callable[[HeldClip], bool]
 
 
 class CustodyRepository(ClipFinder):
-    """What is kept, what may go and what went; every method is one transaction."""
+    """Approvals, deletions and losses of clips; every method is one transaction."""
 
     def held(self) -> list[HeldClip]:
         """Return every clip that counts as stored, by its object."""
@@ -60,7 +60,7 @@ class CustodyRepository(ClipFinder):
         return self._set_approval(found, actor, reason, approved=True)
 
     def unapprove(self, found: Iterable[Clip], *, actor: str, reason: str) -> int:
-        """Leave clips to the rules again; return how many were approved."""
+        """Take approvals back; return how many clips were approved."""
         return self._set_approval(found, actor, reason, approved=False)
 
     def touch(self, clip_ids: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""What lies at the places that clips were exported to: whose file it is, and what it should be."""
+"""Records of exported files: which clip is at which path, with its SHA-256."""
 
 from __future__ import annotations
 

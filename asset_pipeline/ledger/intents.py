@@ -1,4 +1,4 @@
-"""The states of an intent and the only ways between them.
+"""The states of an intent and the allowed transitions.
 
 Every function runs in the caller's transaction and moves an intent with a compare-and-set on its
 state: of two processes that try the same step, one succeeds and the other gets
@@ -149,12 +149,12 @@ def adopt(connection: Connection, intent: Intent, *, worker_id: str, now: dateti
 
 
 def let_go(connection: Connection, intent: Intent, now: datetime) -> Intent:
-    """Have nobody drive an intent that holds money: whoever comes first adopts it."""
+    """Give up the ownership of an open intent, so that any process can adopt it."""
     return _move(connection, intent, _HOLDING, now, worker_id="")
 
 
 def start_submitting(connection: Connection, intent: Intent, now: datetime) -> Intent:
-    """Mark that the one POST goes on the wire next; from here on a silence means unknown."""
+    """Mark that the one POST goes on the wire next; from here on, no answer means unknown."""
     return _move(
         connection,
         intent,
@@ -204,7 +204,7 @@ def note_absence(connection: Connection, intent: Intent, now: datetime) -> Inten
 
 
 def ask(connection: Connection, intent: Intent, question: str, now: datetime) -> Intent:
-    """Leave it to a person: the money stays reserved until they decide."""
+    """Ask a person to decide; the money stays reserved until then."""
     return _move(
         connection,
         intent,
@@ -244,7 +244,7 @@ NEVER_ACCEPTED = "never accepted"
 
 
 def released_as_absent(connection: Connection, since: datetime) -> list[Intent]:
-    """Return the intents that were given up as never accepted, of those sent after a time."""
+    """Return intents sent after a time that were released as never accepted."""
     rows = connection.execute(_RELEASED_AS_ABSENT, {"since": since})
     return [intent_from(row) for row in rows.mappings()]
 

@@ -1,4 +1,4 @@
-"""Read-only questions to the ledger that commands ask: many rows at once, no payment among them."""
+"""Read-only bulk queries of the ledger, for commands."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ class LedgerReader:
         return dead
 
     def without_prediction(self) -> tuple[list[Intent], list[Intent]]:
-        """Return who may own a prediction without knowing which, oldest first.
+        """Return intents that may own an unknown prediction, oldest first.
 
         Returns:
             The intents whose reply is awaited or was lost; and those that a person charged.
@@ -216,7 +216,7 @@ class LedgerReader:
         )
 
     def orphans_among(self, prediction_ids: Iterable[str]) -> set[str]:
-        """Return those of these predictions that an audit recorded as nobody's."""
+        """Return which of these predictions an audit recorded as orphans."""
         found: set[str] = set()
         with self._reading() as connection:
             for chunk in chunks(prediction_ids, _VALUES_A_QUERY):

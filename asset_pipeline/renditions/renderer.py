@@ -1,4 +1,4 @@
-"""Renditions of a prompt's clips: what is there is kept, what is missing is made and recorded.
+"""Making the renditions of a prompt's clips that do not exist yet.
 
 A rendition is found again by the file it was made from and the recipe it was made by, so an
 unchanged clip under an unchanged setting costs one look into the ledger and one into the store.
@@ -94,7 +94,7 @@ def _measured(decibels: float) -> float | None:
 
 
 class NothingToRenderError(AssetPipelineError):
-    """A prompt has no clip, or its clip's file is not what was paid for."""
+    """A prompt has no clip, or its clip's file is damaged."""
 
 
 @dataclass(frozen=True, slots=True)

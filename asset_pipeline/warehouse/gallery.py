@@ -50,7 +50,7 @@ class GalleryLinks:
 
     Attributes:
         sample: One of them, or one like them: the page loads from its server and no other.
-        expire_at: When they stop to hold.
+        expire_at: When they expire.
     """
 
     sample: str

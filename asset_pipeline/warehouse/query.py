@@ -1,4 +1,4 @@
-"""Querying the published file: read-only, and with no way out of it."""
+"""Read-only queries of the published file, without access to anything else."""
 
 from __future__ import annotations
 

@@ -188,12 +188,11 @@ def test_a_stop_gets_through_while_a_dead_decoder_is_waited_for(tmp_path: Path) 
     class Dying:
         def __init__(self) -> None:
             self.waited_for = asyncio.Event()
-            self.stdin = None
 
-        def kill(self) -> None:
-            raise ProcessLookupError
+        async def exchange(self, _: object) -> bytes:
+            return b""
 
-        async def wait(self) -> None:
+        async def end(self) -> None:
             self.waited_for.set()
             await asyncio.Event().wait()
 

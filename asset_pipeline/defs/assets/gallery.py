@@ -37,7 +37,7 @@ def gallery(
     try:
         links = links_of(store.open(), SystemClock().now())
     except StoreError as error:
-        # A page without links is better than none: clips are published all the same.
+        # A page without links is better than no page.
         context.log.warning("The gallery has no links: %s", error)
         links = None
     shown = (

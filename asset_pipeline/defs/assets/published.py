@@ -1,4 +1,4 @@
-"""The `published` assets: current clips under human names where people take them from."""
+"""The `published` assets: current clips under readable names, for people to use."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ def build_published_asset(kind: Kind) -> dg.AssetsDefinition:
         # Another policy than the clips': the daemon then starts this for exactly what landed.
         backfill_policy=dg.BackfillPolicy.single_run(),
         description=f"The current {kind} clips of each prompt at ASSET_PIPELINE_PUBLISH_URL, under "
-        "human names, with a manifest and checksums. Nobody publishes but who asks for it.",
+        "readable names, with a manifest and checksums. It runs only when somebody asks for it.",
     )
     def published(
         context: dg.AssetExecutionContext, ledger: LedgerResource, custody: CustodyResource

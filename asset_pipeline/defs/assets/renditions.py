@@ -1,4 +1,4 @@
-"""The `image_rendition` and `audio_rendition` assets: what is derived from clips, for nothing."""
+"""The `image_rendition` and `audio_rendition` assets: files derived from clips."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -66,7 +66,7 @@ _DESCRIPTIONS = {
 
 
 class RenditionsConfig(dg.Config):
-    """What one run may be told."""
+    """The config of one run."""
 
     prompt_ids: list[str] = Field(
         default_factory=list,
@@ -140,7 +140,7 @@ def build_rendition_asset(kind: Kind) -> dg.AssetsDefinition:
 
 
 class _RenditionStep:
-    """One step of one run: as many clips at once as the setting allows, each told of by itself."""
+    """One step of one run: renders several clips at a time and reports each by itself."""
 
     def __init__(
         self,

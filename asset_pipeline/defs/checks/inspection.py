@@ -1,4 +1,4 @@
-"""One look at a clip's file, from which several checks are fed.
+"""Inspecting a clip's file once, for several checks.
 
 The file is streamed from the store once, hashed on the way, and decoded once.
 """
@@ -82,7 +82,7 @@ class Inspection:
 
 
 class Inspector:
-    """Looks at clips, as many at once as the setting allows.
+    """Inspects clips, several at a time.
 
     Args:
         store: Where the files are; only the protocol is used.

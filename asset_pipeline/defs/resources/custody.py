@@ -56,7 +56,7 @@ class Retained:
 
 
 class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
-    """Holds the store against the ledger, deletes by the rules and copies to where people want it.
+    """Checks the store against the ledger, deletes by the rules and exports clips.
 
     Nothing here submits a prediction.
     """
@@ -69,7 +69,7 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
     async def check(
         self, *, run_id: str, actor: str, repair: bool, report: Report, accept_loss: bool = False
     ) -> FsckReport:
-        """Hold the store against the ledger; see :meth:`Fsck.run`.
+        """Compare the store with the ledger; see :meth:`Fsck.run`.
 
         Raises:
             AssetPipelineError: The store can't be read, or so much is missing that it is rather

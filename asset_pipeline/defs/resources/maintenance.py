@@ -1,4 +1,4 @@
-"""The ledger's care, as a Dagster resource: resuming what is open, auditing what was spent."""
+"""Maintenance of the ledger as a Dagster resource: resuming and auditing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _OLD_PARTS = timedelta(days=1)
 
 
 class MaintenanceResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
-    """Finishes what dead processes left, and holds the books against themselves and the provider.
+    """Finishes what dead processes left, and audits the ledger and the provider's listing.
 
     Nothing here submits a prediction.
     """
@@ -113,7 +113,7 @@ class MaintenanceResource(dg.ConfigurableResource):  # pyright: ignore[reportMis
         return swept
 
     def _prompts(self) -> Prompts:
-        """Return the prompts; none when they can't be read: what is paid for is finished anyway."""
+        """Return the prompts, or none if they can't be read: open payments need none."""
         try:
             return self.prompt_library.load()
         except AssetPipelineError:

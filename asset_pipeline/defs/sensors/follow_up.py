@@ -29,7 +29,7 @@ _AT_THE_LATEST = timedelta(minutes=15)
 
 
 class FollowUpSensor(dg.AutomationConditionSensorDefinition):
-    """Asks the conditions when something happened and no clips are being made.
+    """Evaluates automation conditions when something happened and no clips are being made.
 
     Args:
         name: The sensor's name.
@@ -55,7 +55,7 @@ class FollowUpSensor(dg.AutomationConditionSensorDefinition):
 
     def evaluate_tick(self, context: dg.SensorEvaluationContext) -> SensorExecutionData:
         """Evaluate one tick; what is remembered between two may be lost with the process."""
-        # Read before anything else: what happens meanwhile is the next tick's.
+        # Read first: whatever happens meanwhile belongs to the next tick.
         latest = context.instance.event_log_storage.get_maximum_record_id()
         if context.cursor and latest == self._asked_of:
             return _skipped(context, "Nothing has happened.")
@@ -124,5 +124,6 @@ FOLLOW_UP_SENSOR = FollowUpSensor(
     target=dg.AssetSelection.all(),
     clock=SystemClock(),
     description="Renders and publishes what has landed: once a batch is over, every quarter of an "
-    "hour during a long one, many partitions in one run. It never pays: no clip has a condition.",
+    "hour during a long one, many partitions in one run. It never pays, because clips have no "
+    "automation condition.",
 )

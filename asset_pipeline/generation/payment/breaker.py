@@ -1,9 +1,9 @@
-"""The models' breakers as one session meets them: who may send now, and what came of it.
+"""The models' circuit breakers, as one session uses them.
 
 A closed breaker costs a batch nothing: whether it is closed is read from a copy of all breakers
 that is a second old at most, and a success is written only where failures are to be forgotten.
 
-One create and its prediction are seen by a guard of their own.
+A guard of its own reports each create and its prediction to the breaker.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def _class_of(breaker: Breaker) -> ErrorClass:
 
 
 def _tell(before: Breaker | None, after: Breaker) -> None:
-    """Tell people when a breaker opens and closes; they see why nothing happens."""
+    """Log when a breaker opens or closes, so that people see why nothing happens."""
     was = BreakerState.CLOSED if before is None else before.state
     if after.state is BreakerState.OPEN and (before is None or before.epoch != after.epoch):
         _log.warning(
@@ -196,9 +196,9 @@ _ACCOUNT = frozenset(
 
 
 class BreakerGuard:
-    """Asks a breaker for leave to send, and tells it what came of that.
+    """Asks a breaker for permission to send, and reports the outcome.
 
-    As a context it gives a probe's claim back when nothing was learnt from it.
+    As a context manager it releases a probe's claim that had no outcome.
     """
 
     def __init__(self, breakers: Breakers, model: str) -> None:

@@ -1,6 +1,6 @@
-"""Sending: the one POST of an intent, when rate and breaker allow, and what came of it.
+"""Submitting: the one POST of an intent, when rate limit and breaker allow it.
 
-A stop does not tear it off in the middle.
+What a stop must not tear off in the middle runs to its end here as well.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _LAST_REPLY_SECONDS = 7.0
 
 
 async def shield_until_done(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end even when cancelled meanwhile: a reply that is on its way is worth money."""
+    """Run to the end even when cancelled: a reply on the wire is worth money."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
@@ -99,7 +99,7 @@ class Sender:
                 )
             raise
         except GenerationFailure as held_back:
-            # Its money must not lie idle, and another model may be asked for the clip.
+            # Its money is given back, so that another model may be asked for the clip.
             await self._with.write(refuse, intent, ErrorClass.CANCELLED, held_back.message)
             raise
 
@@ -146,7 +146,7 @@ class Sender:
         return intent
 
     async def _two_owners(self, intent: Intent, prediction_id: str) -> GenerationFailure:
-        """Leave a create to a person that was answered with the prediction of another intent.
+        """Ask a person about a create that was answered with another intent's prediction.
 
         It was accepted, so it is never absent; nobody but the provider can say as what.
         """

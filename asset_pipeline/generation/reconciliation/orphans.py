@@ -1,4 +1,4 @@
-"""The orphan-spend audit: what the provider made and no intent asked for."""
+"""The orphan audit: predictions at the provider that no intent asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The other ways to a wanted clip: a simpler prompt, a generic one, another model.
+"""Fallbacks for a wanted clip: a simpler prompt, a generic one, another model.
 
 Each way is a generation request of its own, with its own hash, intent and reservation.
 """

@@ -25,7 +25,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What a clip has been through in this run.
+    """A clip's attempts so far in this run.
 
     Attributes:
         attempts: Those that failed, in order, this one the last.
@@ -39,14 +39,14 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class RetrySame:
-    """Ask for the same once more, after so many seconds."""
+    """Repeat the same request after so many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Substitute:
-    """Ask for this, at once."""
+    """Make this request instead, at once."""
 
     request: GenerationRequest
 
