@@ -28,6 +28,7 @@ from asset_pipeline.generation.timeouts import Timeouts
 from asset_pipeline.ledger.custody import CustodyRepository, HeldClip
 from asset_pipeline.ledger.exports import ExportRepository
 from asset_pipeline.ledger.leftovers import LeftoverRepository
+from asset_pipeline.media.decoder_pool import DecoderLimits
 from asset_pipeline.settings import load_settings
 from asset_pipeline.stores.probe import try_putting
 from asset_pipeline.warehouse.publication import publish_own
@@ -84,6 +85,7 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
             settings.scratch_dir,
             SystemClock(),
             Timeouts(),
+            DecoderLimits.configured(settings),
         )
         with self.ledger.open() as ledger:
             self.store.belonging(store, ledger.engine).check(claim=False)
