@@ -17,7 +17,7 @@ from pydantic import JsonValue, ValidationError
 
 from asset_pipeline.catalog.coherence import incoherences
 from asset_pipeline.catalog.spec import Fallback, InputSpec, Model, PriceRule
-from asset_pipeline.config.error_messages import complaint, first_issues
+from asset_pipeline.config.error_messages import MOST_TOLD, complaint, first_issues
 from asset_pipeline.config.guarded_file import wait_until_still
 from asset_pipeline.config.overlays import overlaid
 from asset_pipeline.config.suggestions import did_you_mean, nearest
@@ -25,8 +25,6 @@ from asset_pipeline.config.yaml_source import read_configuration
 from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 
 FILE_NAME = "models.yaml"
-
-_MOST_ISSUES = 20
 
 
 class UnknownModelError(AssetPipelineError):
@@ -74,14 +72,14 @@ class Catalog:
     def check_inputs(self, model: Model, inputs: Mapping[str, JsonValue]) -> list[InputIssue]:
         """Return what is wrong with the inputs of a prompt for ``model``, in order.
 
-        Of wrong ones the first twenty: it takes some 50 us to put one into words.
+        Of wrong ones, the first that are told.
         """
         found = (
             InputIssue(name, objection)
             for name, value in inputs.items()
             if (objection := _objection(model, name, value)) is not None
         )
-        issues = list(islice(found, _MOST_ISSUES))
+        issues = list(islice(found, MOST_TOLD))
         issues.extend(
             InputIssue(name, f"{model.name} needs it.")
             for name, spec in model.inputs.items()

@@ -19,8 +19,7 @@ from asset_pipeline.cli._progress import showing
 from asset_pipeline.cli._runs import CommandRunOptions, Runner, cancel_dead_runs, sync_library
 from asset_pipeline.cli._selection import PromptSelection
 from asset_pipeline.cli._stages import generate_in_stages
-from asset_pipeline.cli._summary import Summary
-from asset_pipeline.cli._tally import Tally
+from asset_pipeline.cli._summary import Summary, Tally
 from asset_pipeline.cli.generate import GenerateOptions
 from asset_pipeline.cli.plan import plan_of
 from asset_pipeline.clock import SystemClock

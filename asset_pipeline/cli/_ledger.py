@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
+import socket
 from collections.abc import Generator
 
 from asset_pipeline.cli._context import open_context
@@ -93,3 +95,12 @@ def publish_if_older(settings: Settings, ledger: LedgerReader) -> None:
         return
     prompts = open_context().library.prompts.values()
     publish_own(ledger.engine, prompts, settings, clock=SystemClock())
+
+
+def actor() -> str:
+    """Return ``user@host``; a user without a name in this system is its number's bearer."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"

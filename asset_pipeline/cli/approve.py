@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from asset_pipeline.cli._actor import actor
-from asset_pipeline.cli._ledger import clip_fields, open_custody
+from asset_pipeline.cli._ledger import actor, clip_fields, open_custody
 from asset_pipeline.cli._options import AsJson
 from asset_pipeline.cli._output import say, stdout, write_json
 

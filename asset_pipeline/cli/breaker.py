@@ -22,23 +22,6 @@ app = typer.Typer(help="Show the models' circuit breakers, and close one.", no_a
 @app.command("list")
 def list_breakers(*, as_json: AsJson = False) -> None:
     """Show the breaker of every model that ever failed, and why."""
-    show_all(as_json=as_json)
-
-
-@app.command()
-def reset(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="owner/name, as in the catalog.")],
-) -> None:
-    """Close a model's breaker: its predictions are sent again at once, by running batches too."""
-    reset_one(model)
-
-
-def show_all(*, as_json: bool) -> None:
-    """Print all breakers.
-
-    Raises:
-        AssetPipelineError: The ledger cannot be read.
-    """
     with open_ledger(load_settings()) as ledger:
         health = read_health(ledger.engine)
     if as_json:
@@ -49,12 +32,11 @@ def show_all(*, as_json: bool) -> None:
         say(stdout(), "No model has ever failed: all breakers are closed.")
 
 
-def reset_one(model: str) -> None:
-    """Close a model's breaker.
-
-    Raises:
-        AssetPipelineError: It has none, or the ledger cannot be written.
-    """
+@app.command()
+def reset(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="owner/name, as in the catalog.")],
+) -> None:
+    """Close a model's breaker: its predictions are sent again at once, by running batches too."""
     with open_ledger(load_settings()) as ledger:
         book = BreakerRepository(ledger.engine, SystemClock())
         known = book.all()

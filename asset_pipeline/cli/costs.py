@@ -45,20 +45,11 @@ def costs(
     as_json: AsJson = False,
 ) -> None:
     """Show what was charged, from the warehouse, which is published first if it is behind."""
-    show_costs(by, as_json=as_json)
-
-
-def show_costs(by: By, *, as_json: bool) -> None:
-    """Print what was charged.
-
-    Raises:
-        AssetPipelineError: Ledger or warehouse cannot be read, or the latter not be written.
-    """
     settings = load_settings()
     with open_ledger(settings) as ledger:
         publish_if_older(settings, ledger)
         noted = ledger.noted_charges()
-    columns, rows = query(settings.own_warehouse_path, f"FROM {_VIEWS[by]}")
+    columns, rows = cost_rows(settings.own_warehouse_path, by)
     if as_json:
         write_json(objects(columns, rows))
     else:

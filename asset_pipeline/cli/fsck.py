@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from asset_pipeline.cli import _resources as resources
-from asset_pipeline.cli._actor import actor
 from asset_pipeline.cli._count import counting
+from asset_pipeline.cli._ledger import actor
 from asset_pipeline.cli._options import (
     AsJson,
 )

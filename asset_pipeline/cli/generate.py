@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from asset_pipeline.cli._amounts import read_amount
 from asset_pipeline.cli._imports import without_gc
 from asset_pipeline.cli._limits import check_room
 from asset_pipeline.cli._options import (
@@ -23,6 +22,7 @@ from asset_pipeline.cli._options import (
     PromptIds,
     Stale,
     Tags,
+    read_amount,
 )
 from asset_pipeline.cli._output import show_error
 from asset_pipeline.cli._selection import PromptSelection
@@ -35,6 +35,31 @@ if TYPE_CHECKING:
 
 _STAGES = "In stages"
 _FAILURE_RATE = "0.2"
+
+Stages: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--stages",
+        help="Stop after so many prompts in all to look: 5,50,all.",
+        rich_help_panel=_STAGES,
+    ),
+]
+MaxFailureRate: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--max-failure-rate",
+        help=f"Go on unless more of a stage's prompts failed; {_FAILURE_RATE} if not given.",
+        rich_help_panel=_STAGES,
+    ),
+]
+MaxCostPerClip: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--max-cost-per-clip",
+        help="Go on unless a stage's clips cost more US dollars each.",
+        rich_help_panel=_STAGES,
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,30 +99,9 @@ def generate(
     force: Annotated[
         bool, typer.Option("--force", help="Pay again for clips that are stored already.")
     ] = False,
-    stages: Annotated[
-        str | None,
-        typer.Option(
-            "--stages",
-            help="Stop after so many prompts in all to look: 5,50,all.",
-            rich_help_panel=_STAGES,
-        ),
-    ] = None,
-    max_failure_rate: Annotated[
-        str | None,
-        typer.Option(
-            "--max-failure-rate",
-            help=f"Go on unless more of a stage's prompts failed; {_FAILURE_RATE} if not given.",
-            rich_help_panel=_STAGES,
-        ),
-    ] = None,
-    max_cost_per_clip: Annotated[
-        str | None,
-        typer.Option(
-            "--max-cost-per-clip",
-            help="Go on unless a stage's clips cost more US dollars each.",
-            rich_help_panel=_STAGES,
-        ),
-    ] = None,
+    stages: Stages = None,
+    max_failure_rate: MaxFailureRate = None,
+    max_cost_per_clip: MaxCostPerClip = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from asset_pipeline.cli._actor import actor
-from asset_pipeline.cli._amounts import read_amount
-from asset_pipeline.cli._ledger import open_whole_ledger
+from asset_pipeline.cli._ledger import actor, open_whole_ledger
+from asset_pipeline.cli._options import read_amount
 from asset_pipeline.cli._output import say, stdout
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.errors import AssetPipelineError

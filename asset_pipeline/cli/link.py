@@ -29,29 +29,20 @@ def link(
     as_json: AsJson = False,
 ) -> None:
     """Print a link to a stored clip, good for anybody until it expires."""
-    show_links(clip, hours, as_json=as_json)
-
-
-def show_links(name: str, hours: int | None, *, as_json: bool) -> None:
-    """Print a link to each clip that a name means.
-
-    Raises:
-        AssetPipelineError: There is no such clip, or the store gives no links.
-    """
     ttl = LONGEST_LINK if hours is None else timedelta(hours=hours)
     store = resources.store().open()
     with open_custody() as custody:
-        clips = custody.find(name)
-        custody.touch(clip.clip_id for clip in clips)
+        clips = custody.find(clip)
+        custody.touch(each.clip_id for each in clips)
     signed = signs_links(store)
     now = SystemClock().now()
     documents: list[dict[str, object]] = []
-    for clip in clips:
-        made = link_to(store, clip, now, ttl) if signed else None
+    for each in clips:
+        made = link_to(store, each, now, ttl) if signed else None
         documents.append(
-            clip_fields(clip)
+            clip_fields(each)
             | {
-                "object_uri": store.uri(clip.object_key),
+                "object_uri": store.uri(each.object_key),
                 "link": None if made is None else made.url,
                 "expires_at": None if made is None else made.expires_at,
             }
@@ -60,10 +51,10 @@ def show_links(name: str, hours: int | None, *, as_json: bool) -> None:
         write_json(documents, whole_links=True)
         return
     console = stdout()
-    for clip, document in zip(clips, documents, strict=True):
+    for each, document in zip(clips, documents, strict=True):
         until = document["expires_at"]
         holds = "" if until is None else f", until {until:%Y-%m-%d %H:%M} UTC"
-        say(console, f"{_who(clip)}{holds}:", "bold")
+        say(console, f"{_who(each)}{holds}:", "bold")
         say_link(console, document["link"] or document["object_uri"])
     if not signed:
         say(console, "The store is a folder: its files need no link, and have none to hand on.")

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 
-from asset_pipeline.cli._amounts import read_amount
 from asset_pipeline.cli._context import CliContext, open_context, show_problems, states_of
 from asset_pipeline.cli._ledger import open_ledger, read_caps
 from asset_pipeline.cli._options import (
@@ -21,6 +20,7 @@ from asset_pipeline.cli._options import (
     PromptIds,
     Stale,
     Tags,
+    read_amount,
 )
 from asset_pipeline.cli._output import say, show_table, stdout, write_json
 from asset_pipeline.cli._selection import PromptSelection

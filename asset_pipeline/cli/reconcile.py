@@ -9,9 +9,8 @@ from typing import Annotated
 
 import typer
 
-from asset_pipeline.cli._amounts import read_amount
 from asset_pipeline.cli._ledger import open_whole_ledger
-from asset_pipeline.cli._options import AsJson
+from asset_pipeline.cli._options import AsJson, read_amount
 from asset_pipeline.cli._output import say, show_table, stderr, stdout, write_json
 from asset_pipeline.cli._resources import maintenance
 from asset_pipeline.errors import AssetPipelineError, ExitCode

@@ -37,15 +37,6 @@ def sql(
     ] = False,
 ) -> None:
     """Ask the published warehouse in SQL, read-only; it shows what was last published."""
-    show_query(query, as_json=as_json, as_csv=as_csv, for_spreadsheet=for_spreadsheet)
-
-
-def show_query(sql: str, *, as_json: bool, as_csv: bool, for_spreadsheet: bool) -> None:
-    """Print what a query returns.
-
-    Raises:
-        AssetPipelineError: The file is missing, busy, or the SQL is wrong.
-    """
     if for_spreadsheet and not as_csv:
         raise AssetPipelineError(
             "--for-spreadsheet is a way to write CSV.", hint="Give --csv as well."
@@ -54,7 +45,7 @@ def show_query(sql: str, *, as_json: bool, as_csv: bool, for_spreadsheet: bool) 
         raise AssetPipelineError("--json and --csv exclude each other.", hint="Give one of them.")
     settings = load_settings()
     _show_own(settings)
-    columns, rows = run_query(settings.own_warehouse_path, sql)
+    columns, rows = run_query(settings.own_warehouse_path, query)
     if as_json:
         write_json(objects(columns, rows))
     elif as_csv:

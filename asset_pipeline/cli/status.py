@@ -30,7 +30,23 @@ from asset_pipeline.prompts.states import PromptState, PromptStates
 
 def status(*, as_json: AsJson = False) -> None:
     """Show how the prompts stand by collection, what is open, and what the budgets have left."""
-    show_status(as_json=as_json)
+    workshop = open_context()
+    show_problems(workshop.library)
+    prompts = workshop.library.prompts.values()
+    with open_ledger(workshop.settings) as ledger:
+        groups = _grouped(prompts, states_of(prompts, ledger))
+        accounts = ledger.accounts()
+        open_intents, budgets = ledger.open_intents(), ledger.balances()
+        warn_at = read_caps(workshop.settings, ledger).warn_at_percent
+        health, noted = read_health(ledger.engine), ledger.noted_charges()
+    if as_json:
+        problems = len(workshop.library.problems)
+        _write(groups, open_intents, budgets, warn_at, health, noted, accounts, problems=problems)
+    else:
+        _show(groups, open_intents, budgets, warn_at)
+        _show_accounts(accounts)
+        show_charges(stdout(), noted)
+        show_troubles(stdout(), health)
 
 
 _WHAT_NEXT = {
@@ -53,31 +69,6 @@ class _Group:
     def cells(self) -> dict[str, int]:
         counts = {state.value: self.states[state] for state in PromptState}
         return {"prompts": self.states.total(), **counts, "stale": self.stale}
-
-
-def show_status(*, as_json: bool) -> None:
-    """Print how everything stands.
-
-    Raises:
-        AssetPipelineError: Prompts or ledger cannot be read.
-    """
-    workshop = open_context()
-    show_problems(workshop.library)
-    prompts = workshop.library.prompts.values()
-    with open_ledger(workshop.settings) as ledger:
-        groups = _grouped(prompts, states_of(prompts, ledger))
-        accounts = ledger.accounts()
-        open_intents, budgets = ledger.open_intents(), ledger.balances()
-        warn_at = read_caps(workshop.settings, ledger).warn_at_percent
-        health, noted = read_health(ledger.engine), ledger.noted_charges()
-    if as_json:
-        problems = len(workshop.library.problems)
-        _write(groups, open_intents, budgets, warn_at, health, noted, accounts, problems=problems)
-    else:
-        _show(groups, open_intents, budgets, warn_at)
-        _show_accounts(accounts)
-        show_charges(stdout(), noted)
-        show_troubles(stdout(), health)
 
 
 def _grouped(prompts: Iterable[Prompt], states: PromptStates) -> list[_Group]:

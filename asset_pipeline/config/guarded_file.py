@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from asset_pipeline.config.yaml_source import CONFIGURATION_BYTES
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.foreign.files import ForeignFileError, read_file
 
@@ -23,8 +24,6 @@ SETTLE_SECONDS = 2.0
 # A file that never stands still is read in the end: its content has to be right all the same.
 _PATIENCE_SECONDS = 20.0
 _LOOK_SECONDS = 0.1
-
-_LONGEST = 4 * 1024**2
 
 _SAYS_NOTHING = frozenset({"", "---", "...", "null", "~"})
 
@@ -140,7 +139,7 @@ class GuardedFile:
 
     def _content(self) -> bytes:
         try:
-            return read_file(self._path, inside=self._path.parent, most=_LONGEST)
+            return read_file(self._path, inside=self._path.parent, most=CONFIGURATION_BYTES)
         except OSError as error:
             raise _unreadable(self._path, error) from None
         except ForeignFileError as error:

@@ -16,7 +16,7 @@ from asset_pipeline.defs.jobs import (
     audit_job,
     reconcile_job,
 )
-from asset_pipeline.defs.partition_states import failed_prompts
+from asset_pipeline.defs.prompt_states import failed_prompts
 from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource
 from asset_pipeline.defs.run_requests import clip_run
 from asset_pipeline.defs.schedules_file import ScheduleEntry, Schedules

@@ -142,15 +142,15 @@ def adopt(connection: Connection, intent: Intent, *, worker_id: str, now: dateti
 
     A POST that the dead worker may have had on the wire becomes unknown here.
     """
-    values: dict[str, object] = {"worker_id": worker_id}
-    if intent.state is IntentState.SUBMITTING:
-        values |= {"state": IntentState.UNKNOWN, "lost_at": now, "absent_listings": 0}
-    return _move(connection, intent, OPEN_STATES, now, **values)
+    return _hand_over(connection, intent, OPEN_STATES, worker_id, now)
 
 
 def let_go(connection: Connection, intent: Intent, now: datetime) -> Intent:
-    """Give up the ownership of an open intent, so that any process can adopt it."""
-    return _move(connection, intent, _HOLDING, now, worker_id="")
+    """Give up the ownership of an open intent, so that any process can adopt it.
+
+    A POST that it may have on the wire becomes unknown: nobody waits for the answer.
+    """
+    return _hand_over(connection, intent, _HOLDING, "", now)
 
 
 def start_submitting(connection: Connection, intent: Intent, now: datetime) -> Intent:
@@ -354,6 +354,19 @@ def deliver(connection: Connection, intent: Intent, now: datetime) -> None:
         error=None,
     )
     postings.release(connection, intent.intent_id, intent.reserved_microusd, now)
+
+
+def _hand_over(
+    connection: Connection,
+    intent: Intent,
+    expected: tuple[IntentState, ...],
+    worker_id: str,
+    now: datetime,
+) -> Intent:
+    values: dict[str, object] = {"worker_id": worker_id}
+    if intent.state is IntentState.SUBMITTING:
+        values |= {"state": IntentState.UNKNOWN, "lost_at": now, "absent_listings": 0}
+    return _move(connection, intent, expected, now, **values)
 
 
 def _move(

@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.foreign.text import cleaned
@@ -29,6 +29,9 @@ from asset_pipeline.media.bad_media import BadMediaError, BadMediaReason
 from asset_pipeline.media.decoder_process import READY
 from asset_pipeline.media.preview import Preview
 from asset_pipeline.media.probe import MediaInfo
+
+if TYPE_CHECKING:
+    from asset_pipeline.settings import Settings
 
 _PROGRAM = "asset_pipeline.media.decoder_process"
 
@@ -68,9 +71,8 @@ class DecoderLimits:
     """What one file may take of the machine.
 
     Attributes:
-        megabytes: Address space of the process. The largest picture takes 1.1 GB while it is
-            decoded and made small, and the interpreter with its libraries 0.3 GB.
-        cpu_seconds: Of computing. The largest picture takes 10, four hours of MP3 60.
+        megabytes: Address space of the process. The largest picture takes 820.
+        cpu_seconds: Of computing. The largest picture takes 5.
         wall_seconds: Until an answer, for what waits and does not compute; a machine with five
             times as much to do as it has cores needs five times the other.
     """
@@ -78,6 +80,13 @@ class DecoderLimits:
     megabytes: int = 2048
     cpu_seconds: int = 60
     wall_seconds: float = 300.0
+
+    @classmethod
+    def configured(cls, settings: Settings) -> Self:
+        """Return the limits of the environment."""
+        return cls(
+            settings.decoder_megabytes, settings.decoder_cpu_seconds, settings.decoder_wall_seconds
+        )
 
 
 class DecoderPool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import JsonValue, ValidationError
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.config.error_messages import complaint
+from asset_pipeline.config.error_messages import MOST_TOLD, complaint
 from asset_pipeline.config.yaml_source import (
     Document,
     FieldPath,
@@ -34,10 +34,8 @@ from asset_pipeline.prompts.text import ID_RULE, clean, is_id, objection, slug
 
 _PROMPT_DEPTH = 2  # ("prompts", index)
 
-# A prompt may have so many tags or inputs, and so many of its faults are told: each takes some
-# 50 us to put into words, and a file may hold a million.
+# A prompt may have so many tags or inputs; a file may hold a million.
 _MOST_ITEMS = 1_000
-_MOST_FINDINGS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +230,8 @@ class _Reading:
                 self._left_out += error.error_count()
                 return None
             issues = error.errors(include_url=False)
-            self._left_out += len(issues[_MOST_FINDINGS:])
-            for issue in issues[:_MOST_FINDINGS]:
+            self._left_out += len(issues[MOST_TOLD:])
+            for issue in issues[:MOST_TOLD]:
                 message, hint = complaint(issue, PromptEntry.model_fields)
                 if issue["type"] == "missing" and issue["loc"] == ("id",):
                     hint = _suggested_id(raw)
@@ -245,8 +243,8 @@ class _Reading:
         if isinstance(result, Prompt):
             self.prompts[index] = result
             return
-        self._left_out += len(result[_MOST_FINDINGS:])
-        for finding in result[:_MOST_FINDINGS]:
+        self._left_out += len(result[MOST_TOLD:])
+        for finding in result[:MOST_TOLD]:
             self._find(("prompts", index, *finding.where), finding.message, finding.hint)
 
     def _find(self, where: FieldPath, message: str, hint: str, *, line: int | None = None) -> None:

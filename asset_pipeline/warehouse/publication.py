@@ -17,10 +17,9 @@ from asset_pipeline.ledger.schema import intents
 from asset_pipeline.ledger.transactions import transaction
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.settings import ProviderName, Settings
-from asset_pipeline.warehouse.errors import WarehouseError
 from asset_pipeline.warehouse.fixed_paths import hand_over, is_undecided, point_to_own
 from asset_pipeline.warehouse.publish import PublishReport, publish
-from asset_pipeline.warehouse.query import query
+from asset_pipeline.warehouse.query import WarehouseError, query
 
 _NEWEST = "SELECT intent_id FROM predictions ORDER BY created_at DESC LIMIT 1"
 

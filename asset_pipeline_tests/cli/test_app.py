@@ -15,8 +15,6 @@ from typer.testing import CliRunner
 from asset_pipeline.cli.app import COMMANDS, app, load
 from asset_pipeline_tests.cli.conftest import COMMAND
 
-_HELP_SECONDS = 0.25
-
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_list_says_of_a_command_what_it_says_itself(name: str) -> None:
@@ -29,14 +27,23 @@ def test_the_list_says_of_a_command_what_it_says_itself(name: str) -> None:
 
 
 def test_the_list_comes_at_once(tmp_path: Path) -> None:
-    """`--help` takes a quarter of a second of the processor; the best of three counts."""
+    """`--help` computes little more than importing Typer and Rich does; the best of three counts.
+
+    A quarter of a second on an idle machine; as a ratio it holds on busy ones and under coverage.
+    """
+    bare = _computed([sys.executable, "-c", "import typer.rich_utils"], tmp_path)
+    assert _computed([*COMMAND, "--help"], tmp_path) < 2 * bare
+
+
+def _computed(command: list[str], folder: Path) -> float:
+    """Return the least computing that a command took of three times, in seconds."""
     spent: list[float] = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([*COMMAND, "--help"], cwd=tmp_path, capture_output=True, check=True)
+        subprocess.run(command, cwd=folder, capture_output=True, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(spent) < _HELP_SECONDS
+    return min(spent)
 
 
 def test_the_version_is_said() -> None:

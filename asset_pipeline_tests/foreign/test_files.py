@@ -167,7 +167,7 @@ def test_a_document_costs_a_bounded_time_and_memory(tmp_path: Path, name: str) -
     (images / "odd.yaml").write_text(DOCUMENTS[name], encoding="utf-8")
     started = time.process_time()
     library = _library(tmp_path)
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 30  # under coverage; unbounded it takes minutes
     assert (next(iter(library.prompts)))[1] == "good"
     assert library.problems
     assert max(len(str(problem)) for problem in library.problems) < 5_000

@@ -19,6 +19,7 @@ from asset_pipeline.media import decoder_pool, decoder_process
 from asset_pipeline.media.bad_media import BadMediaError, BadMediaReason
 from asset_pipeline.media.decoder_pool import DecoderLimits, DecoderPool
 from asset_pipeline.media.probe import MediaInfo
+from asset_pipeline.settings import load_settings
 from asset_pipeline_tests.media import bombs
 from asset_pipeline_tests.support import media_samples
 
@@ -203,6 +204,16 @@ def test_a_decoder_whose_parent_was_killed_ends_without_a_word(tmp_path: Path) -
             break
         time.sleep(0.02)
     assert (tmp_path / "slow.end").read_text() == ""
+
+
+def test_limits_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clip that was made by wider limits is judged by them again when it is fetched anew."""
+    monkeypatch.setenv("ASSET_PIPELINE_DECODER_MEGABYTES", "4096")
+    monkeypatch.setenv("ASSET_PIPELINE_DECODER_CPU_SECONDS", "90")
+    monkeypatch.setenv("ASSET_PIPELINE_DECODER_WALL_SECONDS", "600")
+    assert DecoderLimits.configured(load_settings()) == DecoderLimits(4096, 90, 600.0)
+    monkeypatch.undo()
+    assert DecoderLimits.configured(load_settings()) == DecoderLimits()
 
 
 def test_limits_cost_a_clip_under_a_millisecond() -> None:

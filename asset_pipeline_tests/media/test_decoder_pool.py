@@ -26,7 +26,9 @@ def _mine() -> list[psutil.Process]:
     return [
         child
         for child in psutil.Process().children()
-        if any("decoder" in word for word in child.cmdline())
+        # What another test left dead and unasked for is none, and has no command line.
+        if child.status() != psutil.STATUS_ZOMBIE
+        and any("decoder" in word for word in child.cmdline())
     ]
 
 

@@ -15,9 +15,8 @@ import pytest
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.warehouse import tables
-from asset_pipeline.warehouse.errors import WarehouseError
 from asset_pipeline.warehouse.publish import PublishReport, publish
-from asset_pipeline.warehouse.query import query
+from asset_pipeline.warehouse.query import WarehouseError, query
 from asset_pipeline_tests.support import ledger_rows
 
 # The promise, word for word: name, type, may be NULL.
@@ -235,7 +234,7 @@ def test_disk_full_while_publishing(tmp_path: Path) -> None:
 import resource, signal
 from pathlib import Path
 from asset_pipeline.clock import SystemClock
-from asset_pipeline.warehouse.errors import WarehouseError
+from asset_pipeline.warehouse.query import WarehouseError
 from asset_pipeline.warehouse.publish import publish
 from asset_pipeline_tests.support import ledger_rows
 engine = ledger_rows.new_ledger(Path({str(tmp_path)!r}))

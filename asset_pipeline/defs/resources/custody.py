@@ -30,6 +30,7 @@ from asset_pipeline.ledger.exports import ExportRepository
 from asset_pipeline.ledger.leftovers import LeftoverRepository
 from asset_pipeline.ledger.provenance import ProvenanceBook
 from asset_pipeline.ledger.records import Clip
+from asset_pipeline.media.decoder_pool import DecoderLimits
 from asset_pipeline.prompts.provenance import DEFAULT, ProvenancePolicy
 from asset_pipeline.provenance.marker import open_marker
 from asset_pipeline.provenance.stamp import Stamp
@@ -89,6 +90,7 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
             settings.scratch_dir,
             SystemClock(),
             Timeouts(),
+            DecoderLimits.configured(settings),
         )
         with self.ledger.open() as ledger:
             self.store.belonging(store, ledger.engine).check(claim=False)

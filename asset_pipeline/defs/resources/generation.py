@@ -180,11 +180,7 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
             rate_limit_per_minute=settings.rate_limit_per_minute,
             max_in_flight=_max_in_flight(limits),
             max_images_decoded=settings.max_images_decoded,
-            decoder_limits=DecoderLimits(
-                settings.decoder_megabytes,
-                settings.decoder_cpu_seconds,
-                settings.decoder_wall_seconds,
-            ),
+            decoder_limits=DecoderLimits.configured(settings),
             timing=self._timing(settings),
             webhook_url=_revealed(settings.webhook_url),
             wanted_order=limits.wanted_order,

@@ -13,7 +13,7 @@ from datetime import datetime
 from asset_pipeline.clock import Clock
 from asset_pipeline.generation.classifier import from_prediction, from_refusal
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, StoreFailure
-from asset_pipeline.generation.payment.breaker_guard import BreakerGuard
+from asset_pipeline.generation.payment.breaker import BreakerGuard
 from asset_pipeline.generation.payment.budget_queue import BudgetQueue
 from asset_pipeline.generation.payment.context import PaymentContext
 from asset_pipeline.generation.payment.recorder import Landed, Recorder

@@ -308,7 +308,7 @@ class Reconciler:
                 continue
             if not await self._with.write(ledger.is_alive, rival.worker_id):
                 with contextlib.suppress(IntentMovedError):
-                    await self._with.write(ledger.adopt, rival, "")
+                    await self._with.write(ledger.let_go, rival)
 
     def _window(self) -> Window:
         timing = self._with.timing

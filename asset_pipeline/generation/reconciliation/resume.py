@@ -37,8 +37,6 @@ from asset_pipeline.providers.protocol import (
 
 _log = logging.getLogger(__name__)
 
-_log = logging.getLogger(__name__)
-
 _AT_A_TIME = 16
 
 _DRIVEN = "a living process drives it"

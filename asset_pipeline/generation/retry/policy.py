@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, HeldBackFailure
 from asset_pipeline.generation.request import GenerationRequest
-from asset_pipeline.generation.retry.fallbacks import FallbackPlanner
-from asset_pipeline.generation.retry.model_choice import IsOpen
+from asset_pipeline.generation.retry.fallbacks import FallbackPlanner, IsOpen
 from asset_pipeline.generation.retry.rules import LONGEST_RETRY_AFTER, RetryRules, Strategy
 from asset_pipeline.ledger.schema import IntentState
 
