@@ -9,14 +9,14 @@ from pathlib import Path
 
 from PIL import Image
 
-from asset_pipeline_tests.cli.conftest import Done, Sandbox, Workspace
+from asset_pipeline_tests.cli.conftest import Done, Sandbox
 from asset_pipeline_tests.media.samples import picture_bytes
 
 Cli = Callable[..., Done]
 
 
 def test_a_clip_leaves_signed_and_is_found_again(
-    cli: Cli, sandbox: Sandbox, workspace: Workspace, tmp_path: Path
+    cli: Cli, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """From the key to the bare copy; the original, the store check and the tables agree."""
 
