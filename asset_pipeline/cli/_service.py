@@ -6,8 +6,8 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
-from asset_pipeline.cli._actor import actor
-from asset_pipeline.cli._amounts import read_amount
+from asset_pipeline.cli._ledger import actor
+from asset_pipeline.cli._options import read_amount
 from asset_pipeline.cli._output import say, say_link, show_table, stdout, write_json
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.errors import AssetPipelineError
