@@ -62,7 +62,7 @@ def test_a_verdict_on_something_else_is_refused(books: Books, change: str) -> No
         sha256 = "0" * 64
     elif change == "replaced":
         code = "clip_replaced"
-        books.delivered("b", wanted_order=5)
+        books.delivered("b", prompt_id=clip.prompt_id)
     else:
         code, supersedes = "review_changed", 999
     decisions = [
