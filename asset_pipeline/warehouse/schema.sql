@@ -67,8 +67,8 @@ CREATE TABLE clips (
     used_at           TIMESTAMPTZ,           -- last exported or linked to
     removed_at        TIMESTAMPTZ,           -- NULL as long as its file is stored; see custody
     wanted_hash       VARCHAR,               -- what it stands in for; NULL when it was wanted itself
-    strategy          VARCHAR, -- how it came to stand in, such as model_fallback
-    review_state      VARCHAR,                -- approved, rejected; NULL while undecided
+    strategy          VARCHAR,               -- how it came to stand in, such as model_fallback
+    review_state      VARCHAR,               -- approved, rejected; NULL while undecided
     prompt_text       VARCHAR       NOT NULL, -- what was sent for it
     seed              BIGINT,
     inputs            VARCHAR       NOT NULL  -- all that was sent, as JSON

@@ -49,6 +49,7 @@ PROMISED = {
         "last_failure_at opened_at retry_at probe_owner probe_expires_at updated_at"
     ),
     "prompts": "kind prompt_id collection text model variants tags prompt_hash",
+    "reviews": ("review_id clip_id sha256 verdict reason_code note actor created_at supersedes"),
 }
 VIEWS = {
     "spend_by_day",
@@ -58,6 +59,8 @@ VIEWS = {
     "failures",
     "wasted_spend",
     "budget_status",
+    "cost_per_approved_clip",
+    "rejections_by_model",
 }
 
 
