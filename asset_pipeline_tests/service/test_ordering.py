@@ -34,7 +34,7 @@ def test_an_order_becomes_a_clip_that_is_approved_and_published(served: Served) 
     )
     (item,) = job["items"]
     assert [clip["variant"] for clip in item["clips"]] == [1, 2]
-    first, second = item["clips"]
+    first, _ = item["clips"]
     media = served.client.get(first["media_url"])
     assert hashlib.sha256(media.content).hexdigest() == first["sha256"]
 
