@@ -48,6 +48,8 @@ _WORDS: dict[str, JsonValue] = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 _MAX_DEPTH = 32
+# Fields of prose: a # in one of these is hardly ever meant for a comment.
+_PROSE = frozenset(("text", "style", "negative_prompt"))
 
 
 class SourceError(AssetPipelineError):
@@ -106,9 +108,10 @@ def parse_yaml(text: str) -> Document:
         SourceError: The text is not YAML, or holds a second document.
     """
     # The stub leaves the loader's methods untyped.
-    loader = cast("_EventSource", yaml.CSafeLoader(_speakable(text)))
+    speakable = _speakable(text)
+    loader = cast("_EventSource", yaml.CSafeLoader(speakable))
     try:
-        return _Builder(loader.get_event).document()
+        return _Builder(loader.get_event, speakable).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise SourceError(
@@ -150,8 +153,10 @@ class _EventSource(Protocol):
 class _Builder:
     """Builds plain values from parser events, noting where it is in case something is wrong."""
 
-    def __init__(self, next_event: Callable[[], Event]) -> None:
+    def __init__(self, next_event: Callable[[], Event], text: str) -> None:
         self._next = next_event
+        self._text = text
+        self._has_comments = " #" in text or "\t#" in text
         self._path: list[str | int] = []
         self._flaws: list[Flaw] = []
 
@@ -171,6 +176,13 @@ class _Builder:
 
     def _value(self, event: Event) -> JsonValue:
         if type(event) is ScalarEvent and event.tag is None and event.anchor is None:
+            if (
+                self._has_comments
+                and not event.style
+                and self._path[-1:]
+                and (self._path[-1] in _PROSE or self._path[-2:-1] == ["fields"])
+            ):
+                self._check_uncut(event)
             return event.value if event.style else plain_value(event.value)
         if isinstance(event, NodeEvent) and event.anchor is not None:
             self._flaw(event, "Anchors and aliases are not used here.", "Write the value out.")
@@ -185,6 +197,18 @@ class _Builder:
         if isinstance(event, CollectionStartEvent):
             self._skip()
         return None
+
+    def _check_uncut(self, event: ScalarEvent) -> None:
+        """Refuse an unquoted text with a comment behind it: the rest would be lost unseen."""
+        end = event.end_mark.index
+        line_end = self._text.find("\n", end)
+        rest = self._text[end : line_end if line_end >= 0 else None]
+        if rest.lstrip(" \t")[:1] == "#" and rest[:1] != "#":
+            self._flaw(
+                event,
+                f"YAML takes {rest.strip()[:40]!r} for a comment and would cut the text there.",
+                "Put the whole text in quotes, or the comment on a line of its own.",
+            )
 
     def _sequence(self) -> JsonValue:
         items: list[JsonValue] = []

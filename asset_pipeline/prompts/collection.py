@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from asset_pipeline.catalog.source import (
     read_utf8,
 )
 from asset_pipeline.catalog.wording import complaint
+from asset_pipeline.prompts.entry_blocks import mended
 from asset_pipeline.prompts.renditions import read_renditions
 from asset_pipeline.prompts.resolving import Collection, Finding, Resolver, check_generic
 from asset_pipeline.prompts.spec import (
@@ -77,33 +78,36 @@ def read_collection(
         resolver: Completes and checks each prompt.
     """
     try:
-        text = read_utf8(path)
+        text, left_out, names = mended(read_utf8(path))
         document = parse_yaml(text)
     except SourceError as error:
         problem = Problem(label, error.line, None, None, error.message, error.hint)
         return Contents(problems=[problem])
-    reading = _Reading(kind, name, resolver)
-    reading.read(document)
+    reading = _Reading(kind, name, resolver, names)
+    reading.read(Document(document.value, (*left_out, *document.flaws)))
     return Contents(reading.prompts, reading.ids, reading.problems(label, text), reading.rules)
 
 
 def prompt_lines(path: Path, indexes: Sequence[int]) -> list[int]:
     """Return the lines on which these prompts' ids stand in a collection file."""
-    return lines_of(read_utf8(path), [("prompts", index, "id") for index in indexes])
+    text, _, _ = mended(read_utf8(path))
+    return lines_of(text, [("prompts", index, "id") for index in indexes])
 
 
 class _Reading:
     """The reading of one document: what is found wrong piles up with its place in the file."""
 
-    def __init__(self, kind: Kind, name: str, resolver: Resolver) -> None:
+    def __init__(self, kind: Kind, name: str, resolver: Resolver, names: Mapping[int, str]) -> None:
         self.prompts: dict[int, Prompt] = {}
         self.ids: dict[int, str] = {}
         self.rules: CollectionRules | None = None
-        self._names: dict[int, str] = {}
+        self._names: dict[int, str] = dict(names)
         self._findings: list[tuple[Finding, int | None]] = []
         self._kind = kind
         self._name = name
         self._resolver = resolver
+        # What can't be read keeps its id: another prompt may not take it meanwhile.
+        self.ids.update(names)
 
     def read(self, document: Document) -> None:
         flawed: set[int | None] = set()

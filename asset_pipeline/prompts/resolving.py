@@ -128,6 +128,7 @@ class Resolver:
             path=collection.path,
             renditions=collection.renditions,
             generic_prompts=collection.generic_prompts,
+            fields=entry.fields,
         )
         findings.extend(length_findings(prompt, model))
         findings.extend(variants_findings(prompt, model, inherited=entry.variants is None))
