@@ -1,7 +1,7 @@
 """Which column of a table is which field of a prompt: by the names that people give them.
 
-Names are compared without case, punctuation and spaces. What is recognized is part of the
-documentation (docs/import.md); what is not becomes one of the prompt's ``fields``.
+Names are compared without case, punctuation and spaces. What is not recognized becomes one of the
+prompt's ``fields``.
 """
 
 from __future__ import annotations

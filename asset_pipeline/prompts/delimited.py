@@ -163,7 +163,8 @@ def _records(text: str, delimiter: str, quoting: _Quoting) -> Iterator[Record]:
         start = base
         try:
             for record in reader:
-                if any(cell.strip() for cell in record):
+                # A quoted nothing on a line of its own was written on purpose: it is no blank line.
+                if record == [""] or any(cell.strip() for cell in record):
                     yield start + 1, record
                 start = base + reader.line_num
         except csv.Error as error:

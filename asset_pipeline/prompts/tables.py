@@ -291,7 +291,7 @@ def _below(names: list[str], records: list[Record], notes: list[str], *, headles
             rows.append(BadRow(line, f"it has {len(record)} columns; the header has {len(names)}."))
             continue
         cells = {name: cell for name, cell in zip(names, record, strict=False) if cell.strip()}
-        if cells:
+        if cells or record == [""]:
             used.update(cells)
             rows.append(Row(line, cells))
     unused = [name for name in names if name not in used]
