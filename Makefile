@@ -26,8 +26,9 @@ demo: $(STAMP) ## The main job on the embedded sandbox: pictures, speech, costs,
 demo-faults: $(STAMP) ## The demo while failures are rehearsed: what is retried, lost, paid
 	$(BIN)/asset-pipeline demo --faults docs/examples/faults.yaml || test $$? -eq 1
 
-dev: $(STAMP) ## The Dagster UI with its daemon
-	$(BIN)/dagster dev
+dev: $(STAMP) ## Dagster with its daemon, and the service beside it; Ctrl-C ends both
+	@$(BIN)/asset-pipeline serve & service=$$!; trap 'kill $$service 2>/dev/null' EXIT; \
+	  $(BIN)/dagster dev
 
 test: $(STAMP) ## All tests, with coverage
 	$(BIN)/python -m pytest -n 4 --cov --cov-report=term --cov-fail-under=85
@@ -46,7 +47,7 @@ bench: $(STAMP) ## Benchmarks, side by side with what a user would pick instead
 	$(BIN)/python -m benchmarks
 
 lock: $(STAMP) ## Compile the hashed lock file again
-	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra service --generate-hashes --no-emit-index-url \
 	  --universal --python-version 3.11 --quiet --custom-compile-command "make lock" -o requirements.lock
 
 clean: ## Remove what tests and builds left: caches, coverage, packages; no ledger, no clip

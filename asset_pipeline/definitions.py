@@ -25,18 +25,21 @@ from asset_pipeline.automation.jobs import (
     CLIP_JOBS,
     COST_REPORT_JOB,
     PUBLISH_JOB,
+    PUBLISHED_JOBS,
     audit_job,
     reconcile_job,
 )
 from asset_pipeline.automation.keeping import fsck_job, retention_job
 from asset_pipeline.automation.prompt_checks import build_prompt_check
 from asset_pipeline.automation.prompt_sensor import prompt_files_sensor
+from asset_pipeline.automation.reviews import reviews_sensor
 from asset_pipeline.automation.schedules import build_schedules
 from asset_pipeline.automation.schedules_file import read_schedules
 from asset_pipeline.automation.sensors import (
     dead_runs_sensor,
     stale_intents_sensor,
 )
+from asset_pipeline.automation.submissions import submissions_sensor
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.generation.rules_file import load_rules
 from asset_pipeline.resources.custody import CustodyResource
@@ -97,6 +100,7 @@ def build_defs(
         ],
         jobs=[
             *CLIP_JOBS.values(),
+            *PUBLISHED_JOBS.values(),
             PUBLISH_JOB,
             COST_REPORT_JOB,
             reconcile_job,
@@ -110,6 +114,8 @@ def build_defs(
             FOLLOW_UP_SENSOR,
             stale_intents_sensor,
             dead_runs_sensor,
+            submissions_sensor,
+            reviews_sensor,
             build_alert_sensor(AlertOutbox()),
         ],
         resources={**default_resources(), **(resources or {})},

@@ -60,6 +60,15 @@ class Settings(BaseSettings):
     alert_webhook_url: SecretStr | None = Field(None, alias="ASSET_PIPELINE_ALERT_WEBHOOK_URL")
     max_images_decoded: int = Field(2, ge=1, le=64, alias="ASSET_PIPELINE_MAX_IMAGES_DECODED")
 
+    service_url: str | None = Field(None, alias="ASSET_PIPELINE_SERVICE_URL")
+    trusted_proxies: str = Field("", alias="ASSET_PIPELINE_TRUSTED_PROXIES")
+    proxy_user_header: str = Field("X-Forwarded-User", alias="ASSET_PIPELINE_PROXY_USER_HEADER")
+    proxy_scopes: str = Field("read,review,generate", alias="ASSET_PIPELINE_PROXY_SCOPES")
+    cors_origins: str = Field("", alias="ASSET_PIPELINE_CORS_ORIGINS")
+    upload_quota_mb: int = Field(1024, ge=1, alias="ASSET_PIPELINE_UPLOAD_QUOTA_MB")
+    upload_days: int = Field(7, ge=1, le=365, alias="ASSET_PIPELINE_UPLOAD_DAYS")
+    allow_private_outputs: bool = Field(default=False, alias="ASSET_PIPELINE_ALLOW_PRIVATE_OUTPUTS")
+
     @field_validator("webhook_url")
     @classmethod
     def _address(cls, value: SecretStr | None) -> SecretStr | None:
@@ -102,8 +111,13 @@ class Settings(BaseSettings):
 
     @cached_property
     def publish_url(self) -> str:
-        """Where the `published` assets go: as the store's; a folder of the data if not chosen."""
-        return self.chosen_publish_url or str(self.data_dir / "published")
+        """Where the `published` assets go: as the store's; a folder of the data if not chosen.
+
+        The sandbox has a folder of its own, so that its drawings never lie among real clips.
+        """
+        sandbox = self.provider is ProviderName.SANDBOX
+        own = self.data_dir / ("published.sandbox" if sandbox else "published")
+        return self.chosen_publish_url or str(own)
 
     @cached_property
     def warehouse_path(self) -> Path:
@@ -134,6 +148,11 @@ class Settings(BaseSettings):
     def log_path(self) -> Path:
         """The newest file of structured logs."""
         return self.data_dir / "logs" / "asset-pipeline.jsonl"
+
+    @cached_property
+    def uploads_dir(self) -> Path:
+        """Where files that were uploaded for prompts to start from lie until they expire."""
+        return self.data_dir / "uploads"
 
     @cached_property
     def scratch_dir(self) -> Path:

@@ -34,6 +34,16 @@ def test_the_sandbox_has_a_ledger_of_its_own(monkeypatch: pytest.MonkeyPatch) ->
     assert Path(real).name == "ledger.db"
 
 
+def test_the_sandbox_publishes_to_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its drawings do not lie among real clips, unless somebody chose one place for both."""
+    sandbox = load_settings().publish_url
+    monkeypatch.setenv("REPLICATE_API_TOKEN", SECRET)
+    assert [Path(each).name for each in (sandbox, load_settings().publish_url)] == [
+        "published.sandbox",
+        "published",
+    ]
+
+
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither token nor database password appear in any printing of the settings."""
     monkeypatch.setenv("REPLICATE_API_TOKEN", SECRET)

@@ -29,7 +29,7 @@ from asset_pipeline.assets.prompts import (
 )
 from asset_pipeline.assets.run_config import ClipsConfig, Orders, check_config
 from asset_pipeline.assets.stopping import stopped_by_signals
-from asset_pipeline.assets.tagging import budget_id_of, tag_run
+from asset_pipeline.assets.tagging import LAUNCH_TAG, budget_id_of, tag_run
 from asset_pipeline.assets.telling import Teller, log_materializations, log_observations
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import SystemClock
@@ -112,6 +112,7 @@ class _ClipStep:
         self._generation = generation
         self._prompts = prompts
         self._kind = kind
+        self._launch_id = context.run.tags.get(LAUNCH_TAG, "")
         self._is_alone = context.has_partition_key and not orders.prompt_ids
         self.failed: list[PromptOutcome] = []
         self._observations: Mapping[str, int] = {}
@@ -152,6 +153,7 @@ class _ClipStep:
                         "is stored and superseded.",
                         outcome.prompt.prompt_id,
                     )
+                    self._settle([outcome])
                 elif self._is_alone:
                     alone = outcome
                 else:
@@ -168,6 +170,7 @@ class _ClipStep:
             key = context.asset_key
             log_observations(context, [failed_partition(outcome, key) for outcome in self.failed])
             self._generation.note_endings(self.failed, context.run.run_id)
+            self._settle(self.failed)
             tag_ended(context, self.failed)
             keep_run_from_retries(context)
         return failure
@@ -185,6 +188,12 @@ class _ClipStep:
                 for outcome in outcomes
             ],
         )
+        self._settle(outcomes)
+
+    def _settle(self, outcomes: Sequence[PromptOutcome]) -> None:
+        """Tell those who submitted the prompts what became of them."""
+        if self._launch_id and outcomes:
+            self._generation.settle(self._launch_id, outcomes)
 
     def _limits(self) -> RunLimits:
         return RunLimits(
@@ -197,6 +206,7 @@ class _ClipStep:
             report=self._lines,
             warn=self._context.log.warning,
             wanted_order=self._wanted_order,
+            launch_id=self._launch_id,
         )
 
     def _choose(self, prompt_ids: Sequence[str]) -> list[Prompt]:

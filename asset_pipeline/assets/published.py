@@ -5,18 +5,35 @@ from typing import Any
 
 import dagster as dg
 from dagster import MetadataValue
+from pydantic import Field
 
 from asset_pipeline.assets.partitions import PARTITIONS
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.custody.exporting import Copied, ExportResult
 from asset_pipeline.custody.naming import DEFAULT_TEMPLATE, Template, named
 from asset_pipeline.custody.targets import open_target
+from asset_pipeline.ledger.service_schema import Verdict
 from asset_pipeline.resources.custody import CustodyResource
 from asset_pipeline.resources.ledger import LedgerResource
+from asset_pipeline.resources.library import PromptLibraryResource
 from asset_pipeline.settings import load_settings
 from asset_pipeline.stores.asked import settings_for
 
 _NAMED = 20
+
+
+class PublishConfig(dg.Config):
+    """What one run may be told; leave all of it out for an ordinary run."""
+
+    prompt_ids: list[str] = Field(
+        default_factory=list,
+        description="Exactly these prompts, wherever they stand, instead of the run's partition.",
+    )
+    approved_only: bool = Field(
+        default=False,
+        description="Only clips that somebody approved, as they stand in the ledger when this step "
+        "runs. Of collections with `require_approval` it is never otherwise.",
+    )
 
 
 def build_published_asset(kind: Kind) -> dg.AssetsDefinition:
@@ -35,12 +52,26 @@ def build_published_asset(kind: Kind) -> dg.AssetsDefinition:
         "human names, with a manifest and checksums. Nobody publishes but who asks for it.",
     )
     def published(
-        context: dg.AssetExecutionContext, ledger: LedgerResource, custody: CustodyResource
+        context: dg.AssetExecutionContext,
+        config: PublishConfig,
+        ledger: LedgerResource,
+        custody: CustodyResource,
+        prompt_library: PromptLibraryResource,
     ) -> Iterator[dg.MaterializeResult[Any]]:
         settings = load_settings()
-        wanted = list(context.partition_keys)
+        wanted = config.prompt_ids or list(context.partition_keys)
+        strict = prompt_library.load().library.needing_approval(kind)
+        # Asked here and now: what was approved may have been rejected or replaced since.
         with ledger.open() as book:
-            by_prompt = {each: book.current_clips_of(kind, each) for each in wanted}
+            by_prompt = {
+                each: [
+                    clip
+                    for clip in book.current_clips_of(kind, each)
+                    if clip.review_state == Verdict.APPROVED.value
+                    or not (config.approved_only or each in strict)
+                ]
+                for each in wanted
+            }
         clips = [clip for of_prompt in by_prompt.values() for clip in of_prompt]
         target = open_target(settings.publish_url, settings_for(settings.publish_url, settings))
         with custody.exporting(target, run_id=context.run.run_id) as exporter:
@@ -52,9 +83,11 @@ def build_published_asset(kind: Kind) -> dg.AssetsDefinition:
             of_prompt = [each for each in results if each.named.clip.prompt_id == prompt_id]
             flaws = [each for each in of_prompt if not each.is_there]
             if flaws or not of_prompt:
-                why = flaws[0].reason if flaws else "it has no stored clip"
+                needs = config.approved_only or prompt_id in strict
+                nothing = "it has no approved clip" if needs else "it has no stored clip"
+                why = flaws[0].reason if flaws else nothing
                 failed.append(f"{prompt_id}: {why}")
-            elif context.has_partition_key:
+            elif context.has_partition_key and not config.prompt_ids:
                 yield dg.MaterializeResult(metadata=_metadata(of_prompt))
             else:
                 context.log_event(

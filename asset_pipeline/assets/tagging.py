@@ -18,6 +18,9 @@ BUDGET_TAG = "asset_pipeline/budget"
 COMMAND_TAG = "asset_pipeline/command"
 """The command that a run is a part of: --max-usd is one cap for all its runs."""
 
+LAUNCH_TAG = "asset_pipeline/launch"
+"""The launch of submissions that a run makes; its retries carry it too."""
+
 SEVERAL = "several"
 """Where a tag has one value and a run has many."""
 

@@ -30,6 +30,16 @@ CLIP_JOBS = {
     for kind in Kind
 }
 
+PUBLISHED_JOBS = {
+    kind: dg.define_asset_job(
+        name=f"publish_{kind}_clips",
+        selection=dg.AssetSelection.assets(dg.AssetKey(["published", kind.value])).without_checks(),
+        # No kind's tag: publishing takes no clip run's place.
+        description=f"Copy the {kind} clips of the chosen prompts to where people take them from.",
+    )
+    for kind in Kind
+}
+
 COST_REPORT_JOB = dg.define_asset_job(
     name="report_costs",
     selection=dg.AssetSelection.assets("cost_report"),
@@ -97,6 +107,8 @@ async def audit_orphans(context: dg.OpExecutionContext, maintenance: Maintenance
         f"{each.subject}: {each.rule}: expected {each.expected}, found {each.found}"
         for each in report.mismatches
     ]
+    if report.gap:
+        context.log.warning("The provider did not list everything: %s.", report.gap)
     if found:
         raise _disagreement("things at the provider that the ledger did not know", found)
     context.add_output_metadata(

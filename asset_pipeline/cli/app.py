@@ -21,6 +21,7 @@ from asset_pipeline.cli import (
     prompts,
     reconcile,
     sandbox,
+    service,
     status,
     store,
     warehouse,
@@ -108,6 +109,8 @@ def _build() -> typer.Typer:
     built.add_typer(breaker.app, name="breaker")
     built.add_typer(ledger.app, name="ledger")
     built.add_typer(sandbox.app, name="sandbox")
+    built.command("serve")(service.serve)
+    built.add_typer(service.app, name="keys")
     built.command("demo")(generate.demo)
     return built
 

@@ -120,6 +120,8 @@ def _show_orphans(orphans: OrphanReport) -> None:
         f"{orphans.waiting:,} may belong to open intents.",
         "bold green" if orphans.agrees else "bold red",
     )
+    if orphans.gap:
+        say(console, f"The provider did not list everything: {orphans.gap}.", "yellow")
     if orphans.unpriced:
         say(
             console,
@@ -148,6 +150,7 @@ def _write(report: AuditReport, orphans: OrphanReport | None, noted: Sequence[In
             "waiting": orphans.waiting,
             "unpriced": orphans.unpriced,
             "mismatches": orphans.mismatches,
+            "gap": orphans.gap,
             "recorded": [
                 {
                     "prediction_id": each.prediction_id,

@@ -37,7 +37,11 @@ def open_workshop() -> Workshop:
     """
     settings = load_settings()
     catalog = load_catalog(settings.config_dir)
-    return Workshop(settings, catalog, load_library(settings.prompts_dir, catalog))
+    files = load_library(settings.prompts_dir, catalog)
+    # SQLAlchemy takes a third of a second to import, and a new project has no ledger.
+    from asset_pipeline.resources.submitted import with_ledgers  # noqa: PLC0415
+
+    return Workshop(settings, catalog, with_ledgers(files, catalog, settings))
 
 
 def states_of(prompts: Iterable[Prompt], ledger: LedgerReader) -> PromptStates:

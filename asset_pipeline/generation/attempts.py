@@ -21,6 +21,7 @@ from asset_pipeline.generation.rules import RetryRules
 from asset_pipeline.generation.ways import Ways
 from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.ledger.movements import BudgetExceededError
+from asset_pipeline.ledger.orders import OrderCancelledError
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.ledger.schema import IntentState
 from asset_pipeline.prompts.spec import Prompt
@@ -136,10 +137,8 @@ class Attempts:
         except LedgerError:
             raise
         except AssetPipelineError as error:
-            # Where the caps are not to be read nothing was sent, and the clip is not at fault.
-            blocked = isinstance(error, ConfigurationError)
-            found = ErrorClass.BUDGET if blocked else ErrorClass.INVALID_INPUT
-            return GenerationFailure(found, error.message, hint=error.hint)
+            clip.settled |= isinstance(error, OrderCancelledError)
+            return GenerationFailure(_class_for(error), error.message, hint=error.hint)
         except Exception as error:  # noqa: BLE001 -- one clip's surprise stays one clip's
             # A mistake of ours in one clip must not stop the others; it must not be hidden either.
             _log.exception("%s, variant %s", clip.prompt.prompt_id, clip.variant)
@@ -203,6 +202,8 @@ class Attempts:
         try:
             return await self._paid_call.land(request)
         except BudgetExceededError as found:
+            if found.held:
+                raise  # what nobody is at may be taken up and come back
             least = self._breaches.setdefault(found.budget, found)
             if found.needed < least.needed:
                 self._breaches[found.budget] = found
@@ -245,6 +246,15 @@ class Attempts:
                 return Pause(0.0)
             case _:
                 return None
+
+
+def _class_for(error: AssetPipelineError) -> ErrorClass:
+    """Return what an error is that was found before anything was sent."""
+    if isinstance(error, OrderCancelledError):
+        return ErrorClass.CANCELLED
+    # Where the caps are not to be read the clip is not at fault.
+    blocked = isinstance(error, ConfigurationError)
+    return ErrorClass.BUDGET if blocked else ErrorClass.INVALID_INPUT
 
 
 def _was_attempt(intent: Intent) -> bool:

@@ -16,7 +16,12 @@ from asset_pipeline.media.bad_media import BadMediaError, BadMediaReason
 from asset_pipeline.media.formats import HEAD_BYTES, JSON_DOCUMENT, PAGES, describe
 from asset_pipeline.media.preview import Preview
 from asset_pipeline.media.probe import MediaInfo
-from asset_pipeline.providers.protocol import Provider, ProviderError, TooLargeError
+from asset_pipeline.providers.protocol import (
+    BadAddressError,
+    Provider,
+    ProviderError,
+    TooLargeError,
+)
 
 MAX_BYTES = {Kind.IMAGE: 64 * 1024 * 1024, Kind.AUDIO: 256 * 1024 * 1024}
 
@@ -74,6 +79,8 @@ class Fetcher:
             await self._provider.download(candidate.url, target, max_bytes=most)
         except TooLargeError as error:
             return self._sighting(FlawKind.TOO_LARGE, error.message)
+        except BadAddressError as error:
+            return self._sighting(FlawKind.NOWHERE, error.message)
         except ProviderError as error:
             return self._sighting(FlawKind.AWAY, error.message)
         return None

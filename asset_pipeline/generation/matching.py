@@ -64,12 +64,14 @@ class Listing:
     Attributes:
         started: On the monotonic clock.
         asked_at: The same moment in UTC.
+        gap: Why it does not show all of them, and can't; empty when it does.
     """
 
     since: datetime
     started: float
     asked_at: datetime
     predictions: tuple[Prediction, ...]
+    gap: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,8 @@ def judge(
     Args:
         intent: The intent whose reply was lost.
         terms: What its inputs are called.
-        listing: Complete, and reaching back to the intent's window.
+        listing: Reaching back to the intent's window. One with a gap shows what is there, and
+            never what is not.
         rivals: All intents being submitted or unknown, this one among them.
         owned: Prediction ids that belong to any intent already.
         models: The models that the ledger ever asked, by the names it uses.
@@ -152,7 +155,7 @@ def judge(
     if finding is not None:
         return finding
     if not hidden:
-        return Finding(Verdict.ABSENT)
+        return Finding(Verdict.UNSURE if listing.gap else Verdict.ABSENT, reason=listing.gap)
     if any(rival.state is IntentState.SUBMITTING for rival in others):
         return Finding(Verdict.NOT_YET)
     return Finding(

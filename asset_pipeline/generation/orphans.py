@@ -22,6 +22,7 @@ from asset_pipeline.ledger.decisions import Orphan
 from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.reading import LedgerReader
 from asset_pipeline.ledger.records import Intent
+from asset_pipeline.providers.listing import gathered
 from asset_pipeline.providers.prediction import Prediction
 from asset_pipeline.providers.protocol import Provider
 
@@ -43,6 +44,7 @@ class OrphanReport:
         waiting: Predictions that may belong to an intent whose reply is still looked for.
         unpriced: Ids of ended ones whose model the catalog can't price; a person has to.
         mismatches: What the listing shows that the ledger denies.
+        gap: Why the provider may have made more than it lists; empty when it lists all.
     """
 
     listed: int
@@ -54,12 +56,13 @@ class OrphanReport:
     waiting: int
     unpriced: tuple[str, ...]
     mismatches: tuple[Mismatch, ...] = ()
+    gap: str = ""
 
     @property
     def agrees(self) -> bool:
         """Whether the ledger knew already of everything that has ended."""
         known = not self.recorded and not self.taken_back and not self.unpriced
-        return known and not self.mismatches
+        return known and not self.mismatches and not self.gap
 
 
 async def audit_orphans(
@@ -74,7 +77,7 @@ async def audit_orphans(
     Raises:
         UnavailableError: The provider could not list everything; nothing was recorded.
     """
-    predictions = [prediction async for prediction in provider.list_since(since)]
+    predictions, gap = await gathered(provider, since)
     taken_back = take_back(
         ledger,
         predictions,
@@ -118,6 +121,7 @@ async def audit_orphans(
         waiting=len(ended) - len(free),
         unpriced=tuple(unpriced),
         mismatches=tuple(denied),
+        gap=gap,
     )
 
 

@@ -12,12 +12,13 @@ import binascii
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes
 
 from pydantic import JsonValue
 
 from asset_pipeline.catalog.spec import OutputShape
 from asset_pipeline.catalog.terms import Terms
+from asset_pipeline.foreign.addresses import is_address
 
 # A hostile or broken output must not become a thousand downloads.
 MAX_CANDIDATES = 16
@@ -127,16 +128,7 @@ def _candidate(place: str, text: str) -> Candidate | None:
     if text[:5].lower() == "data:":
         return InlineFile(place, text)
     if text[:8].lower().startswith(("https://", "http://")):
-        return RemoteFile(place, text) if _is_address(text) else None
+        return RemoteFile(place, text) if is_address(text) else None
     if len(text) >= _LEAST_BASE64 and _BASE64.fullmatch(text) and " " not in text:
         return InlineFile(place, text)
     return None
-
-
-def _is_address(url: str) -> bool:
-    """Tell whether somebody could be asked for it at all."""
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False

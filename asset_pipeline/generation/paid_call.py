@@ -102,8 +102,19 @@ class PaidCall:
             self._with.gate.heed(failure)
             find = self._with.ledger.open_intent
             still_open = await self._with.write(find, request.generation_hash)
-            failure.left = None if still_open is None else still_open.state
+            if still_open is not None:
+                failure.left = still_open.state
+                await self._let_go(still_open)
             raise
+
+    async def _let_go(self, intent: Intent) -> None:
+        """Leave an intent that can't be finished now to whoever comes first, here or elsewhere.
+
+        As long as it looked driven, other processes would wait for the money that it holds.
+        """
+        if intent.worker_id == self._payer.worker_id and intent.intent_id not in self._driven:
+            with contextlib.suppress(IntentMovedError):
+                await self._with.write(self._with.ledger.let_go, intent)
 
     async def _land_in_rounds(self, request: GenerationRequest) -> Landed:
         obstacle = GenerationFailure(ErrorClass.UNKNOWN, "never tried")
@@ -293,26 +304,31 @@ class PaidCall:
     async def take_up(self, intent: Intent) -> Intent | None:
         """Return an open intent as this process's own, or None while somebody else drives it.
 
-        A dead worker's intent is adopted; a POST it may have had on the wire becomes unknown.
+        What nobody drives is adopted, from a dead worker or from an earlier attempt of this one; a
+        POST it may have had on the wire becomes unknown. The caller goes on with it at once.
 
         Raises:
             GenerationFailure: Class other_account: only another account can finish it.
         """
         if intent.state is not IntentState.RESERVED:  # of what was not sent no account knows
             await self._check_origin(intent)
-        if intent.worker_id == self._payer.worker_id:
-            if intent.intent_id in self._driven:
-                return None
-            if intent.state is not IntentState.SUBMITTING:
-                return intent
-            # A create of our own whose end could not be recorded: its answer is lost, as if we
-            # had died.
-        elif await self._with.write(self._with.ledger.is_alive, intent.worker_id):
+        if intent.worker_id != self._payer.worker_id and await self._with.write(
+            self._with.ledger.is_alive, intent.worker_id
+        ):
             return None
+        if intent.intent_id in self._driven:
+            return None
+        # Marked before the ledger is asked, which tells in turn whether the intent still stands as
+        # it was read: of two tasks that found it, one goes on with it.
+        self._driven.add(intent.intent_id)
         try:
             adopted = await self._with.write(self._with.ledger.adopt, intent, self._payer.worker_id)
         except IntentMovedError:
+            self._driven.discard(intent.intent_id)
             return None
+        except BaseException:
+            self._driven.discard(intent.intent_id)
+            raise
         self._with.checkpoint("adopted")
         return adopted
 
@@ -328,6 +344,7 @@ class PaidCall:
         if intent.state is IntentState.RESERVED:
             refuse = self._with.ledger.refuse
             await self._with.write(refuse, intent, ErrorClass.CANCELLED, "its process died unsent")
+            self._driven.discard(intent.intent_id)
             return None
         try:
             nothing_new = Trial(self._with.breakers, request.prompt.model)

@@ -23,6 +23,7 @@ from asset_pipeline.generation.timing import Timing
 from asset_pipeline.ledger.intents import NEVER_ACCEPTED, IntentMovedError
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.ledger.schema import IntentState
+from asset_pipeline.providers.listing import gathered
 from asset_pipeline.providers.prediction import Prediction
 from asset_pipeline.providers.protocol import NotFoundError, Provider, UnavailableError
 
@@ -69,7 +70,7 @@ class Lister:
         self._failure = UnavailableError("")
 
     async def since(self, since: datetime) -> Listing:
-        """Return a complete listing that began after this call and reaches back to ``since``.
+        """Return a listing that began after this call and reaches back to ``since``.
 
         Raises:
             UnavailableError: The provider could not list everything; one failure, too, is shared by
@@ -83,11 +84,11 @@ class Lister:
             if latest is None or latest.started < needed or latest.since > since:
                 started, asked_at = self._clock.monotonic(), self._clock.now()
                 try:
-                    rows = [prediction async for prediction in self._provider.list_since(since)]
+                    rows, gap = await gathered(self._provider, since)
                 except UnavailableError as error:
                     self._failed_at, self._failure = self._clock.monotonic(), error
                     raise
-                latest = self._latest = Listing(since, started, asked_at, tuple(rows))
+                latest = self._latest = Listing(since, started, asked_at, tuple(rows), gap)
             return latest
 
 
@@ -200,7 +201,11 @@ class Reconciler:
             return False
         listing = await self._lister.since(min(map(window.start, earlier)))
         taken = await self._take_back(listing)
-        return not {each.intent_id for each in earlier}.isdisjoint(each.intent_id for each in taken)
+        if not {each.intent_id for each in earlier}.isdisjoint(each.intent_id for each in taken):
+            return True
+        if listing.gap:
+            raise UnavailableError(listing.gap)
+        return False
 
     async def _release(self, intent: Intent) -> NoReturn:
         if not intent.origin.is_recorded and not await self._was_asked_here():
@@ -244,7 +249,7 @@ class Reconciler:
         # Read once: what is asked for meanwhile is recognised by its own intent.
         models = self._models = self._models or await self._with.write(ledger.models)
         self._with.checkpoint("listed")
-        await self._take_over_the_dead(intent, rivals)
+        await self._lose_the_replies_of_the_dead(rivals)
         await self._take_back(listing)
 
         def judged(listing: Listing) -> Finding:
@@ -284,20 +289,20 @@ class Reconciler:
             clock=self._with.clock,
         )
 
-    async def _take_over_the_dead(self, intent: Intent, rivals: Sequence[Intent]) -> None:
-        """Adopt creates that dead workers of this account had on the wire: nobody hears the answer.
+    async def _lose_the_replies_of_the_dead(self, rivals: Sequence[Intent]) -> None:
+        """Make creates unknown that dead workers had on the wire: nobody hears the answer.
 
         As long as one counts as on its way, a listed prediction may answer it and this intent has
-        to wait: for ever, if that one's turn in the batch comes after this one's.
+        to wait: for ever, if that one's turn in the batch comes after this one's. Nobody drives it
+        then; if it looked as if this process did, others would wait for its money.
         """
         ledger = self._with.ledger
         for rival in rivals:
-            sending = rival.state is IntentState.SUBMITTING
-            if not sending:
+            if rival.state is not IntentState.SUBMITTING:
                 continue
             if not await self._with.write(ledger.is_alive, rival.worker_id):
                 with contextlib.suppress(IntentMovedError):
-                    await self._with.write(ledger.adopt, rival, intent.worker_id)
+                    await self._with.write(ledger.adopt, rival, "")
 
     def _window(self) -> Window:
         timing = self._with.timing

@@ -22,7 +22,7 @@ from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.generation.rules import Strategy
 from asset_pipeline.ledger.records import AttemptInputs, Intent, NewIntent, Parent
 from asset_pipeline.money import to_decimal
-from asset_pipeline.prompts.spec import Prompt
+from asset_pipeline.prompts.spec import MAX_VARIANTS, Prompt
 
 _SEED_BITS = 31
 
@@ -167,7 +167,9 @@ def resolve(prompt: Prompt, variant: int, catalog: Catalog, prompts_dir: Path) -
     """
     model = catalog.get(prompt.model)
     sent = model.request_inputs(prompt.full_text, prompt.inputs)
-    inputs = with_variants_seed(model, sent, variant)
+    take = prompt.takes.get(variant, 0)
+    # A given seed moves on with each take, past those of all variants.
+    inputs = with_variants_seed(model, sent, variant + take * MAX_VARIANTS)
     reference = None
     if prompt.reference is not None and model.reference_input is not None:
         reference = prompts_dir / prompt.reference
@@ -179,7 +181,7 @@ def resolve(prompt: Prompt, variant: int, catalog: Catalog, prompts_dir: Path) -
         inputs=inputs,
         reference=reference,
         generation_hash=generation_hash(
-            model.name, inputs, variant if counts_in_hash(model, inputs) else 1
+            model.name, inputs, variant if counts_in_hash(model, inputs) else 1, take
         ),
         prompt_hash=prompt.prompt_hash,
     )
@@ -289,9 +291,13 @@ def _from_what_was_sent(intent: Intent) -> Terms:
     )
 
 
-def generation_hash(model: str, inputs: Mapping[str, JsonValue], variant: int) -> str:
-    """Return the SHA-256 of the canonical JSON of what makes a clip."""
-    document = {"inputs": inputs, "model": model, "variant": variant}
+def generation_hash(
+    model: str, inputs: Mapping[str, JsonValue], variant: int, take: int = 0
+) -> str:
+    """Return the SHA-256 of the canonical JSON of what makes a clip; a later take is another."""
+    document: dict[str, object] = {"inputs": inputs, "model": model, "variant": variant}
+    if take:
+        document["take"] = take
     canonical = json.dumps(
         document, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
     )

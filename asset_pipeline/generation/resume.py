@@ -27,7 +27,15 @@ from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.ledger.schema import OPEN_STATES, IntentState
 from asset_pipeline.prompts.library import Library
-from asset_pipeline.providers.protocol import Provider, RefusedError, UnavailableError
+from asset_pipeline.providers.listing import gathered
+from asset_pipeline.providers.protocol import (
+    IncompleteListingError,
+    Provider,
+    RefusedError,
+    UnavailableError,
+)
+
+_log = logging.getLogger(__name__)
 
 _log = logging.getLogger(__name__)
 
@@ -146,10 +154,12 @@ async def _take_back(ledger: Ledger, provider: Provider, clock: Clock, skew: flo
         origin = await provider.origin()
         window = Window(skew, provider.clock_offset(), late=REACH.total_seconds())
         since = min(map(window.start, released))
-        rows = [prediction async for prediction in provider.list_since(since)]
+        rows, gap = await gathered(provider, since)
     except (RefusedError, UnavailableError) as error:
         return f"the provider can't be asked: {error.message}"
     take_back(ledger, rows, origin=origin, window=window, clock=clock)
+    if gap:
+        _log.warning("What was given up may have turned up unseen: %s", gap)
     return ""
 
 
@@ -158,6 +168,8 @@ async def _silence(provider: Provider) -> str:
     try:
         async for _ in provider.list_since(datetime.now(UTC)):
             break
+    except IncompleteListingError:
+        return ""  # it answers; what it lists is judged by those who need it
     except UnavailableError as error:
         return f"the provider can't be asked: {error.message}"
     return ""

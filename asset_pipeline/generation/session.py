@@ -57,6 +57,7 @@ class SessionPlan:
         breaker_rules: Returns the thresholds in force.
         webhook_url: Where the provider is to tell of a prediction's end.
         wanted_order: The run's place in the order of what is wanted; one is taken if it has none.
+        launch_id: The launch of submissions that the run makes; empty for any other run.
     """
 
     run_id: str
@@ -73,6 +74,7 @@ class SessionPlan:
     checkpoint: Callable[[str], None] = _no_checkpoint
     webhook_url: str | None = None
     wanted_order: int = 0
+    launch_id: str = ""
 
 
 @contextlib.asynccontextmanager
@@ -120,7 +122,14 @@ async def open_session(
             webhook_url=plan.webhook_url,
         )
         order = plan.wanted_order or await writing.run(ledger.take_order)
-        payer = Payer(plan.run_id, worker_id, plan.run_cap, order, plan.budget_id or None)
+        payer = Payer(
+            plan.run_id,
+            worker_id,
+            plan.run_cap,
+            order,
+            plan.budget_id or None,
+            plan.launch_id,
+        )
         beating = asyncio.ensure_future(_beat(collaborators, worker_id))
         try:
             yield PaidCall(collaborators, payer, pay_again_before=plan.pay_again_before)

@@ -22,6 +22,7 @@ class FlawKind(StrEnum):
     CUT = "cut"  # the right kind of file, cut short or damaged
     OTHER = "other"  # whole, and no clip: blank, silent, of another medium
     TOO_LARGE = "too_large"
+    NOWHERE = "nowhere"  # an address that nobody can be asked for, or that we don't ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +50,13 @@ class Sighting:
     @property
     def is_of_the_file(self) -> bool:
         """Whether the file itself was there, and is no clip."""
-        return self.kind not in {FlawKind.AWAY, FlawKind.PAGE}
+        return self.kind not in {FlawKind.AWAY, FlawKind.PAGE, FlawKind.NOWHERE}
 
 
 def is_final(seen: Sequence[Sighting], *, cut_spread: float) -> bool:
     """Tell whether one file will never be a clip, after all looks at it in their order."""
     last = seen[-1]
-    if last.kind is FlawKind.TOO_LARGE:
+    if last.kind in {FlawKind.TOO_LARGE, FlawKind.NOWHERE}:
         return True
     same = _equal_at_the_end(seen)
     if last.kind is FlawKind.OTHER:

@@ -129,12 +129,13 @@ def _scope_mismatches(connection: Connection) -> Iterator[Mismatch]:
             intents.c.collection,
             func.coalesce(intents.c.run_budget, intents.c.run_id),
             intents.c.created_at,
+            intents.c.key_id,
             intents.c.charged_microusd,
             intents.c.reserved_microusd,
         )
     )
-    for collection, run_id, begun_at, owed, held in rows:
-        for budget in Scope(collection, run_id, begun_at).budgets:
+    for collection, run_id, begun_at, key_id, owed, held in rows:
+        for budget in Scope(collection, run_id, begun_at, key_id).budgets:
             charged[budget] += owed
             reserved[budget] += held
     for row in connection.execute(select(budgets)).mappings():

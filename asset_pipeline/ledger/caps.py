@@ -56,6 +56,14 @@ class BudgetLine:
     cap: MicroUsd
 
 
+@dataclass(frozen=True, slots=True)
+class KeyCap:
+    """What the payments on behalf of one API key may come to, ever."""
+
+    key_id: str
+    cap: MicroUsd
+
+
 def budget_lines(
     caps: BudgetCaps,
     *,
@@ -63,6 +71,7 @@ def budget_lines(
     run_id: str,
     now: datetime,
     run_cap: MicroUsd | None = None,
+    key_cap: KeyCap | None = None,
 ) -> tuple[BudgetLine, ...]:
     """Return the budgets of one payment: the total, then the others sorted by name.
 
@@ -74,6 +83,7 @@ def budget_lines(
         run_id: The run that pays, or the one whose launch it belongs to.
         now: The time of the reservation; days and months are UTC.
         run_cap: A tighter cap for this run alone (``max_usd`` in its config).
+        key_cap: The cap of the API key on whose behalf it is paid.
     """
     today = now.date()
     month = today.replace(day=1)
@@ -85,6 +95,8 @@ def budget_lines(
         lines.append(BudgetLine(scopes.of_collection(collection), "all", None, cap))
     if caps.daily_usd is not None:
         lines.append(BudgetLine(scopes.daily(today), "day", today, micro_usd(caps.daily_usd)))
+    if key_cap is not None:
+        lines.append(BudgetLine(scopes.of_key(key_cap.key_id), "key", None, key_cap.cap))
     if caps.monthly_usd is not None:
         cap = micro_usd(caps.monthly_usd)
         lines.append(BudgetLine(scopes.monthly(today), "month", month, cap))

@@ -31,6 +31,14 @@ MAX_ERROR_LENGTH = 500
 
 _ALWAYS = datetime.fromtimestamp(0, UTC)
 
+# One that is completed is charged, by the worker that saw its end.
+_HOLDING = (
+    IntentState.RESERVED,
+    IntentState.SUBMITTING,
+    IntentState.UNKNOWN,
+    IntentState.SUBMITTED,
+)
+
 # SQLite takes 32,766 parameters a statement, Postgres 65,535.
 _IDS_A_QUERY = 1000
 
@@ -137,6 +145,11 @@ def adopt(connection: Connection, intent: Intent, *, worker_id: str, now: dateti
     if intent.state is IntentState.SUBMITTING:
         values |= {"state": IntentState.UNKNOWN, "lost_at": now, "absent_listings": 0}
     return _move(connection, intent, OPEN_STATES, now, **values)
+
+
+def let_go(connection: Connection, intent: Intent, now: datetime) -> Intent:
+    """Have nobody drive an intent that holds money: whoever comes first adopts it."""
+    return _move(connection, intent, _HOLDING, now, worker_id="")
 
 
 def start_submitting(connection: Connection, intent: Intent, now: datetime) -> Intent:

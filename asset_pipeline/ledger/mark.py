@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select
 from asset_pipeline.ledger.custody_schema import custody, exports, fsck_passes
 from asset_pipeline.ledger.rendition_schema import renditions
 from asset_pipeline.ledger.schema import breakers, clips, entries, intents
+from asset_pipeline.ledger.service_schema import reviews, service_audit, submissions
 
 _PARTS = (
     select(func.count(), func.max(entries.c.entry_id)),
@@ -24,6 +25,9 @@ _PARTS = (
     select(func.max(breakers.c.updated_at)),
     *(select(func.count()).select_from(table) for table in (custody, exports, fsck_passes)),
     select(func.count()).select_from(renditions),
+    select(func.max(reviews.c.review_id)),
+    select(func.count(), func.max(submissions.c.updated_at)).select_from(submissions),
+    select(func.max(service_audit.c.entry_id)),
 )
 
 

@@ -52,6 +52,7 @@ class BudgetExceededError(AssetPipelineError):
     """A reservation would pass a cap: nothing was sent and nothing is reserved.
 
     Attributes:
+        held: What is held by intents that nobody is at, in micro-dollars.
         coming_back: What is held and may come back, so that waiting helps; None when it is final.
     """
 
@@ -75,6 +76,7 @@ class BudgetExceededError(AssetPipelineError):
         self.budget = budget
         self.headroom = headroom
         self.needed = needed
+        self.held = held
         self.coming_back = coming_back
 
 
@@ -367,7 +369,7 @@ _RESERVED_FIRST = (
 )
 _EXISTING = (
     select(budgets.c.budget)
-    .where(budgets.c.budget.in_([bindparam(f"name_{place}") for place in range(4)]))
+    .where(budgets.c.budget.in_([bindparam(f"name_{place}") for place in range(5)]))
     .order_by(budgets.c.budget)
 )
 _HOLD = select(budgets.c.budget).where(_OF_NAME).with_for_update()

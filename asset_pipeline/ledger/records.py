@@ -42,6 +42,8 @@ class NewIntent:
         wanted_order: Its place in the order of what was wanted of the prompt.
         variants: How many clips the prompt asks for; zero leaves its others alone.
         origin: Who is asked.
+        key_id: The API key on whose behalf it is paid.
+        launch_id: The launch of submissions that it belongs to.
     """
 
     generation_hash: str
@@ -61,6 +63,8 @@ class NewIntent:
     wanted_order: int = 0
     variants: int = 0
     origin: Origin = field(default_factory=Origin)
+    key_id: str | None = None
+    launch_id: str | None = None
 
     def reserved(
         self,
@@ -120,6 +124,8 @@ class NewIntent:
             terms_json=None if self.terms is None else self.terms.to_json(),
             wanted_order=self.wanted_order,
             run_budget=run_budget,
+            key_id=self.key_id,
+            launch_id=self.launch_id,
         )
 
 
@@ -168,6 +174,8 @@ class Intent:
     found_late_at: datetime | None = None
     charge_note: str | None = None
     run_budget: str | None = None
+    key_id: str | None = None
+    launch_id: str | None = None
 
     @property
     def origin(self) -> Origin:
@@ -229,6 +237,8 @@ class Clip:
     base_url: str = ""
     account: str = ""
     wanted_order: int = 0
+    review_state: str | None = None
+    review_id: int | None = None
 
     @property
     def origin(self) -> Origin:

@@ -41,11 +41,15 @@ class CollectionRules:
         name: The collection's.
         auto: New and edited ones are generated.
         prune: Those that leave lose their partition.
+        require_approval: Their clips are published only when a person has approved them.
+        retake_rejected: Of a clip that is rejected another take is made, within the budgets.
     """
 
     name: str
     auto: bool
     prune: bool
+    require_approval: bool = False
+    retake_rejected: bool = False
 
 
 @dataclass(slots=True)
@@ -119,7 +123,9 @@ class _Reading:
             return
         collection = self._collection(file)
         if collection is not None:
-            self.rules = CollectionRules(collection.name, file.auto, file.prune)
+            self.rules = CollectionRules(
+                collection.name, file.auto, file.prune, file.require_approval, file.retake_rejected
+            )
         usable = None not in flawed and collection is not None
         for index, raw in enumerate(file.prompts):
             self._note_id(index, raw)

@@ -49,6 +49,16 @@ class Library:
         rules = self.rules.get(prompt.path)
         return rules is not None and rules.auto
 
+    def needing_approval(self, kind: Kind) -> frozenset[str]:
+        """Return the ids of a kind's prompts whose clips are published only when approved."""
+        return frozenset(
+            prompt_id
+            for (other, prompt_id), prompt in self.prompts.items()
+            if other is kind
+            and (rules := self.rules.get(prompt.path)) is not None
+            and rules.require_approval
+        )
+
     def of_kind(self, kind: Kind) -> dict[str, Prompt]:
         """Return the prompts of one kind by their ids, in order."""
         return {

@@ -37,6 +37,8 @@ class CollectionFile(_Written):
     Attributes:
         auto: New and edited prompts are generated without anybody's asking, within the budgets.
         prune: A prompt that leaves the file loses its partition.
+        require_approval: A clip is published only when a person has approved it.
+        retake_rejected: Of a clip that is rejected another take is made, within the budgets.
         generic_prompts: Texts, any of which may be made in place of a prompt that the provider
             refuses for its content, where the retry rules say so.
     """
@@ -44,6 +46,8 @@ class CollectionFile(_Written):
     collection: str | None = None
     auto: bool = False
     prune: bool = False
+    require_approval: bool = False
+    retake_rejected: bool = False
     generic_prompts: list[str] = Field(default_factory=list)
     defaults: CollectionDefaults = Field(default_factory=CollectionDefaults)
     renditions: dict[str, JsonValue] | None = None
@@ -79,6 +83,8 @@ class Prompt:
             are no part of the hash.
         fields: What a team keeps beside a prompt, such as the other columns of its sheet. They
             are published and exported, and never sent.
+        takes: How many takes beyond the first were asked for, by variant; none where there are
+            none.
     """
 
     kind: Kind
@@ -96,6 +102,7 @@ class Prompt:
     renditions: Renditions = field(default_factory=dict[str, Rendition])
     generic_prompts: tuple[str, ...] = ()
     fields: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    takes: Mapping[int, int] = field(default_factory=dict[int, int])
     _hash: str | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
@@ -115,13 +122,15 @@ class Prompt:
         return cast("str", self._hash)
 
     def _worked_out_hash(self) -> str:
-        decisive = {
+        decisive: dict[str, object] = {
             "text": self.full_text,
             "model": self.model,
             "variants": self.variants,
             "inputs": dict(self.inputs),
             "reference_sha256": self.reference_sha256,
         }
+        if self.takes:
+            decisive["takes"] = {str(variant): take for variant, take in self.takes.items()}
         canonical = json.dumps(decisive, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 

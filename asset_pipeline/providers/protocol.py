@@ -93,12 +93,27 @@ class UnavailableError(ProviderError):
     """A question could not be answered now; asking again is free."""
 
 
+class IncompleteListingError(UnavailableError):
+    """A listing that no repetition completes: it has no end, or rows that can't be read.
+
+    What was yielded before is true. What was not may be there all the same.
+    """
+
+
+class OversizedError(UnavailableError):
+    """An answer passes the bounds of what we read; it would do so again."""
+
+
 class NotFoundError(ProviderError):
     """The provider does not know (any more) what was asked for."""
 
 
 class TooLargeError(ProviderError):
     """A download passed its cap and was broken off; what had come is the caller's to remove."""
+
+
+class BadAddressError(ProviderError):
+    """Nothing will ever be downloaded from this address: it is none, or one that we don't ask."""
 
 
 class Provider(Protocol):
@@ -154,7 +169,11 @@ class Provider(Protocol):
     def list_since(self, since: datetime) -> AsyncGenerator[Prediction]:
         """Yield all predictions created after ``since``, newest first, page by page.
 
+        It ends within a minute or so, however many pages there are.
+
         Raises:
+            IncompleteListingError: Nor will it be when asked again. All rows that can be read
+                have been yielded.
             UnavailableError: The listing is not complete; what was yielded proves no absence.
         """
         ...

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import httpx
 from pydantic import SecretStr
@@ -18,7 +19,11 @@ from asset_pipeline.disclosure.addresses import shown_address
 from asset_pipeline.disclosure.here import hide, redacted
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.files import open_private
+from asset_pipeline.foreign import addresses
+from asset_pipeline.foreign.text import cleaned
 from asset_pipeline.origin import Origin
+from asset_pipeline.providers.listing import ListingBounds, page_of
+from asset_pipeline.providers.neighbours import Neighbours
 from asset_pipeline.providers.prediction import (
     MalformedPredictionError,
     Prediction,
@@ -26,8 +31,11 @@ from asset_pipeline.providers.prediction import (
 )
 from asset_pipeline.providers.protocol import (
     Allowance,
+    BadAddressError,
     CreateRequest,
+    IncompleteListingError,
     NotFoundError,
+    OversizedError,
     ProviderError,
     RefusedError,
     TooLargeError,
@@ -35,8 +43,16 @@ from asset_pipeline.providers.protocol import (
     UnclearError,
     UnreachableError,
 )
-from asset_pipeline.providers.transport import AiohttpTransport
-from asset_pipeline.providers.wire import CURRENT, Answered, ErrorReply, Exchange, Wire
+from asset_pipeline.providers.transport import AiohttpTransport, RefusedPeerError
+from asset_pipeline.providers.unpacking import unpacked
+from asset_pipeline.providers.wire import (
+    CURRENT,
+    Answered,
+    ErrorReply,
+    Exchange,
+    OversizedReplyError,
+    Wire,
+)
 
 DEFAULT_BASE_URL = "https://api.replicate.com"
 
@@ -63,6 +79,8 @@ _NOT_FOUND = 404
 _UNAUTHENTICATED = frozenset({401, 403})
 _NO_SUCH_ROUTE = frozenset({405, 501})
 _LONGEST_ACCOUNT = 200
+_LONGEST_WORDS = 500
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GONE_STATUSES = frozenset({403, 404, 410})
 
 
@@ -78,6 +96,7 @@ class ReplicateProvider:
         download_seconds: How long a whole download may take.
         name: What this provider is called where its work is recorded.
         clock: Measures how far the provider's clock is ahead of ours.
+        allow_private_outputs: Download from private addresses though the API's own is public.
 
     Raises:
         ConfigurationError: The token can't be one.
@@ -92,6 +111,7 @@ class ReplicateProvider:
         download_seconds: float = _DOWNLOAD_SECONDS,
         name: str = "replicate",
         clock: Clock | None = None,
+        allow_private_outputs: bool = False,
     ) -> None:
         timeout = httpx.Timeout(request_seconds, connect=min(5.0, request_seconds))
         self._token = _checked(token)
@@ -104,18 +124,16 @@ class ReplicateProvider:
             api_token=self._token, base_url=base_url, timeout=timeout, transport=self._wire
         )
         self._origin = httpx.URL(base_url)
+        self._neighbours = Neighbours(self._origin.host, allow_private=allow_private_outputs)
         self._name = name
         self._asking_origin = asyncio.Lock()
         self._origin_failure: tuple[float, UnavailableError] | None = None
         self._known_origin: Origin | None = None
         self._offsets = (0.0, 0.0)
         self._allowance: Allowance | None = None
-        self._files = httpx.AsyncClient(
-            transport=AiohttpTransport(trust),
-            timeout=timeout,
-            follow_redirects=True,
-            max_redirects=_MAX_REDIRECTS,
-        )
+        # No client above it: that judges a redirect before we can, by rules of its own.
+        self._files = AiohttpTransport(trust, self._neighbours.may_be_asked)
+        self._file_timeout = timeout.as_dict()
 
     async def origin(self) -> Origin:
         """Return who is asked, and by which account; see the protocol."""
@@ -148,7 +166,7 @@ class ReplicateProvider:
         if not isinstance(document, dict):
             return ""
         name = cast("Mapping[str, object]", document).get("username")
-        return redacted(name)[:_LONGEST_ACCOUNT] if isinstance(name, str) else ""
+        return redacted(cleaned(name, _LONGEST_ACCOUNT)) if isinstance(name, str) else ""
 
     def clock_offset(self) -> tuple[float, float]:
         """Return what Replicate's clock is ahead of ours; see the protocol."""
@@ -207,28 +225,43 @@ class ReplicateProvider:
         """Yield all predictions created after ``since``; see the protocol."""
         query = urlencode({"created_after": since.astimezone(UTC).isoformat()})
         page: str | None = f"/v1/predictions?{query}"
-        seen: set[str] = set()
+        bounds = ListingBounds(since, self._clock)
         while page is not None:
-            seen.add(page)
+            bounds.turn_to(page)
+            exchange = Exchange()
             try:
-                document = await self._question(self._client.predictions.async_list(page))
+                async with asyncio.timeout(bounds.seconds_left()):
+                    document = await self._question(
+                        self._client.predictions.async_list(page), exchange
+                    )
             except NotFoundError as error:
                 raise UnavailableError(error.message, status=error.status) from error
-            rows, page = _page(document)
-            for row in rows:
-                try:
-                    yield parse_prediction(row)
-                except MalformedPredictionError as error:
-                    raise UnavailableError(str(error)) from error
-            if page in seen:
-                raise UnavailableError("a listing whose pages go round in a circle")
+            except OversizedError as error:
+                raise IncompleteListingError(f"{error.message}, for a page of a listing") from error
+            except TimeoutError as error:
+                raise bounds.out_of_time() from error
+            rows, following = page_of(document)
+            readable = bounds.read(rows, exchange.weight)
+            for prediction in readable:
+                yield prediction
+            if bounds.is_past_window(readable, rows):
+                break
+            page = None if following is None else bounds.path_of(following)
+        bounds.check_all_read()
 
     async def download(self, url: str, target: Path, *, max_bytes: int) -> int:
         """Stream an output to a file; see the protocol."""
         try:
             async with asyncio.timeout(self._download_seconds):
-                return await self._stream(url, target, max_bytes)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+                return await self._follow(url, target, max_bytes)
+        except addresses.BadAddressError as error:
+            raise BadAddressError(f"the output has {error}") from error
+        except RefusedPeerError as error:
+            raise BadAddressError(
+                f"the output's address is refused: {_describe(error)}. "
+                f"Set ASSET_PIPELINE_ALLOW_PRIVATE_OUTPUTS=1 if your provider serves files there"
+            ) from error
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
             raise UnavailableError(f"download broke off: {_describe(error)}") from error
 
     async def aclose(self) -> None:
@@ -236,30 +269,29 @@ class ReplicateProvider:
         await self._wire.aclose()
         await self._files.aclose()
 
-    async def _stream(self, url: str, target: Path, max_bytes: int) -> int:
-        async with self._files.stream("GET", url, headers=self._headers_for(url)) as response:
-            if response.status_code in _GONE_STATUSES:
-                raise NotFoundError(
-                    f"the output file is gone (HTTP {response.status_code})",
-                    status=response.status_code,
-                )
-            if not response.is_success:
-                raise UnavailableError(
-                    f"download answered HTTP {response.status_code}", status=response.status_code
-                )
-            size = 0
-            with open_private(target) as file:
-                async for chunk in response.aiter_bytes():
-                    size += len(chunk)
-                    if size > max_bytes:
-                        raise TooLargeError(f"the output is larger than {max_bytes:,} bytes")
-                    file.write(chunk)
-            return size
+    async def _follow(self, url: str, target: Path, max_bytes: int) -> int:
+        """Download from an address or from where it redirects to, each judged before it is asked.
 
-    def _headers_for(self, url: str) -> dict[str, str]:
-        target = httpx.URL(url)
-        here = (self._origin.scheme, self._origin.host, self._origin.port)
-        if (target.scheme, target.host, target.port) != here:
+        Raises:
+            addresses.BadAddressError: One of them is none.
+            RefusedPeerError: One of them is of a private network.
+        """
+        await self._neighbours.look()
+        address = addresses.judged(url)
+        for _ in range(_MAX_REDIRECTS + 1):
+            headers = {"Accept": "*/*", "Accept-Encoding": "identity", **self._headers_for(address)}
+            request = httpx.Request(
+                "GET", address, headers=headers, extensions={"timeout": self._file_timeout}
+            )
+            response = await self._files.handle_async_request(request)
+            async with contextlib.aclosing(response):
+                if response.status_code not in _REDIRECTS:
+                    return await _save(response, target, max_bytes)
+                address = addresses.following(address, response.headers.get("location", ""))
+        raise UnavailableError(f"the output redirects more than {_MAX_REDIRECTS} times")
+
+    def _headers_for(self, url: httpx.URL) -> dict[str, str]:
+        if addresses.origin_of(url) != addresses.origin_of(self._origin):
             return {}
         return {"Authorization": f"Bearer {self._token}"}
 
@@ -270,15 +302,19 @@ class ReplicateProvider:
         except MalformedPredictionError as error:
             raise UnavailableError(str(error)) from error
 
-    async def _question(self, operation: Awaitable[object]) -> object:
+    async def _question(
+        self, operation: Awaitable[object], exchange: Exchange | None = None
+    ) -> object:
         try:
-            return await self._exchange(operation, Exchange())
+            return await self._exchange(operation, exchange or Exchange())
         except ErrorReply as reply:
             kind: type[ProviderError] = (
                 NotFoundError if reply.status == _NOT_FOUND else UnavailableError
             )
             raise kind(reply.sentence, status=reply.status, retry_after=reply.retry_after) from None
-        except (httpx.HTTPError, TimeoutError, ValueError, RecursionError) as error:
+        except OversizedReplyError as error:
+            raise OversizedError(str(error)) from error
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
             raise UnavailableError(_describe(error)) from error
 
     async def _exchange(self, operation: Awaitable[object], exchange: Exchange) -> object:
@@ -323,22 +359,21 @@ def _checked(token: SecretStr) -> str:
     return secret
 
 
-def _page(document: object) -> tuple[list[object], str | None]:
-    """Return a listing page's rows and the path of the next page.
-
-    What is not a page must not pass for an empty one: absence from a listing gives money back.
-    """
-    if not isinstance(document, dict):
-        raise UnavailableError("an answer that is no page of a listing")
-    fields = cast("Mapping[str, object]", document)
-    rows, following = fields.get("results"), fields.get("next")
-    if not isinstance(rows, list) or not isinstance(following, str | None):
-        raise UnavailableError("an answer that is no page of a listing")
-    if not following:
-        return cast("list[object]", rows), None
-    parts = urlsplit(following)
-    # The path alone: a cursor that named another host would be sent the token.
-    return cast("list[object]", rows), f"{parts.path}?{parts.query}"
+async def _save(response: httpx.Response, target: Path, max_bytes: int) -> int:
+    status = response.status_code
+    if status in _GONE_STATUSES:
+        raise NotFoundError(f"the output file is gone (HTTP {status})", status=status)
+    if not response.is_success:
+        raise UnavailableError(f"download answered HTTP {status}", status=status)
+    size = 0
+    with open_private(target) as file:
+        async with contextlib.aclosing(unpacked(response)) as pieces:
+            async for piece in pieces:
+                size += len(piece)
+                if size > max_bytes:
+                    raise TooLargeError(f"the output is larger than {max_bytes:,} bytes")
+                file.write(piece)
+    return size
 
 
 def _is_unclear(status: int) -> bool:
@@ -346,4 +381,4 @@ def _is_unclear(status: int) -> bool:
 
 
 def _describe(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")
+    return cleaned(f"{type(error).__name__}: {error}".rstrip(": "), _LONGEST_WORDS)

@@ -11,9 +11,11 @@ every other error that perhaps it was.
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
-from collections.abc import AsyncIterator, Generator
-from ipaddress import ip_address
+import socket
+from collections.abc import AsyncIterator, Callable, Generator
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from ssl import SSLContext
 from urllib.request import getproxies, proxy_bypass
 
@@ -21,14 +23,27 @@ import aiohttp
 import httpx
 from yarl import URL
 
+from asset_pipeline.foreign.addresses import number_of
+
 # Of 64 predictions in flight most wait at any moment, and waiting takes no connection.
 _CONNECTIONS = 32
 
 _USER = re.compile(r"://\S*@")
 _SIGNATURE = re.compile(r"\?\S*")
 
+# By these words a refusal is known again: the libraries between keep nothing else of an error.
+_PRIVATE = "is not an address of the open internet"
+
 # A redirect to a signed URL is one long header; aiohttp's own bound is 8 kB.
 _LONGEST_HEADER = 64 * 1024
+
+
+Guard = Callable[[IPv4Address | IPv6Address], bool]
+"""Says whether an address may be connected to."""
+
+
+class RefusedPeerError(httpx.ConnectError):
+    """The guard of a transport refused the only addresses that a host has."""
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
@@ -39,12 +54,15 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     Args:
         trust: The certificates to trust.
+        guard: Asked before each connection to a server, with the very address that is connected
+            to; a proxy's own address is not asked for. None to connect to anybody.
     """
 
-    def __init__(self, trust: SSLContext) -> None:
+    def __init__(self, trust: SSLContext, guard: Guard | None = None) -> None:
         self._trust = trust
+        self._guard = guard
         self._proxies = getproxies()
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return the answer, whose body is still to be read.
@@ -52,12 +70,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         Raises:
             httpx.ConnectError: No connection was made; nothing was sent.
             httpx.ConnectTimeout: There was none to be had in time; nothing was sent.
+            RefusedPeerError: The guard refused; nothing was sent.
             httpx.UnsupportedProtocol: The address, or the proxy's, is none; nothing was sent.
             httpx.TransportError: Anything else; the request may have arrived.
         """
         timeout = request.extensions["timeout"]
         with _as_httpx(request):
-            answer = await self._opened().request(
+            proxy = self._proxy_for(request.url)
+            answer = await self._opened(is_direct=not proxy).request(
                 request.method,
                 # Encoded already: a signed URL must not be quoted anew.
                 # Who is named in it is in a header by now.
@@ -65,7 +85,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 headers=request.headers.multi_items(),
                 data=await request.aread() or None,
                 allow_redirects=False,
-                proxy=self._proxy_for(request.url),
+                proxy=proxy,
                 timeout=aiohttp.ClientTimeout(
                     connect=timeout["pool"],
                     sock_connect=timeout["connect"],
@@ -78,20 +98,35 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
-    def _opened(self) -> aiohttp.ClientSession:
+    def _opened(self, *, is_direct: bool) -> aiohttp.ClientSession:
         # A session belongs to the loop that runs when it is made.
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._trust, limit=_CONNECTIONS),
+        if is_direct not in self._sessions:
+            self._sessions[is_direct] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    ssl=self._trust,
+                    limit=_CONNECTIONS,
+                    socket_factory=self._guarded_socket if is_direct and self._guard else None,
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 max_line_size=_LONGEST_HEADER,
                 max_field_size=_LONGEST_HEADER,
             )
-        return self._session
+        return self._sessions[is_direct]
+
+    def _guarded_socket(
+        self, place: tuple[int, int, int, str, tuple[object, ...]]
+    ) -> socket.socket:
+        # Here, and not by a question of its own to the names' server: that may answer twice.
+        host = number_of(str(place[4][0]))
+        if self._guard is not None and (host is None or not self._guard(host)):
+            raise OSError(errno.EACCES, f"{place[4][0]} {_PRIVATE}")
+        made = socket.socket(place[0], place[1], place[2])
+        made.setblocking(False)
+        return made
 
     def _proxy_for(self, url: httpx.URL) -> str | None:
         if not self._proxies or _is_loopback(url.host) or proxy_bypass(url.host):
@@ -135,6 +170,8 @@ def _as_httpx(request: httpx.Request) -> Generator[None]:
     except aiohttp.ConnectionTimeoutError as error:
         raise httpx.ConnectTimeout(_words(error), request=request) from error
     except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError) as error:
+        if _PRIVATE in str(error):
+            raise RefusedPeerError(_words(error), request=request) from error
         raise httpx.ConnectError(_words(error), request=request) from error
     except TimeoutError as error:
         raise httpx.ReadTimeout(_words(error), request=request) from error

@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr
 
 from asset_pipeline.catalog.reader import FILE_NAME as MODELS_FILE
 from asset_pipeline.clock import SystemClock
+from asset_pipeline.disclosure.here import redacted
 from asset_pipeline.generation.batch import Batch, BatchProgress, PromptOutcome
 from asset_pipeline.generation.paid_call import PaidCall
 from asset_pipeline.generation.rules_file import RulesSource
@@ -22,8 +23,10 @@ from asset_pipeline.generation.sweeping import sweep, swept_folders
 from asset_pipeline.generation.timing import Timing
 from asset_pipeline.guarded_file import GuardedFile
 from asset_pipeline.ledger.configurations import Configurations
-from asset_pipeline.ledger.endings import Ending, EndingBook
+from asset_pipeline.ledger.endings import Ending, EndingBook, HowEnded
 from asset_pipeline.ledger.ledger import Ledger
+from asset_pipeline.ledger.service_schema import ItemState
+from asset_pipeline.ledger.submissions import Settled, Submissions
 from asset_pipeline.ledger.thresholds import newly_passed
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.providers.logged import LoggedProvider
@@ -54,6 +57,7 @@ class RunLimits:
         report: Told of the totals whenever a prompt is done or has failed.
         warn: Told, in a sentence, of each budget that passed a threshold while the batch was open.
         wanted_order: The run's place in the order of what is wanted, from :meth:`take_order`.
+        launch_id: The launch of submissions that it makes; empty for any other run.
     """
 
     run_id: str
@@ -65,6 +69,7 @@ class RunLimits:
     report: Callable[[BatchProgress], None] = _ignore
     warn: Callable[[str], None] | None = None
     wanted_order: int = 0
+    launch_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +153,16 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
         with self.ledger.open() as ledger:
             EndingBook(ledger.engine, SystemClock()).note(found, run_id)
 
+    def settle(self, launch_id: str, outcomes: Iterable[PromptOutcome]) -> None:
+        """Tell those who submitted prompts how a launch ended them.
+
+        Raises:
+            AssetPipelineError: The ledger can't be opened or written.
+        """
+        with self.ledger.open() as ledger:
+            found = [settled(outcome) for outcome in outcomes]
+            Submissions(ledger.engine, SystemClock()).settle(launch_id, found)
+
     @contextlib.asynccontextmanager
     async def open_payment(self, limits: RunLimits) -> AsyncGenerator[OpenPayment]:
         """Yield the right to pay on behalf of one run, and sweep up after dead processes.
@@ -167,6 +182,7 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
             timing=self._timing(settings),
             webhook_url=_revealed(settings.webhook_url),
             wanted_order=limits.wanted_order,
+            launch_id=limits.launch_id,
             run_cap=limits.run_cap,
             budget_id=limits.budget_id,
             pay_again_before=limits.pay_again_before,
@@ -189,6 +205,22 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
                 plan, ledger=ledger, provider=provider, store=store, clock=clock
             ) as paid_call:
                 yield OpenPayment(paid_call, ledger, provider, rules)
+
+
+def settled(outcome: PromptOutcome) -> Settled:
+    """Return what whoever submitted a prompt is told of its outcome."""
+    prompt = outcome.prompt
+    if outcome.done:
+        return Settled(prompt.kind, prompt.prompt_id, ItemState.COMPLETED)
+    state = {
+        HowEnded.CANCELLED: ItemState.CANCELLED,
+        HowEnded.REFUSED: ItemState.REFUSED_BY_BUDGET,
+        HowEnded.FAILED: ItemState.FAILED,
+    }[outcome.how]
+    cause = outcome.failures[0]
+    return Settled(
+        prompt.kind, prompt.prompt_id, state, cause.error_class.value, redacted(cause.message)
+    )
 
 
 def _rules(config_dir: Path, memory: Configurations) -> RulesSource:

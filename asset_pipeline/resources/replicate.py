@@ -48,5 +48,7 @@ class ReplicateResource(dg.ConfigurableResource):  # pyright: ignore[reportMissi
                 hint="Set it, or ASSET_PIPELINE_PROVIDER=sandbox to try things for nothing.",
             )
         return ReplicateProvider(
-            settings.replicate_api_token, settings.replicate_base_url or DEFAULT_BASE_URL
+            settings.replicate_api_token,
+            settings.replicate_base_url or DEFAULT_BASE_URL,
+            allow_private_outputs=settings.allow_private_outputs,
         )

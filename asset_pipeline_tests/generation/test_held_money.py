@@ -16,6 +16,7 @@ from asset_pipeline.generation.held_money import MoneyQueue
 from asset_pipeline.ledger.ledger import Payer
 from asset_pipeline.ledger.movements import BudgetExceededError, ComingBack
 from asset_pipeline.ledger.records import Intent
+from asset_pipeline.ledger.schema import IntentState
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline_tests.clocks import FakeClock
@@ -26,6 +27,7 @@ from asset_pipeline_tests.generation.samples import CATALOG
 from asset_pipeline_tests.generation.stage import Stage, classes
 from asset_pipeline_tests.ledger.books import Books, dollars, new_intent
 from asset_pipeline_tests.ledger.invariants import violations
+from asset_pipeline_tests.rules import no_retries
 
 # For the longest time of 300 seconds it is $0.585; what the sandbox makes takes a fifth of one.
 A_SECOND = Decimal("0.00195")
@@ -89,6 +91,76 @@ def test_money_that_a_question_or_a_dead_process_holds_is_not_waited_for(
     (outcome,) = stage.run(*_pictures(name, 1)).values()
     assert classes(outcome) == ["budget"]
     assert "$0.585 is held by what nobody is at" in outcome.failures[0].message
+
+
+def test_money_of_a_clip_that_was_given_up_for_now_is_not_waited_for(
+    stage: Stage, name: str
+) -> None:
+    """A living process that can't finish a clip now lets go of it: others see that nobody is at it.
+
+    Waiting for it, while its own process waited for its turn behind them, eight processes that
+    shared a cap hung until the intent had been silent for twenty minutes.
+    """
+    stage.caps["total_usd"] = dollars(WORST + 10)
+    stage.rules = no_retries()
+    stage.site.fault(
+        {"fault": "lost_reply_after", "times": 1},
+        {"fault": "error_5xx_before", "match": {"route": "list"}},
+    )
+
+    async def given_up() -> tuple[list[str], BudgetExceededError]:
+        async with stage.session() as paid_call:
+            run = stage.batch(paid_call).run(_pictures(name, 1), 1)
+            (outcome,) = [outcome async for outcome in run]
+            ledger = stage.ledger()
+            other = Payer("other", ledger.start_worker("other"))
+            with pytest.raises(BudgetExceededError) as breach:
+                ledger.reserve(new_intent("b", price=WORST), other)
+            ledger.close()
+            return classes(outcome), breach.value
+
+    found, breach = asyncio.run(given_up())
+    assert found == ["network"]
+    assert (breach.held, breach.coming_back) == (WORST, None)
+
+
+def test_a_create_that_a_dead_process_had_on_the_wire_is_nobodys(stage: Stage, name: str) -> None:
+    """Reconciling one clip settles that the others' answers are lost, and takes none of them up."""
+    ledger = stage.ledger()
+    gone = ledger.start_worker("gone")
+    left = ledger.reserve(new_intent("left"), Payer("gone", gone))
+    assert isinstance(left, Intent)
+    ledger.start_submitting(left)
+    ledger.end_worker(gone)
+    ledger.close()
+    stage.site.fault({"fault": "lost_reply_after", "times": 1})
+    (outcome,) = stage.run(*_pictures(name, 1)).values()
+    assert outcome.done
+    ((state, worker),) = [
+        (each.state, each.worker_id) for each in stage.intents() if each.intent_id == left.intent_id
+    ]
+    assert (state, worker) == (IntentState.UNKNOWN, "")
+
+
+def test_an_intent_is_taken_up_once_and_only_as_it_stands(stage: Stage) -> None:
+    """Of two tasks that found the same open intent one goes on, and none with what has changed."""
+
+    async def taken() -> tuple[Intent | None, ...]:
+        ledger = stage.ledger()
+        async with stage.session(ledger) as paid_call:
+            gone = Payer("gone", ledger.start_worker("gone"))
+            found, moved = (ledger.reserve(new_intent(n), gone) for n in "ab")
+            assert isinstance(found, Intent)
+            assert isinstance(moved, Intent)
+            now = ledger.let_go(found), ledger.let_go(moved)
+            ledger.start_submitting(now[1])
+            return tuple(
+                await asyncio.gather(*(paid_call.take_up(each) for each in (now[0], *now)))
+            )
+
+    first, second, moved = asyncio.run(taken())
+    assert (first is None) != (second is None)
+    assert moved is None
 
 
 def test_a_refusal_of_the_dear_leaves_the_cheap(stage: Stage, name: str) -> None:

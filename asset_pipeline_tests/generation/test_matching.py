@@ -79,6 +79,7 @@ def finding(
     owned: frozenset[str] = frozenset(),
     rivals: Sequence[Intent] = (),
     ahead: tuple[float, float] = (0.0, 0.0),
+    gap: str = "",
 ) -> Finding:
     """What a listing says, made a minute after the reply was lost."""
     intent = intent or lost()
@@ -87,6 +88,7 @@ def finding(
         started=60.0,
         asked_at=SENT + timedelta(seconds=60),
         predictions=predictions,
+        gap=gap,
     )
     return judge(
         intent,
@@ -287,3 +289,30 @@ def test_the_window_begins_before_the_create_was_sent() -> None:
     assert window.start(waited) == SENT - timedelta(seconds=SKEW)
     never = lost(submitted_at=None)
     assert window.start(never) == SENT - timedelta(seconds=SKEW)
+
+
+def test_a_listing_with_a_gap_shows_what_is_there_and_never_what_is_not() -> None:
+    """A row that can't be read, or a listing without an end, is no proof of absence."""
+    gap = "a listing with 1 rows that can't be read"
+    assert finding(gap=gap) == Finding(Verdict.UNSURE, reason=gap)
+    assert finding(listed(webhook="https://x.example/?intent=i7"), gap=gap).verdict is (
+        Verdict.UNSURE
+    )
+    assert finding(listed(), gap=gap) == Finding(Verdict.FOUND, "p1")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": "black-forest-labs/flux-dev\x00"},
+        {"model": "m" * 301},
+        {"input": {"prompt": "a lighthouse\x00"}},
+        {"input": {"prompt": "b" * 100_001}},
+        {"webhook": "https://example.org/?intent=i7&" + "x" * 9000},
+        {"created_at": "9999-12-31T23:59:59Z", "input": {}},
+    ],
+    ids=["model", "long model", "text", "long text", "webhook", "date"],
+)
+def test_what_had_to_be_left_out_proves_nothing(changes: dict[str, object]) -> None:
+    """A field that was cleaned or shortened would make a prediction another's."""
+    assert finding(listed(**{"input": {}} | changes)).verdict is Verdict.UNSURE

@@ -8,9 +8,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
+from pydantic import SecretStr
 
-from asset_pipeline.providers.protocol import NotFoundError, TooLargeError, UnavailableError
+from asset_pipeline.providers.protocol import (
+    BadAddressError,
+    NotFoundError,
+    TooLargeError,
+    UnavailableError,
+)
+from asset_pipeline.providers.replicate import ReplicateProvider
 from asset_pipeline_tests.providers.samples import IMPATIENT, SOON, TOKEN, provider
 from asset_pipeline_tests.providers.scripted import Answer, drip, drop, hang, reply, serving
 
@@ -56,7 +64,6 @@ BROKEN = {
     "429": reply(429, b""),
     "401": reply(401, b""),
     "304": reply(304, b""),
-    "redirect to nowhere": reply(302, b"a page", headers={}),
     "bad gzip": reply(200, b"no gzip", headers={"content-encoding": "gzip"}),
 }
 
@@ -86,17 +93,114 @@ def test_a_packed_bomb_is_measured_unpacked(tmp_path: Path) -> None:
     assert (tmp_path / "out").stat().st_size <= 1_000_000
 
 
-@pytest.mark.parametrize("url", ["http://[broken", "http://a b/", "nonsense"])
-def test_an_url_that_is_none_is_unavailable(url: str, tmp_path: Path) -> None:
-    """An output that is no URL raises an error of ours, not of a library's."""
+IMPOSSIBLE = (
+    "http://[broken",
+    "http://a b/",
+    "nonsense",
+    "",
+    "http://",
+    "http:///path",
+    "https://files.example:0/x",
+    "https://files.example:99999/x",
+    "https://files.example:port/x",
+    "https://user:password@files.example/x",
+    "file:///etc/passwd",
+    "ftp://files.example/x",
+    "javascript:alert(1)",
+    "http://files.example/\x00",
+    "http://files.example/\ud800",
+    "http://files.example/" + "a" * 9000,
+    "http://./x",
+)
 
-    async def run() -> None:
+
+@pytest.mark.parametrize("url", IMPOSSIBLE, ids=range(len(IMPOSSIBLE)))
+def test_an_address_that_is_none_is_final(url: str, tmp_path: Path) -> None:
+    """An output that nobody can be asked for raises an error of its own: no wait mends it."""
+
+    async def run() -> str:
         replicate = provider("http://127.0.0.1:1")
-        with pytest.raises(UnavailableError):
-            await replicate.download(url, tmp_path / "out", max_bytes=1)
-        await replicate.aclose()
+        try:
+            with pytest.raises(BadAddressError) as caught:
+                await replicate.download(url, tmp_path / "out", max_bytes=1)
+        finally:
+            await replicate.aclose()
+        return caught.value.message
 
-    asyncio.run(run())
+    said = asyncio.run(run())
+    assert "password" not in said or "user or a password" in said
+    assert said.isprintable()
+    assert len(said) < 300
+
+
+NOWHERE = {
+    "no location": {},
+    "an empty one": {"location": ""},
+    "file": {"location": "file:///etc/passwd"},
+    "ftp": {"location": "ftp://files.example/x"},
+    "data": {"location": "data:text/plain,x"},
+    "no host": {"location": "http://"},
+    "a bad port": {"location": "http://files.example:99999/"},
+    "a broken host": {"location": "http://[::1/"},
+    "a user": {"location": "http://user@files.example/"},
+    "link-local": {"location": "http://169.254.169.254/latest/meta-data"},
+}
+
+
+@pytest.mark.parametrize("headers", NOWHERE.values(), ids=NOWHERE.keys())
+def test_a_redirect_to_nowhere_is_final(headers: dict[str, str], tmp_path: Path) -> None:
+    """Each hop is judged like the first address."""
+    with pytest.raises(BadAddressError):
+        download(reply(302, b"a page", headers=headers), tmp_path / "out")
+
+
+LOOPBACK = ("127.0.0.1", "localhost", "127.1", "2130706433", "0x7f.0.0.1", "[::ffff:127.0.0.1]")
+
+
+def public_api(*, allow_private_outputs: bool = False) -> ReplicateProvider:
+    """A provider whose API is on the open internet; nothing there is asked for."""
+    return ReplicateProvider(
+        SecretStr(TOKEN),
+        "https://93.184.215.14",
+        request_seconds=2.0,
+        allow_private_outputs=allow_private_outputs,
+    )
+
+
+@pytest.mark.parametrize("host", LOOPBACK)
+def test_a_public_apis_output_is_not_fetched_from_this_machine(host: str, tmp_path: Path) -> None:
+    """However a loopback address is written or named, nobody connects to it."""
+
+    async def run() -> int:
+        async with serving(reply(200, FILE)) as server:
+            replicate = public_api()
+            port = server.url.rpartition(":")[2]
+            try:
+                with pytest.raises(BadAddressError):
+                    await replicate.download(
+                        f"http://{host}:{port}/out", tmp_path / "out", max_bytes=1_000_000
+                    )
+            finally:
+                await replicate.aclose()
+            return server.connections
+
+    assert asyncio.run(run()) == 0
+
+
+def test_private_outputs_can_be_allowed(tmp_path: Path) -> None:
+    """One setting lets a public API's outputs come from private addresses."""
+
+    async def run() -> int:
+        async with serving(reply(200, FILE)) as server:
+            replicate = public_api(allow_private_outputs=True)
+            try:
+                return await replicate.download(
+                    f"{server.url}/out", tmp_path / "out", max_bytes=1_000_000
+                )
+            finally:
+                await replicate.aclose()
+
+    assert asyncio.run(run()) == len(FILE)
 
 
 def hops(
@@ -151,8 +255,28 @@ def test_the_same_name_on_another_port_is_another_host(tmp_path: Path) -> None:
         "https://api.replicate.com:8443/f",
         "https://replicate.delivery/f",
     ):
-        assert replicate._headers_for(url) == {}
-    assert replicate._headers_for("https://API.replicate.com:443/f") != {}
+        assert replicate._headers_for(httpx.URL(url)) == {}
+    assert replicate._headers_for(httpx.URL("https://API.replicate.com:443/f")) != {}
+
+
+def test_a_redirect_back_to_the_api_is_sent_the_token_and_the_hop_between_is_not(
+    tmp_path: Path,
+) -> None:
+    """Who gets the token is decided anew at each hop, by its own origin."""
+
+    async def run() -> tuple[list[str | None], list[str | None]]:
+        async with serving(reply(200, FILE)) as api, serving(reply(200, FILE)) as files:
+            files.script.insert(0, reply(302, b"", headers={"location": f"{api.url}/file"}))
+            replicate = provider(api.url)
+            await replicate.download(f"{files.url}/x", tmp_path / "out", max_bytes=1_000_000)
+            await replicate.aclose()
+            sent = [
+                [request.headers.get("authorization") for request in server.received]
+                for server in (api, files)
+            ]
+            return sent[0], sent[1]
+
+    assert asyncio.run(run()) == ([f"Bearer {TOKEN}"], [None])
 
 
 def test_redirects_without_end_are_unavailable(tmp_path: Path) -> None:

@@ -221,6 +221,8 @@ NO_PAGE = {
     "null": None,
     "an odd cursor": {"results": [], "next": 7},
     "a row without an id": {"results": [{"status": "succeeded"}], "next": None},
+    "a row with an absurd id": {"results": [prediction(id="../" * 100)], "next": None},
+    "a row that is no object": {"results": [7], "next": None},
 }
 
 

@@ -1,0 +1,1 @@
+"""The gate for what others send."""
