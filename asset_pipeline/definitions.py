@@ -9,19 +9,19 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from asset_pipeline.assets.clips import build_clip_asset
-from asset_pipeline.assets.cost_report import cost_report
-from asset_pipeline.assets.failing import retry_policy
-from asset_pipeline.assets.gallery import gallery
-from asset_pipeline.assets.prompts import build_prompt_asset
-from asset_pipeline.assets.published import build_published_asset
-from asset_pipeline.assets.renditions import build_rendition_asset
-from asset_pipeline.assets.warehouse import warehouse
-from asset_pipeline.automation.alert_sending import AlertOutbox
-from asset_pipeline.automation.alerts import build_alert_sensor
-from asset_pipeline.automation.checks.clips import build_clip_checks
-from asset_pipeline.automation.following import FOLLOW_UP_SENSOR
-from asset_pipeline.automation.jobs import (
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.defs.assets.clips import build_clip_asset
+from asset_pipeline.defs.assets.cost_report import cost_report
+from asset_pipeline.defs.assets.gallery import gallery
+from asset_pipeline.defs.assets.prompts import build_prompt_asset
+from asset_pipeline.defs.assets.published import build_published_asset
+from asset_pipeline.defs.assets.renditions import build_rendition_asset
+from asset_pipeline.defs.assets.warehouse import warehouse
+from asset_pipeline.defs.checks.clips import build_clip_checks
+from asset_pipeline.defs.checks.prompts import build_prompt_check
+from asset_pipeline.defs.custody_jobs import fsck_job, retention_job
+from asset_pipeline.defs.failure_events import retry_policy
+from asset_pipeline.defs.jobs import (
     CLIP_JOBS,
     COST_REPORT_JOB,
     PUBLISH_JOB,
@@ -29,26 +29,26 @@ from asset_pipeline.automation.jobs import (
     audit_job,
     reconcile_job,
 )
-from asset_pipeline.automation.keeping import fsck_job, retention_job
-from asset_pipeline.automation.prompt_checks import build_prompt_check
-from asset_pipeline.automation.prompt_sensor import prompt_files_sensor
-from asset_pipeline.automation.reviews import reviews_sensor
-from asset_pipeline.automation.schedules import build_schedules
-from asset_pipeline.automation.schedules_file import read_schedules
-from asset_pipeline.automation.sensors import (
+from asset_pipeline.defs.resources.custody import CustodyResource
+from asset_pipeline.defs.resources.generation import GenerationResource
+from asset_pipeline.defs.resources.ledger import LedgerResource
+from asset_pipeline.defs.resources.maintenance import MaintenanceResource
+from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource
+from asset_pipeline.defs.resources.replicate import ReplicateResource
+from asset_pipeline.defs.resources.store import StoreResource
+from asset_pipeline.defs.reviews import reviews_sensor
+from asset_pipeline.defs.schedules import build_schedules
+from asset_pipeline.defs.schedules_file import read_schedules
+from asset_pipeline.defs.sensors.alert_outbox import AlertOutbox
+from asset_pipeline.defs.sensors.alerts import build_alert_sensor
+from asset_pipeline.defs.sensors.dead_processes import (
     dead_runs_sensor,
     stale_intents_sensor,
 )
-from asset_pipeline.automation.submissions import submissions_sensor
-from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.generation.rules_file import load_rules
-from asset_pipeline.resources.custody import CustodyResource
-from asset_pipeline.resources.generation import GenerationResource
-from asset_pipeline.resources.ledger import LedgerResource
-from asset_pipeline.resources.library import PromptLibraryResource
-from asset_pipeline.resources.maintenance import MaintenanceResource
-from asset_pipeline.resources.replicate import ReplicateResource
-from asset_pipeline.resources.store import StoreResource
+from asset_pipeline.defs.sensors.follow_up import FOLLOW_UP_SENSOR
+from asset_pipeline.defs.sensors.prompt_files import prompt_files_sensor
+from asset_pipeline.defs.submissions import submissions_sensor
+from asset_pipeline.generation.retry.rules_file import load_rules
 from asset_pipeline.settings import load_settings
 
 

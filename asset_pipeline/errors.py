@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from asset_pipeline.disclosure.here import redacted
+from asset_pipeline.disclosure.process_redactor import redacted
 
 
 class ExitCode(IntEnum):

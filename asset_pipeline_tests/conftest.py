@@ -14,8 +14,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from asset_pipeline.ledger.engine import open_engine
-from asset_pipeline_tests.clocks import FakeClock
-from asset_pipeline_tests.postgres import new_database, running_postgres
+from asset_pipeline_tests.support.clocks import FakeClock
+from asset_pipeline_tests.support.postgres import new_database, running_postgres
 
 # The same examples on every machine: a red build can be repeated, a green one means the same thing.
 settings.register_profile(

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from asset_pipeline.automation.schedules import build_schedules
-from asset_pipeline.automation.schedules_file import read_schedules
 from asset_pipeline.catalog.reader import load_catalog
 from asset_pipeline.cli.app import app
 from asset_pipeline.definitions import build_defs
+from asset_pipeline.defs.schedules import build_schedules
+from asset_pipeline.defs.schedules_file import read_schedules
 from asset_pipeline.prompts.library import load_library
 
 PAGE = (Path(__file__).parent.parent / "docs" / "automation.md").read_text()

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from asset_pipeline.catalog.reader import load_catalog
 from asset_pipeline.cli.app import app
-from asset_pipeline.ledger.caps import CapsSource
+from asset_pipeline.ledger.budgets import CapsSource
 from asset_pipeline.prompts.library import load_library
 from asset_pipeline.settings import Settings, load_settings
 

@@ -15,8 +15,8 @@ from asset_pipeline.catalog.reader import load_catalog
 from asset_pipeline.cli.app import app
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.generation.failures import ErrorClass
-from asset_pipeline.generation.rules import Strategy
-from asset_pipeline.generation.rules_file import RulesSource, load_rules
+from asset_pipeline.generation.retry.rules import Strategy
+from asset_pipeline.generation.retry.rules_file import RulesSource, load_rules
 from asset_pipeline.prompts.library import load_library
 
 PAGE = (Path(__file__).parent.parent / "docs" / "failures.md").read_text()

@@ -9,7 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 from asset_pipeline.cli.app import app
-from asset_pipeline.custody.rules import RETENTION_FILE, load_rules
+from asset_pipeline.custody.retention_rules import RETENTION_FILE, load_rules
 
 PAGE = (Path(__file__).parent.parent / "docs" / "keeping-clips.md").read_text()
 

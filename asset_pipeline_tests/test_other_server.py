@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline_tests.project import project_at
+from asset_pipeline_tests.support.project import project_at
 
 TOKEN = "r8_another_servers_token"
 

@@ -18,7 +18,7 @@ from asset_pipeline.files import (
     open_private,
 )
 from asset_pipeline.ledger.engine import open_engine
-from asset_pipeline.resources.own_ledger import open_own_engine
+from asset_pipeline.ledger.provider_ledger import open_own_engine
 from asset_pipeline.sandbox.state import State
 from asset_pipeline.settings import load_settings
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from asset_pipeline.cli.app import app
 from asset_pipeline.sandbox.faults.names import FaultName
 from asset_pipeline.sandbox.faults.plan import FAILED_ERRORS, ClockSkew, Match, Params, load_plan
-from asset_pipeline_tests.project import sandbox_url
+from asset_pipeline_tests.support.project import sandbox_url
 
 __all__ = ["sandbox_url"]
 

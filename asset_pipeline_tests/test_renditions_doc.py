@@ -9,14 +9,14 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from asset_pipeline.assets.run_config import ClipsConfig
-from asset_pipeline.automation.checks.clips import AGREE
-from asset_pipeline.automation.checks.inspection import CheckName
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.reader import load_catalog
 from asset_pipeline.cli.app import app
+from asset_pipeline.defs.checks.clips import AGREE
+from asset_pipeline.defs.checks.inspection import CheckName
+from asset_pipeline.defs.run_config import ClipsConfig
 from asset_pipeline.prompts.library import load_library
-from asset_pipeline.prompts.renditions import DEFAULTS
+from asset_pipeline.prompts.rendition_specs import DEFAULTS
 
 ROOT = Path(__file__).parent.parent
 DOC = (ROOT / "docs" / "renditions.md").read_text()

@@ -15,15 +15,15 @@ import tempfile
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from asset_pipeline_tests.crash.capping import (
+from asset_pipeline_tests.support.crash.cap_harness import (
     BY_THE_SECOND,
     Sharing,
     Spending,
     share_the_cap,
     spend_to_the_cap,
 )
-from asset_pipeline_tests.crash.site import Site, open_site
-from asset_pipeline_tests.postgres import new_database, running_postgres
+from asset_pipeline_tests.support.crash.site import Site, open_site
+from asset_pipeline_tests.support.postgres import new_database, running_postgres
 
 
 def main(arguments: Sequence[str]) -> int:

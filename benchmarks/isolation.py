@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import yaml
 
-from asset_pipeline_tests.crash.site import Site, open_site
+from asset_pipeline_tests.support.crash.site import Site, open_site
 from benchmarks._workspace import Workspace, until
 
 _BAD = ("plant-017", "plant-160", "plant-289")

@@ -17,10 +17,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from asset_pipeline_tests.crash import foreign, workload
-from asset_pipeline_tests.crash.books import Books, close_books
-from asset_pipeline_tests.crash.faults import MIXED
-from asset_pipeline_tests.crash.killing import (
+from asset_pipeline_tests.support.crash import foreign_provider, workload
+from asset_pipeline_tests.support.crash.bookkeeping import Books, close_books
+from asset_pipeline_tests.support.crash.fault_plan import MIXED
+from asset_pipeline_tests.support.crash.kill_harness import (
     FAULT_POINTS,
     PLAIN_POINTS,
     RECOVERY_POINTS,
@@ -29,7 +29,7 @@ from asset_pipeline_tests.crash.killing import (
     kill_until_done,
     shuffled,
 )
-from asset_pipeline_tests.crash.site import open_site
+from asset_pipeline_tests.support.crash.site import open_site
 
 _IN_FLIGHT = 6
 
@@ -89,8 +89,8 @@ def _foreign_round(count: int, kills: int, seed: int) -> bool:
         tempfile.TemporaryDirectory(prefix="kill-harness-") as folder,
         open_site(Path(folder)) as site,
     ):
-        tally, books = foreign.kill_among_strangers(
-            site, foreign.prompts(count), kills=kills, dice=random.Random(seed)
+        tally, books = foreign_provider.kill_among_strangers(
+            site, foreign_provider.prompts(count), kills=kills, dice=random.Random(seed)
         )
         print(f"\n  creates of the other account: {site.foreign_posts}")
         for rule in site.rules():

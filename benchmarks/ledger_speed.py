@@ -41,7 +41,7 @@ from sqlalchemy import (
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import SystemClock
-from asset_pipeline.ledger.caps import BudgetCaps
+from asset_pipeline.ledger.budgets import BudgetCaps
 from asset_pipeline.ledger.engine import open_engine
 from asset_pipeline.ledger.ledger import Ledger, Payer
 from asset_pipeline.ledger.records import (

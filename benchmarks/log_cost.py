@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asset_pipeline.logs.fields import bound
-from asset_pipeline.logs.starting import start_logging, stop_logging
+from asset_pipeline.logs.setup import start_logging, stop_logging
 
 CLIPS = 5000
 SECRETS = (

@@ -20,10 +20,10 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from asset_pipeline.clock import SystemClock
-from asset_pipeline.generation.rate_limit import RateLimiter
+from asset_pipeline.generation.payment.rate_limiter import RateLimiter
 from asset_pipeline.ledger.engine import open_engine
-from asset_pipeline.ledger.grouping import GroupCommit
-from asset_pipeline.ledger.rates import RateBook
+from asset_pipeline.ledger.group_commit import GroupCommit
+from asset_pipeline.ledger.rate_limit import RateLimitRepository
 from asset_pipeline.sandbox.options import SandboxOptions
 from asset_pipeline.sandbox.ratelimit import RateLimit, Traffic
 from asset_pipeline.sandbox.state import State
@@ -92,7 +92,7 @@ async def _creates(
     at_the_door = 0.0
     clock, engine = SystemClock(), open_engine(_url(folder))
     with GroupCommit(engine) as writing:
-        book = RateBook(engine, clock)
+        book = RateLimitRepository(engine, clock)
         limiter = RateLimiter(per_minute, clock, book, writing)
         start.wait(60)
         end, cpu = time.monotonic() + seconds, time.process_time()
@@ -121,7 +121,7 @@ def _free() -> float:
         with tempfile.TemporaryDirectory() as folder:
             clock, engine = SystemClock(), open_engine(_url(folder))
             with GroupCommit(engine) as writing:
-                limiter = RateLimiter(0, clock, RateBook(engine, clock), writing)
+                limiter = RateLimiter(0, clock, RateLimitRepository(engine, clock), writing)
                 before = time.process_time()
                 for _ in range(10_000):
                     await limiter.acquire()

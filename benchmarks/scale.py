@@ -21,14 +21,14 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.events import StepMaterializationData
 
-from asset_pipeline.assets.landing import CODE_VERSION
-from asset_pipeline.assets.states import read_states
-from asset_pipeline.automation.following import FOLLOW_UP_SENSOR
-from asset_pipeline.automation.prompt_sensor import prompt_files_sensor
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.definitions import build_defs
-from asset_pipeline.resources.ledger import LedgerResource
-from asset_pipeline.resources.library import PromptLibraryResource
+from asset_pipeline.defs.materializations import CODE_VERSION
+from asset_pipeline.defs.partition_states import read_states
+from asset_pipeline.defs.resources.ledger import LedgerResource
+from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource
+from asset_pipeline.defs.sensors.follow_up import FOLLOW_UP_SENSOR
+from asset_pipeline.defs.sensors.prompt_files import prompt_files_sensor
 
 _ROOT = Path(__file__).parent.parent
 _IMAGE = dg.AssetKey("image")

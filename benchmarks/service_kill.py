@@ -22,10 +22,10 @@ import yaml
 from pydantic import SecretStr
 
 from asset_pipeline.clock import SystemClock
-from asset_pipeline.ledger.caps import BudgetCaps
+from asset_pipeline.ledger.budgets import BudgetCaps
 from asset_pipeline.ledger.engine import open_engine
 from asset_pipeline.ledger.ledger import Ledger
-from asset_pipeline_tests.crash.site import Site, open_site
+from asset_pipeline_tests.support.crash.site import Site, open_site
 from benchmarks._workspace import ROOT, Workspace, free_port, until
 
 _UNDER_WAY = {"REQUESTED", "COMPLETING", "FAILING"}

@@ -27,8 +27,8 @@ import obstore
 from botocore.config import Config
 from obstore.store import S3Store
 
-from asset_pipeline.stores.opening import open_store
-from asset_pipeline_tests.servers.seaweed import ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedFS
+from asset_pipeline.stores.factory import open_store
+from asset_pipeline_tests.support.servers.seaweed import ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedFS
 
 _MOST_OF_OBSTORE = 1.2
 _LEAST_OF_BOTO3 = 1.5

@@ -13,9 +13,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from asset_pipeline_tests.crash.site import open_site
-from asset_pipeline_tests.crash.twins import let_twins_meet, why_not
-from asset_pipeline_tests.postgres import new_database, running_postgres
+from asset_pipeline_tests.support.crash.site import open_site
+from asset_pipeline_tests.support.crash.two_machines import let_twins_meet, why_not
+from asset_pipeline_tests.support.postgres import new_database, running_postgres
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from asset_pipeline.catalog.multipliers import uncounted
-from asset_pipeline.catalog.nearest import did_you_mean
 from asset_pipeline.catalog.spec import Fallback, Model
+from asset_pipeline.config.suggestions import did_you_mean
 
 
 def incoherences(models: Mapping[str, Model]) -> Iterator[str]:

@@ -15,12 +15,12 @@ from pathlib import Path
 from pydantic import JsonValue, ValidationError
 
 from asset_pipeline.catalog.coherence import incoherences
-from asset_pipeline.catalog.nearest import did_you_mean, nearest
-from asset_pipeline.catalog.source import SourceError, parse_yaml, read_utf8
 from asset_pipeline.catalog.spec import Fallback, InputSpec, Model, PriceRule
-from asset_pipeline.catalog.wording import complaint
+from asset_pipeline.config.error_messages import complaint
+from asset_pipeline.config.guarded_file import wait_until_still
+from asset_pipeline.config.suggestions import did_you_mean, nearest
+from asset_pipeline.config.yaml_source import SourceError, parse_yaml, read_utf8
 from asset_pipeline.errors import AssetPipelineError, ConfigurationError
-from asset_pipeline.guarded_file import wait_until_still
 
 FILE_NAME = "models.yaml"
 

@@ -26,7 +26,7 @@ from asset_pipeline.cli import (
     store,
     warehouse,
 )
-from asset_pipeline.cli.console import say, show_error, show_traceback, stderr
+from asset_pipeline.cli._output import say, show_error, show_traceback, stderr
 from asset_pipeline.errors import AssetPipelineError, ExitCode
 
 INTERRUPTED = 130

@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
-from asset_pipeline.cli.books import open_whole_ledger
-from asset_pipeline.cli.charges_view import charge_fields, show_charges
-from asset_pipeline.cli.console import say, show_table, stderr, stdout, write_json
+from asset_pipeline.cli._charges import charge_fields, show_charges
+from asset_pipeline.cli._ledger import open_whole_ledger
+from asset_pipeline.cli._output import say, show_table, stderr, stdout, write_json
 from asset_pipeline.errors import ExitCode
 from asset_pipeline.ledger.audit import AuditReport, Mismatch
-from asset_pipeline.ledger.reading import LedgerReader
 from asset_pipeline.ledger.records import Intent
+from asset_pipeline.ledger.reports import LedgerReader
 from asset_pipeline.money import MicroUsd, format_usd, to_decimal
 from asset_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
-    from asset_pipeline.generation.orphans import OrphanReport
+    from asset_pipeline.generation.reconciliation.orphans import OrphanReport
 
 
 def show_audit(reach_days: int | None, *, insist: bool, as_json: bool) -> ExitCode:
@@ -48,7 +48,7 @@ def show_audit(reach_days: int | None, *, insist: bool, as_json: bool) -> ExitCo
 
 
 def _ask(reach: timedelta, *, insist: bool) -> OrphanReport | None:
-    from asset_pipeline.resources.maintenance import ProviderSilentError  # noqa: PLC0415 -- Dagster
+    from asset_pipeline.defs.resources.maintenance import ProviderSilentError  # noqa: PLC0415 -- Dagster
 
     try:
         return _audit_orphans(reach)
@@ -62,7 +62,7 @@ def _ask(reach: timedelta, *, insist: bool) -> OrphanReport | None:
 def _audit_orphans(reach: timedelta) -> OrphanReport:
     # Dagster, which an audit of the ledger alone does without.
     from asset_pipeline.definitions import default_resources  # noqa: PLC0415
-    from asset_pipeline.resources.maintenance import MaintenanceResource  # noqa: PLC0415
+    from asset_pipeline.defs.resources.maintenance import MaintenanceResource  # noqa: PLC0415
 
     maintenance = cast("MaintenanceResource", default_resources()["maintenance"])
     return asyncio.run(maintenance.audit_orphans(reach))

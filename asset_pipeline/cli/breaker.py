@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from asset_pipeline.cli.options import AsJson
+from asset_pipeline.cli._options import AsJson
 
 app = typer.Typer(help="Show the models' circuit breakers, and close one.", no_args_is_help=True)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from asset_pipeline.cli.books import open_ledger
-from asset_pipeline.cli.console import say, stdout, write_json
-from asset_pipeline.cli.health import breaker_fields, read_health, show_breakers
+from asset_pipeline.cli._health import breaker_fields, read_health, show_breakers
+from asset_pipeline.cli._ledger import open_ledger
+from asset_pipeline.cli._output import say, stdout, write_json
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.errors import AssetPipelineError
-from asset_pipeline.ledger.breakers import BreakerBook
+from asset_pipeline.ledger.breakers import BreakerRepository
 from asset_pipeline.ledger.schema import BreakerState
 from asset_pipeline.settings import load_settings
 
@@ -35,7 +35,7 @@ def reset_one(model: str) -> None:
         AssetPipelineError: It has none, or the ledger cannot be written.
     """
     with open_ledger(load_settings()) as ledger:
-        book = BreakerBook(ledger.engine, SystemClock())
+        book = BreakerRepository(ledger.engine, SystemClock())
         known = book.all()
         if book.reset(model) is None:
             models = ", ".join(known)

@@ -6,14 +6,14 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from datetime import timedelta
 
-from asset_pipeline.cli.actor import actor
-from asset_pipeline.cli.console import say, say_link, stdout, write_json
+from asset_pipeline.cli._actor import actor
+from asset_pipeline.cli._output import say, say_link, stdout, write_json
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.custody.links import link_to, signs_links
-from asset_pipeline.ledger.custody import CustodyBook
+from asset_pipeline.defs.resources.store import StoreResource
+from asset_pipeline.ledger.custody import CustodyRepository
+from asset_pipeline.ledger.provider_ledger import open_own_engine
 from asset_pipeline.ledger.records import Clip
-from asset_pipeline.resources.own_ledger import open_own_engine
-from asset_pipeline.resources.store import StoreResource
 from asset_pipeline.settings import load_settings
 from asset_pipeline.stores.protocol import LONGEST_LINK
 
@@ -73,8 +73,8 @@ def set_approval(names: Iterable[str], reason: str, *, approved: bool, as_json: 
 
 
 @contextmanager
-def _book() -> Generator[CustodyBook]:
-    book = CustodyBook(open_own_engine(load_settings()), SystemClock())
+def _book() -> Generator[CustodyRepository]:
+    book = CustodyRepository(open_own_engine(load_settings()), SystemClock())
     try:
         yield book
     finally:

@@ -1,10 +1,10 @@
-"""`doctor`: the flags; what it looks at is in :mod:`asset_pipeline.cli.checkups`."""
+"""`doctor`: the flags; what it looks at is in :mod:`asset_pipeline.cli._checkups`."""
 
 from __future__ import annotations
 
 import typer
 
-from asset_pipeline.cli.options import AsJson
+from asset_pipeline.cli._options import AsJson
 
 
 def doctor(*, as_json: AsJson = False) -> None:

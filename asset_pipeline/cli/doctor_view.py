@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from asset_pipeline.cli.checkup import Checkup, State
-from asset_pipeline.cli.checkups import checkups
-from asset_pipeline.cli.console import say, stdout, write_json
+from asset_pipeline.cli._checkup import Checkup, State
+from asset_pipeline.cli._checkups import checkups
+from asset_pipeline.cli._output import say, stdout, write_json
 from asset_pipeline.errors import ExitCode
 from asset_pipeline.settings import load_settings
 

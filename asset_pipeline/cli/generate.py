@@ -1,4 +1,4 @@
-"""`generate` and `demo`: the flags; what they do is in :mod:`asset_pipeline.cli.generating`."""
+"""`generate` and `demo`: the flags; what they do is in :mod:`asset_pipeline.cli._generation`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
-from asset_pipeline.cli.amounts import read_amount
-from asset_pipeline.cli.choosing import Choice
-from asset_pipeline.cli.importing import without_gc
-from asset_pipeline.cli.options import (
+from asset_pipeline.cli._amounts import read_amount
+from asset_pipeline.cli._imports import without_gc
+from asset_pipeline.cli._options import (
     AsJson,
     Collections,
     Everything,
@@ -24,8 +23,9 @@ from asset_pipeline.cli.options import (
     Stale,
     Tags,
 )
+from asset_pipeline.cli._selection import PromptSelection
 from asset_pipeline.errors import AssetPipelineError
-from asset_pipeline.generation.stages import Bounds, Rollout, parse_stages
+from asset_pipeline.generation.planning.stages import Bounds, Rollout, parse_stages
 
 _STAGES = "In stages"
 _FAILURE_RATE = "0.2"
@@ -85,9 +85,9 @@ def generate(
     """
     # Dagster and everything else that makes clips: `--help` does not wait for them.
     with without_gc():
-        from asset_pipeline.cli.generating import Orders, carry_out  # noqa: PLC0415
+        from asset_pipeline.cli._generation import GenerateOptions, carry_out  # noqa: PLC0415
 
-    choice = Choice(
+    choice = PromptSelection(
         kinds=kind,
         collections=collection,
         prompt_ids=prompt,
@@ -98,7 +98,7 @@ def generate(
         everything=everything or (force and not (missing or failed or stale)),
         limit=limit,
     )
-    orders = Orders(
+    orders = GenerateOptions(
         choice,
         max_usd=None if max_usd is None else read_amount("--max-usd", max_usd),
         max_in_flight=max_in_flight,
@@ -118,10 +118,10 @@ def demo(
 ) -> None:
     """Make everything in the prompts folder on the embedded sandbox, where nothing costs money."""
     if faults is not None:
-        from asset_pipeline.cli.rehearsing import rehearse  # noqa: PLC0415 -- as above
+        from asset_pipeline.cli._fault_demo import rehearse  # noqa: PLC0415 -- as above
 
         raise typer.Exit(rehearse(faults))
-    from asset_pipeline.cli.demonstrating import demonstrate  # noqa: PLC0415 -- as above
+    from asset_pipeline.cli.demo import demonstrate  # noqa: PLC0415 -- as above
 
     raise typer.Exit(demonstrate())
 

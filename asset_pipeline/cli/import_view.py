@@ -9,9 +9,9 @@ from pathlib import Path
 import typer
 
 from asset_pipeline.catalog.reader import load_catalog
-from asset_pipeline.cli.choosing import Choice
-from asset_pipeline.cli.console import say, show_table, stderr, stdout, write_json
-from asset_pipeline.cli.opening import open_workshop, show_problems
+from asset_pipeline.cli._context import open_context, show_problems
+from asset_pipeline.cli._output import say, show_table, stderr, stdout, write_json
+from asset_pipeline.cli._selection import PromptSelection
 from asset_pipeline.errors import AssetPipelineError, ExitCode
 from asset_pipeline.files import write_atomically
 from asset_pipeline.prompts.importers import ImportReport, ImportRequest, prepare
@@ -76,7 +76,7 @@ def show_import(request: ImportRequest, *, dry_run: bool, sure: bool, as_json: b
     return ExitCode.SOME_FAILED if report.problems else ExitCode.DONE
 
 
-def export_prompts(choice: Choice, target: Path, *, overwrite: bool) -> None:
+def export_prompts(choice: PromptSelection, target: Path, *, overwrite: bool) -> None:
     """Write the chosen prompts as a table.
 
     Raises:
@@ -89,7 +89,7 @@ def export_prompts(choice: Choice, target: Path, *, overwrite: bool) -> None:
         )
     if target.exists() and not overwrite:
         raise AssetPipelineError(f"{target} exists already.", hint="Replace it with --overwrite.")
-    library = open_workshop().library
+    library = open_context().library
     show_problems(library)
     prompts = choice.take(library, PromptStates)
     columns, rows = prompt_rows(prompts)

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from asset_pipeline.cli.choosing import Choice
-from asset_pipeline.cli.options import (
+from asset_pipeline.cli._options import (
     AsJson,
     Collections,
     Everything,
@@ -19,6 +18,7 @@ from asset_pipeline.cli.options import (
     Stale,
     Tags,
 )
+from asset_pipeline.cli._selection import PromptSelection
 
 Clips = Annotated[
     list[str],
@@ -52,7 +52,7 @@ def fsck(
     warehouse. Exit code 1 if a clip is not whole and could not be mended.
     """
     # The ledger, the store and Dagster: `--help` does not wait for them.
-    from asset_pipeline.cli.fsck_view import run_fsck  # noqa: PLC0415
+    from asset_pipeline.cli.fsck import run_fsck  # noqa: PLC0415
 
     raise typer.Exit(run_fsck(repair=repair, accept_loss=accept_loss, as_json=as_json))
 
@@ -78,7 +78,7 @@ def retention(
     tenth of the current clips would go, or a whole collection has left the prompt files, nothing is
     deleted until --accept-loss says that it is meant so.
     """
-    from asset_pipeline.cli.retention_view import run_retention  # noqa: PLC0415 -- as above
+    from asset_pipeline.cli.retention import run_retention  # noqa: PLC0415 -- as above
 
     raise typer.Exit(run_retention(delete=delete, accept_loss=accept_loss, as_json=as_json))
 
@@ -111,9 +111,9 @@ def export(
     is replaced that something else put there, or that somebody has worked on since it was exported.
     Exit code 1 if a clip could not be copied.
     """
-    from asset_pipeline.cli.export_view import run_export  # noqa: PLC0415 -- as above
+    from asset_pipeline.cli.export import run_export  # noqa: PLC0415 -- as above
 
-    choice = Choice(
+    choice = PromptSelection(
         kinds=kind,
         collections=collection,
         prompt_ids=prompt,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from asset_pipeline.cli.console import say, stdout
+from asset_pipeline.cli._output import say, stdout
 
 app = typer.Typer(help="Upgrade, back up, restore and correct the ledger.", no_args_is_help=True)
 
@@ -74,11 +74,11 @@ def correct(
 
     The difference becomes an entry in every budget that the payment falls under.
     """
-    from asset_pipeline.cli.actor import actor  # noqa: PLC0415
-    from asset_pipeline.cli.amounts import read_amount  # noqa: PLC0415
-    from asset_pipeline.cli.books import open_whole_ledger  # noqa: PLC0415
+    from asset_pipeline.cli._actor import actor  # noqa: PLC0415
+    from asset_pipeline.cli._amounts import read_amount  # noqa: PLC0415
+    from asset_pipeline.cli._ledger import open_whole_ledger  # noqa: PLC0415
     from asset_pipeline.errors import AssetPipelineError  # noqa: PLC0415
-    from asset_pipeline.ledger.reading import LedgerReader  # noqa: PLC0415
+    from asset_pipeline.ledger.reports import LedgerReader  # noqa: PLC0415
     from asset_pipeline.money import format_usd  # noqa: PLC0415
     from asset_pipeline.settings import load_settings  # noqa: PLC0415
 

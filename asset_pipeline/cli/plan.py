@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from asset_pipeline.cli.choosing import Choice
-from asset_pipeline.cli.options import (
+from asset_pipeline.cli._options import (
     AsJson,
     Collections,
     Everything,
@@ -16,6 +15,7 @@ from asset_pipeline.cli.options import (
     Stale,
     Tags,
 )
+from asset_pipeline.cli._selection import PromptSelection
 
 
 def plan(
@@ -34,10 +34,10 @@ def plan(
 ) -> None:
     """Show what `generate` with the same flags would make and at most cost. Nothing is sent."""
     # Prompts, catalog and ledger: `--help` does not wait for them.
-    from asset_pipeline.cli.amounts import read_amount  # noqa: PLC0415
+    from asset_pipeline.cli._amounts import read_amount  # noqa: PLC0415
     from asset_pipeline.cli.plan_view import show_plan  # noqa: PLC0415
 
-    choice = Choice(
+    choice = PromptSelection(
         kinds=kind,
         collections=collection,
         prompt_ids=prompt,

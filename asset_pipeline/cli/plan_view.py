@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 
-from asset_pipeline.cli.books import open_ledger, read_caps
-from asset_pipeline.cli.choosing import Choice
-from asset_pipeline.cli.console import say, show_table, stdout, write_json
-from asset_pipeline.cli.opening import Workshop, open_workshop, show_problems, states_of
+from asset_pipeline.cli._context import CliContext, open_context, show_problems, states_of
+from asset_pipeline.cli._ledger import open_ledger, read_caps
+from asset_pipeline.cli._output import say, show_table, stdout, write_json
+from asset_pipeline.cli._selection import PromptSelection
 from asset_pipeline.clock import SystemClock
-from asset_pipeline.generation.planning import FallbackPlan, Plan, make_plan
-from asset_pipeline.ledger.reading import LedgerReader
+from asset_pipeline.generation.planning.plan import FallbackPlan, Plan, make_plan
+from asset_pipeline.ledger.reports import LedgerReader
 from asset_pipeline.money import MicroUsd, format_usd, to_decimal
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.prompts.states import PromptState, PromptStates
@@ -22,13 +22,13 @@ from asset_pipeline.prompts.states import PromptState, PromptStates
 PROMPTS_A_RUN = 1000
 
 
-def show_plan(choice: Choice, *, as_json: bool, max_usd: MicroUsd | None = None) -> None:
+def show_plan(choice: PromptSelection, *, as_json: bool, max_usd: MicroUsd | None = None) -> None:
     """Print the plan of the chosen prompts, under a cap of this command's own if there is one.
 
     Raises:
         AssetPipelineError: Prompts, catalog or ledger cannot be read.
     """
-    workshop = open_workshop()
+    workshop = open_context()
     show_problems(workshop.library)
     with open_ledger(workshop.settings) as ledger:
         states = PromptStates()
@@ -48,7 +48,7 @@ def show_plan(choice: Choice, *, as_json: bool, max_usd: MicroUsd | None = None)
 
 def plan_of(
     prompts: Sequence[Prompt],
-    workshop: Workshop,
+    workshop: CliContext,
     ledger: LedgerReader,
     *,
     force: bool = False,
@@ -68,7 +68,7 @@ def plan_of(
     )
 
 
-def _show(plan: Plan, choice: Choice) -> None:
+def _show(plan: Plan, choice: PromptSelection) -> None:
     console = stdout()
     show_table(
         console,
@@ -119,7 +119,7 @@ def _show(plan: Plan, choice: Choice) -> None:
     say(console, _verdict(plan), "bold green" if plan.fits else "bold red")
 
 
-def _tell_states(choice: Choice, by_state: Counter[PromptState], left_out: int) -> None:
+def _tell_states(choice: PromptSelection, by_state: Counter[PromptState], left_out: int) -> None:
     console = stdout()
     refused, cancelled = by_state[PromptState.REFUSED], by_state[PromptState.CANCELLED]
     if refused:
@@ -171,7 +171,12 @@ def _rounded(ratio: Decimal | None) -> Decimal | None:
 
 
 def _write(
-    plan: Plan, choice: Choice, by_state: Counter[PromptState], *, left_out: int, problems: int
+    plan: Plan,
+    choice: PromptSelection,
+    by_state: Counter[PromptState],
+    *,
+    left_out: int,
+    problems: int,
 ) -> None:
     write_json(
         {

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.cli.choosing import Choice
-from asset_pipeline.cli.options import AsJson, Collections, Kinds, Limit, PromptIds, Tags
+from asset_pipeline.cli._options import AsJson, Collections, Kinds, Limit, PromptIds, Tags
+from asset_pipeline.cli._selection import PromptSelection
 
 app = typer.Typer(help="Check, list and import prompts.", no_args_is_help=True)
 
@@ -36,7 +36,7 @@ def list_prompts(
     """List the usable prompts."""
     from asset_pipeline.cli.prompts_view import show_prompts  # noqa: PLC0415 -- as above
 
-    choice = Choice(kind, collection, prompt, tag, everything=True, limit=limit)
+    choice = PromptSelection(kind, collection, prompt, tag, everything=True, limit=limit)
     show_prompts(choice, as_json=as_json)
 
 
@@ -144,5 +144,5 @@ def export_table(
     """Write prompts as a table that a spreadsheet opens and that `prompts import` takes back."""
     from asset_pipeline.cli.import_view import export_prompts  # noqa: PLC0415 -- as above
 
-    choice = Choice(kind, collection, prompt, tag, everything=True, limit=limit)
+    choice = PromptSelection(kind, collection, prompt, tag, everything=True, limit=limit)
     export_prompts(choice, target, overwrite=overwrite)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from asset_pipeline.cli.choosing import Choice
-from asset_pipeline.cli.console import say, show_table, stderr, stdout, write_json
-from asset_pipeline.cli.opening import open_workshop, show_problems
+from asset_pipeline.cli._context import open_context, show_problems
+from asset_pipeline.cli._output import say, show_table, stderr, stdout, write_json
+from asset_pipeline.cli._selection import PromptSelection
 from asset_pipeline.errors import ExitCode
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.prompts.states import PromptStates
@@ -20,7 +20,7 @@ def show_validation(*, as_json: bool) -> ExitCode:
     Raises:
         AssetPipelineError: The folder or the catalog cannot be read.
     """
-    library = open_workshop().library
+    library = open_context().library
     if as_json:
         write_json({"prompts": len(library.prompts), "problems": library.problems})
     else:
@@ -35,13 +35,13 @@ def show_validation(*, as_json: bool) -> ExitCode:
     return ExitCode.BAD_INPUT if library.problems else ExitCode.DONE
 
 
-def show_prompts(choice: Choice, *, as_json: bool) -> None:
+def show_prompts(choice: PromptSelection, *, as_json: bool) -> None:
     """Print the chosen prompts.
 
     Raises:
         AssetPipelineError: The folder cannot be read, or a name is not in it.
     """
-    library = open_workshop().library
+    library = open_context().library
     show_problems(library)
     prompts = choice.take(library, PromptStates)
     if as_json:

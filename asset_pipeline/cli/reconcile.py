@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from asset_pipeline.cli.options import AsJson
+from asset_pipeline.cli._options import AsJson
 from asset_pipeline.errors import AssetPipelineError
 
 _DECIDE = "Answer a question (ID, or how it begins)"

@@ -7,14 +7,14 @@ import uuid
 from collections.abc import Sequence
 from typing import cast
 
-from asset_pipeline.cli.amounts import read_amount
-from asset_pipeline.cli.books import open_whole_ledger
-from asset_pipeline.cli.console import say, show_table, stderr, stdout, write_json
+from asset_pipeline.cli._amounts import read_amount
+from asset_pipeline.cli._ledger import open_whole_ledger
+from asset_pipeline.cli._output import say, show_table, stderr, stdout, write_json
 from asset_pipeline.errors import ExitCode
-from asset_pipeline.generation.resume import Resumed, ResumeResult
+from asset_pipeline.generation.reconciliation.resume import Resumed, ResumeResult
 from asset_pipeline.ledger.ledger import Ledger
-from asset_pipeline.ledger.reading import LedgerReader
 from asset_pipeline.ledger.records import Intent
+from asset_pipeline.ledger.reports import LedgerReader
 from asset_pipeline.money import MicroUsd, format_usd, to_decimal
 from asset_pipeline.settings import load_settings
 
@@ -32,7 +32,7 @@ def resume(*, as_json: bool) -> ExitCode:
     """
     # Dagster, which the two flags that decide do without.
     from asset_pipeline.definitions import default_resources  # noqa: PLC0415
-    from asset_pipeline.resources.maintenance import MaintenanceResource  # noqa: PLC0415
+    from asset_pipeline.defs.resources.maintenance import MaintenanceResource  # noqa: PLC0415
 
     maintenance = cast("MaintenanceResource", default_resources()["maintenance"])
     say(stderr(), "Looking for what is open; predictions that still run are waited for.")

@@ -6,14 +6,14 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
-from asset_pipeline.cli.actor import actor
-from asset_pipeline.cli.amounts import read_amount
-from asset_pipeline.cli.console import say, say_link, show_table, stdout, write_json
+from asset_pipeline.cli._actor import actor
+from asset_pipeline.cli._amounts import read_amount
+from asset_pipeline.cli._output import say, say_link, show_table, stdout, write_json
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.ledger.api_keys import ApiKey, ApiKeys, NewKey, scopes_from
+from asset_pipeline.ledger.provider_ledger import open_own_engine
 from asset_pipeline.money import format_usd, to_decimal
-from asset_pipeline.resources.own_ledger import open_own_engine
 from asset_pipeline.settings import load_settings
 
 _LONGEST_NAME = 100

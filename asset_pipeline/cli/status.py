@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asset_pipeline.cli.options import AsJson
+from asset_pipeline.cli._options import AsJson
 
 
 def status(*, as_json: AsJson = False) -> None:

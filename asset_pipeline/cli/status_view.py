@@ -7,21 +7,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.cli.books import open_ledger, read_caps
-from asset_pipeline.cli.charges_view import charge_fields, show_charges
-from asset_pipeline.cli.console import say, show_table, stdout, write_json
-from asset_pipeline.cli.health import (
+from asset_pipeline.cli._charges import charge_fields, show_charges
+from asset_pipeline.cli._context import open_context, show_problems, states_of
+from asset_pipeline.cli._health import (
     Health,
     breaker_fields,
     rate_fields,
     read_health,
     show_troubles,
 )
-from asset_pipeline.cli.opening import open_workshop, show_problems, states_of
-from asset_pipeline.ledger.reading import OpenIntents
+from asset_pipeline.cli._ledger import open_ledger, read_caps
+from asset_pipeline.cli._output import say, show_table, stdout, write_json
+from asset_pipeline.ledger.budget_thresholds import reached, used_percent
 from asset_pipeline.ledger.records import BudgetBalance, Intent
+from asset_pipeline.ledger.reports import OpenIntents
 from asset_pipeline.ledger.schema import IntentState
-from asset_pipeline.ledger.thresholds import reached, used_percent
 from asset_pipeline.money import format_usd, to_decimal
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.prompts.states import PromptState, PromptStates
@@ -54,7 +54,7 @@ def show_status(*, as_json: bool) -> None:
     Raises:
         AssetPipelineError: Prompts or ledger cannot be read.
     """
-    workshop = open_workshop()
+    workshop = open_context()
     show_problems(workshop.library)
     prompts = workshop.library.prompts.values()
     with open_ledger(workshop.settings) as ledger:

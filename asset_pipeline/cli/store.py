@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from asset_pipeline.cli.options import AsJson
+from asset_pipeline.cli._options import AsJson
 
 app = typer.Typer(
     help="The place that clips are kept in: make it private, or say that it is the right one.",

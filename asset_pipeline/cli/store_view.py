@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import typer
 
-from asset_pipeline.cli.books import open_whole_ledger
-from asset_pipeline.cli.console import say, stderr, stdout, write_json
-from asset_pipeline.custody.belonging import WrongStoreError
+from asset_pipeline.cli._ledger import open_whole_ledger
+from asset_pipeline.cli._output import say, stderr, stdout, write_json
+from asset_pipeline.custody.store_ownership import WrongStoreError
+from asset_pipeline.defs.resources.store import StoreResource
 from asset_pipeline.disclosure.addresses import shown_address
 from asset_pipeline.errors import AssetPipelineError, ExitCode
-from asset_pipeline.resources.store import StoreResource
 from asset_pipeline.settings import load_settings
-from asset_pipeline.stores.hardening import Finding, Verdict, each, harden
+from asset_pipeline.stores.hardening import RuleResult, RuleStatus, each, harden
 from asset_pipeline.stores.protocol import StoreError
 
 _STYLES = {
-    Verdict.OK: "green",
-    Verdict.WARN: "yellow",
-    Verdict.UNSUPPORTED: "yellow",
-    Verdict.FAIL: "bold red",
+    RuleStatus.OK: "green",
+    RuleStatus.WARN: "yellow",
+    RuleStatus.UNSUPPORTED: "yellow",
+    RuleStatus.FAIL: "bold red",
 }
 
 
@@ -39,7 +39,7 @@ def harden_store(*, versioning: bool, as_json: bool) -> ExitCode:
         say(stdout(), url, "bold")
         for finding in findings:
             _show(finding)
-    failed = any(finding.verdict is Verdict.FAIL for finding in findings)
+    failed = any(finding.verdict is RuleStatus.FAIL for finding in findings)
     return ExitCode.BAD_INPUT if failed else ExitCode.DONE
 
 
@@ -88,7 +88,7 @@ def _confirm(trouble: AssetPipelineError, *, ask: bool) -> None:
         raise AssetPipelineError("Nothing was changed.", hint="--yes answers for you.")
 
 
-def _show(finding: Finding) -> None:
+def _show(finding: RuleResult) -> None:
     changed = " Set just now." if finding.changed else ""
     line = f"{finding.verdict:<11} {finding.rule:<14} {finding.detail}{changed} {finding.advice}"
     say(stdout(), line.rstrip(), _STYLES[finding.verdict])

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from asset_pipeline.cli.options import AsJson
+from asset_pipeline.cli._options import AsJson
 
 
 class By(StrEnum):
@@ -26,7 +26,7 @@ def costs(
 ) -> None:
     """Show what was charged, from the warehouse, which is published first if it is behind."""
     # DuckDB and the ledger: `--help` does not wait for them.
-    from asset_pipeline.cli.warehouse_view import show_costs  # noqa: PLC0415
+    from asset_pipeline.cli.costs import show_costs  # noqa: PLC0415
 
     show_costs(by, as_json=as_json)
 
@@ -47,6 +47,6 @@ def sql(
     ] = False,
 ) -> None:
     """Ask the published warehouse in SQL, read-only; it shows what was last published."""
-    from asset_pipeline.cli.warehouse_view import show_query  # noqa: PLC0415 -- as above
+    from asset_pipeline.cli.costs import show_query  # noqa: PLC0415 -- as above
 
     show_query(query, as_json=as_json, as_csv=as_csv, for_spreadsheet=for_spreadsheet)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from asset_pipeline.clock import Clock
-from asset_pipeline.custody.checking import Report, StoreCheck
-from asset_pipeline.custody.deleting import Deleter
-from asset_pipeline.custody.repairing import Mended, Repairs, set_aside
+from asset_pipeline.custody.deleter import Deleter
+from asset_pipeline.custody.repairs import Mended, Repairs, set_aside
+from asset_pipeline.custody.store_check import Report, StoreCheck
 from asset_pipeline.errors import AssetPipelineError, ExitCode
-from asset_pipeline.ledger.checking import Finding, FsckBook, FsckPass
-from asset_pipeline.ledger.custody import CustodyBook
+from asset_pipeline.ledger.custody import CustodyRepository
 from asset_pipeline.ledger.custody_schema import FsckOutcome, FsckProblem
+from asset_pipeline.ledger.fsck_passes import FsckFinding, FsckPass, FsckRepository
 from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.records import Clip
 from asset_pipeline.providers.protocol import Provider
@@ -44,11 +44,11 @@ class FsckReport:
     """
 
     checked: FsckPass
-    findings: tuple[Finding, ...]
+    findings: tuple[FsckFinding, ...]
     lost: tuple[Clip, ...] = ()
 
     @property
-    def flaws(self) -> list[Finding]:
+    def flaws(self) -> list[FsckFinding]:
         """What is not as it should be, even now; a file that nobody counts on harms nobody."""
         return [
             each
@@ -91,8 +91,8 @@ class Fsck:
             TooMuchLostError: Too much is missing to believe it; nothing was counted as lost.
         """
         store = self.repairs.store
-        custody = CustodyBook(self.ledger.engine, self.clock)
-        book = FsckBook(self.ledger.engine, self.clock)
+        custody = CustodyRepository(self.ledger.engine, self.clock)
+        book = FsckRepository(self.ledger.engine, self.clock)
         worker_id = self.ledger.start_worker(self.run_id)
         try:
             if repair:
@@ -109,10 +109,14 @@ class Fsck:
             self.ledger.end_worker(worker_id)
 
     async def _mend(
-        self, checked: FsckPass, found: Sequence[Finding], book: FsckBook, custody: CustodyBook
-    ) -> list[Finding]:
+        self,
+        checked: FsckPass,
+        found: Sequence[FsckFinding],
+        book: FsckRepository,
+        custody: CustodyRepository,
+    ) -> list[FsckFinding]:
         """Mend what can be mended; return what nothing has any more."""
-        gone: list[Finding] = []
+        gone: list[FsckFinding] = []
         asking = _Asking(self.open_provider)
         try:
             for finding in found:
@@ -133,7 +137,7 @@ class Fsck:
             await asking.aclose()
         return gone
 
-    async def _fetch(self, finding: Finding, book: FsckBook, asking: _Asking) -> Mended:
+    async def _fetch(self, finding: FsckFinding, book: FsckRepository, asking: _Asking) -> Mended:
         intent, sha256 = book.paid_for(finding.clip_id or "")
         if not self.repairs.is_kept(intent):
             return Mended.GONE
@@ -142,7 +146,11 @@ class Fsck:
         return await self.repairs.mend(asking.provider(), intent, sha256)
 
     def _lose(
-        self, checked: FsckPass, gone: Sequence[Finding], book: FsckBook, custody: CustodyBook
+        self,
+        checked: FsckPass,
+        gone: Sequence[FsckFinding],
+        book: FsckRepository,
+        custody: CustodyRepository,
     ) -> list[Clip]:
         """Count clips as lost and free their keys for what is generated in their place."""
         most = max(_MOST_LOST, checked.objects * _MOST_LOST_PERCENT // 100)

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from asset_pipeline.catalog.reader import Catalog
+from asset_pipeline.custody.export_names import CHECKSUMS, MANIFEST_CSV, MANIFEST_JSON
+from asset_pipeline.custody.export_targets import Target, write_text
 from asset_pipeline.custody.links import SignedLink
-from asset_pipeline.custody.naming import CHECKSUMS, MANIFEST_CSV, MANIFEST_JSON
-from asset_pipeline.custody.targets import Target, write_text
-from asset_pipeline.ledger.exporting import ExportLine
+from asset_pipeline.ledger.exports import ExportLine
 from asset_pipeline.money import to_decimal
 
 FORMAT = 1

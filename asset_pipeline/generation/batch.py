@@ -12,15 +12,15 @@ from typing import Any
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.reader import Catalog
-from asset_pipeline.generation.attempts import Attempts, WantedClip
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
-from asset_pipeline.generation.paid_call import PaidCall
-from asset_pipeline.generation.recording import Landed
-from asset_pipeline.generation.rules import RetryRules
-from asset_pipeline.generation.turns import Turns
-from asset_pipeline.ledger.endings import HowEnded
-from asset_pipeline.ledger.movements import BudgetExceededError
-from asset_pipeline.ledger.stand_ins import Stake
+from asset_pipeline.generation.payment.paid_call import PaidCall
+from asset_pipeline.generation.payment.recorder import Landed
+from asset_pipeline.generation.retry.attempts import Attempts, WantedClip
+from asset_pipeline.generation.retry.rules import RetryRules
+from asset_pipeline.generation.work_queue import DelayQueue
+from asset_pipeline.ledger.failed_prompts import HowEnded
+from asset_pipeline.ledger.postings import BudgetExceededError
+from asset_pipeline.ledger.substitutes import Stake
 from asset_pipeline.logs.fields import bound
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.prompts.spec import Prompt
@@ -138,7 +138,7 @@ class Batch:
             waiting=lambda: self._paid_call.waiting,
         )
         self._report(progress)
-        turns = Turns(self._wanted(prompts), self._paid_call.clock)
+        turns = DelayQueue(self._wanted(prompts), self._paid_call.clock)
         finished: deque[PromptOutcome] = deque()
         wake = asyncio.Event()
         loop = asyncio.get_running_loop()

@@ -19,7 +19,7 @@ from asset_pipeline.catalog.seeds import counts_in_hash, given_seed, with_varian
 from asset_pipeline.catalog.spec import Model, OutputShape, PriceUnit
 from asset_pipeline.catalog.terms import Terms, terms_of
 from asset_pipeline.errors import AssetPipelineError
-from asset_pipeline.generation.rules import Strategy
+from asset_pipeline.generation.retry.rules import Strategy
 from asset_pipeline.ledger.records import AttemptInputs, Intent, NewIntent, Parent
 from asset_pipeline.money import to_decimal
 from asset_pipeline.prompts.spec import MAX_VARIANTS, Prompt

@@ -11,27 +11,27 @@ from datetime import datetime
 from pathlib import Path
 
 from asset_pipeline.clock import Clock
-from asset_pipeline.generation.breaker import Breakers
-from asset_pipeline.generation.collaborators import Collaborators
-from asset_pipeline.generation.decoding import Decoders
-from asset_pipeline.generation.delivery import Deliverer
-from asset_pipeline.generation.paid_call import PaidCall
-from asset_pipeline.generation.places import Places
-from asset_pipeline.generation.previews import PreviewShelf
-from asset_pipeline.generation.rate_limit import RateLimiter
-from asset_pipeline.generation.store_gate import StoreGate
-from asset_pipeline.generation.timing import Timing
-from asset_pipeline.generation.watching import Watch
+from asset_pipeline.generation.payment.breaker import Breakers
+from asset_pipeline.generation.payment.context import PaymentContext
+from asset_pipeline.generation.payment.delivery import Deliverer
+from asset_pipeline.generation.payment.in_flight import InFlightLimiter
+from asset_pipeline.generation.payment.paid_call import PaidCall
+from asset_pipeline.generation.payment.poller import PredictionPoller
+from asset_pipeline.generation.payment.rate_limiter import RateLimiter
+from asset_pipeline.generation.payment.store_gate import StoreGate
+from asset_pipeline.generation.timeouts import Timeouts
 from asset_pipeline.ledger.breaker_machine import BreakerRules
-from asset_pipeline.ledger.breakers import BreakerBook
+from asset_pipeline.ledger.breakers import BreakerRepository
 from asset_pipeline.ledger.engine import LedgerError
-from asset_pipeline.ledger.grouping import GroupCommit
+from asset_pipeline.ledger.group_commit import GroupCommit
 from asset_pipeline.ledger.ledger import Ledger, Payer
-from asset_pipeline.ledger.rates import RateBook
+from asset_pipeline.ledger.rate_limit import RateLimitRepository
 from asset_pipeline.ledger.workers import HEARTBEAT_SECONDS
+from asset_pipeline.media.decoder_pool import DecoderPool
+from asset_pipeline.media.preview_cache import PreviewCache
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.providers.protocol import Provider
-from asset_pipeline.stores.probing import try_putting
+from asset_pipeline.stores.probe import try_putting
 from asset_pipeline.stores.protocol import Store
 
 _STORING_THREADS = 8
@@ -66,7 +66,7 @@ class SessionPlan:
     rate_limit_per_minute: int
     max_in_flight: int
     max_images_decoded: int
-    timing: Timing
+    timing: Timeouts
     run_cap: MicroUsd | None = None
     budget_id: str = ""
     pay_again_before: datetime | None = None
@@ -88,13 +88,13 @@ async def open_session(
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(provider.aclose)
         writing = stack.enter_context(GroupCommit(ledger.engine))
-        decoders = Decoders(plan.max_images_decoded, plan.previews)
+        decoders = DecoderPool(plan.max_images_decoded, plan.previews)
         stack.push_async_callback(decoders.aclose)
         storing = stack.enter_context(ThreadPoolExecutor(_STORING_THREADS, "store"))
         deliverer = Deliverer(
             provider,
             store,
-            PreviewShelf(plan.previews),
+            PreviewCache(plan.previews),
             plan.scratch,
             decoders=decoders,
             storing=storing,
@@ -102,19 +102,26 @@ async def open_session(
             timing=plan.timing,
         )
         worker_id = await writing.run(lambda: ledger.start_worker(plan.run_id))
-        collaborators = Collaborators(
+        collaborators = PaymentContext(
             ledger=ledger,
             provider=provider,
             deliverer=deliverer,
             limiter=RateLimiter(
-                plan.rate_limit_per_minute, clock, RateBook(ledger.engine, clock), writing
+                plan.rate_limit_per_minute,
+                clock,
+                RateLimitRepository(ledger.engine, clock),
+                writing,
             ),
             breakers=Breakers(
-                BreakerBook(ledger.engine, clock), plan.breaker_rules, clock, writing, worker_id
+                BreakerRepository(ledger.engine, clock),
+                plan.breaker_rules,
+                clock,
+                writing,
+                worker_id,
             ),
             gate=StoreGate(lambda: _try_putting(store, storing)),
-            places=Places(plan.max_in_flight),
-            watch=Watch(provider, clock, plan.timing),
+            places=InFlightLimiter(plan.max_in_flight),
+            watch=PredictionPoller(provider, clock, plan.timing),
             clock=clock,
             timing=plan.timing,
             writing=writing,
@@ -143,7 +150,7 @@ async def _try_putting(store: Store, storing: Executor) -> None:
     await asyncio.get_running_loop().run_in_executor(storing, try_putting, store)
 
 
-async def _beat(collaborators: Collaborators, worker_id: str) -> None:
+async def _beat(collaborators: PaymentContext, worker_id: str) -> None:
     while True:
         await collaborators.clock.sleep(HEARTBEAT_SECONDS)
         # A ledger that is busy for a while must not end the beating: the next one says the same.

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine
 
 from asset_pipeline.clock import Clock
-from asset_pipeline.ledger.columns import in_utc
+from asset_pipeline.ledger.column_types import in_utc
 from asset_pipeline.ledger.transactions import transaction
 
 

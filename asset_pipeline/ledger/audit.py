@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Table, case, func, select, text
 
+from asset_pipeline.ledger.budget_scopes import TOTAL, Scope
 from asset_pipeline.ledger.double_payments import double_payments
 from asset_pipeline.ledger.schema import (
     OPEN_STATES,
@@ -19,7 +20,6 @@ from asset_pipeline.ledger.schema import (
     entries,
     intents,
 )
-from asset_pipeline.ledger.scopes import TOTAL, Scope
 from asset_pipeline.money import MicroUsd, format_usd
 
 _NEVER_CHARGED = (

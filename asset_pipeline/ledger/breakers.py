@@ -19,7 +19,7 @@ from asset_pipeline.ledger.schema import BreakerState, breakers
 _FIELDS = tuple(field.name for field in fields(Breaker))
 
 
-class BreakerBook(LedgerAccess):
+class BreakerRepository(LedgerAccess):
     """Reads and moves breakers; every method is one transaction.
 
     A move reads the row under its lock and writes what :mod:`breaker_machine` makes of it, so that

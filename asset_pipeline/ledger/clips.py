@@ -14,8 +14,8 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.ledger.deletion_guard import check_not_removed, check_not_removing
 from asset_pipeline.ledger.records import Clip, Intent, Parent, StoredFile, clip_from, row_of
-from asset_pipeline.ledger.removing import check_not_removed, check_not_removing
 from asset_pipeline.ledger.schema import clips, intents, lineage
 from asset_pipeline.ledger.wants import Want, declare, is_newest
 from asset_pipeline.money import MicroUsd

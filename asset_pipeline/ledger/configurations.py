@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from asset_pipeline.guarded_file import InForce
+from asset_pipeline.config.guarded_file import InForce
 from asset_pipeline.ledger.access import LedgerAccess
 from asset_pipeline.ledger.schema import configurations
 

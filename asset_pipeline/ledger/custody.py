@@ -15,10 +15,10 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.ledger.clip_finder import ClipFinder
 from asset_pipeline.ledger.clips import add_lineage
 from asset_pipeline.ledger.custody_schema import CustodyAction, custody
 from asset_pipeline.ledger.engine import LedgerError
-from asset_pipeline.ledger.finding import ClipFinder
 from asset_pipeline.ledger.records import Clip, Parent, clip_from
 from asset_pipeline.ledger.schema import clips
 
@@ -46,7 +46,7 @@ class HeldClip:
 Protected = Callable[[HeldClip], bool]
 
 
-class CustodyBook(ClipFinder):
+class CustodyRepository(ClipFinder):
     """What is kept, what may go and what went; every method is one transaction."""
 
     def held(self) -> list[HeldClip]:

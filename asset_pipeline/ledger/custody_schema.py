@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from asset_pipeline.ledger.columns import RowId, UtcDateTime, metadata, one_of
+from asset_pipeline.ledger.column_types import RowId, UtcDateTime, metadata, one_of
 
 
 class CustodyAction(StrEnum):

@@ -33,7 +33,7 @@ class RecordedObject:
     object_uri: str
 
 
-class IdentityBook(LedgerAccess):
+class IdentityRepository(LedgerAccess):
     """Says which ledger this is and what it holds; every method is one transaction."""
 
     def identity(self) -> LedgerIdentity:

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Update, bindparam, insert, select, update
 
-from asset_pipeline.ledger import movements
+from asset_pipeline.ledger import postings
 from asset_pipeline.ledger.records import (
     Intent,
     NewIntent,
@@ -235,7 +235,7 @@ def refuse(
         error_class=error_class,
         error=error[:MAX_ERROR_LENGTH],
     )
-    movements.release(connection, intent.intent_id, intent.reserved_microusd, now)
+    postings.release(connection, intent.intent_id, intent.reserved_microusd, now)
 
 
 NEVER_ACCEPTED = "never accepted"
@@ -257,7 +257,7 @@ def revive(connection: Connection, intent: Intent, prediction_id: str, now: date
     for other in attempts_at(connection, intent.generation_hash):
         if other.state is IntentState.RESERVED:
             refuse(connection, other, "cancelled", "an earlier attempt turned up", now)
-    worst_case = movements.reserved_at_first(connection, intent.intent_id)
+    worst_case = postings.reserved_at_first(connection, intent.intent_id)
     values: dict[str, Any] = {
         "state": IntentState.SUBMITTED,
         "worker_id": "",  # nobody drives it: whoever comes first takes it up
@@ -270,7 +270,7 @@ def revive(connection: Connection, intent: Intent, prediction_id: str, now: date
         "error": None,
     }
     revived = _move(connection, intent, (IntentState.REFUSED,), now, **values)
-    movements.reserve_owed(connection, intent.intent_id, worst_case, now)
+    postings.reserve_owed(connection, intent.intent_id, worst_case, now)
     return revived
 
 
@@ -311,7 +311,7 @@ def charge(
         completed_at=now,
     )
     covered = MicroUsd(intent.reserved_microusd - held)
-    movements.charge(connection, intent.intent_id, amount, covered, now)
+    postings.charge(connection, intent.intent_id, amount, covered, now)
     return charged
 
 
@@ -335,7 +335,7 @@ def fail(
         error_class=error_class,
         error=error[:MAX_ERROR_LENGTH],
     )
-    movements.release(connection, intent.intent_id, intent.reserved_microusd, now)
+    postings.release(connection, intent.intent_id, intent.reserved_microusd, now)
 
 
 def deliver(connection: Connection, intent: Intent, now: datetime) -> None:
@@ -352,7 +352,7 @@ def deliver(connection: Connection, intent: Intent, now: datetime) -> None:
         error_class=None,
         error=None,
     )
-    movements.release(connection, intent.intent_id, intent.reserved_microusd, now)
+    postings.release(connection, intent.intent_id, intent.reserved_microusd, now)
 
 
 def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:

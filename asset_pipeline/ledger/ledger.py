@@ -11,20 +11,20 @@ from sqlalchemy import Engine
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import Clock
 from asset_pipeline.ledger import (
+    budget_tickets,
     clips,
-    decisions,
     intents,
-    movements,
-    queueing,
-    stand_ins,
+    manual_resolution,
+    postings,
+    substitutes,
     wants,
     workers,
 )
-from asset_pipeline.ledger.caps import BudgetCaps, BudgetLine, KeyCap, budget_lines
+from asset_pipeline.ledger.budgets import BudgetCaps, BudgetLine, KeyCap, budget_lines
 from asset_pipeline.ledger.identity import HeldIdentity
-from asset_pipeline.ledger.movements import BudgetExceededError
 from asset_pipeline.ledger.orders import order_of
-from asset_pipeline.ledger.questions import Questions
+from asset_pipeline.ledger.postings import BudgetExceededError
+from asset_pipeline.ledger.queries import LedgerQueries
 from asset_pipeline.ledger.records import (
     Clip,
     Intent,
@@ -56,7 +56,7 @@ class Payer:
     launch_id: str = ""
 
 
-class Ledger(Questions):
+class Ledger(LedgerQueries):
     """The truth about money, shared by all processes that open the same database.
 
     Methods block; asynchronous callers run them in a thread.
@@ -143,21 +143,21 @@ class Ledger(Questions):
                 )
                 wants.declare(connection, _want_of(new, payer), now)
                 lines = _lines(caps, new, payer, now, None if order is None else order.cap)
-                tickets = queueing.tickets(connection, now)
-                queueing.check_turn(tickets, lines, payer.worker_id, new.worst_case)
-                movements.reserve(connection, intent.intent_id, lines, new.worst_case, now)
+                tickets = budget_tickets.tickets(connection, now)
+                budget_tickets.check_turn(tickets, lines, payer.worker_id, new.worst_case)
+                postings.reserve(connection, intent.intent_id, lines, new.worst_case, now)
                 if any(ticket.worker_id == payer.worker_id for ticket in tickets):
-                    queueing.leave(connection, payer.worker_id)
-                stand_ins.check_only_way(connection, intent, pay_again_before)
+                    budget_tickets.leave(connection, payer.worker_id)
+                substitutes.check_only_way(connection, intent, pay_again_before)
                 return intent
-        except stand_ins.AnotherWayError as error:
+        except substitutes.AnotherWayError as error:
             return error.found  # nothing is left of the reservation
         except BudgetExceededError as breach:
             # Nothing of the refused reservation is left, but an edited cap is on record.
             with self._writing() as (connection, now):
                 lines = _lines(caps, new, payer, now, None if order is None else order.cap)
-                movements.sync_caps(connection, lines, now)
-                outlook = queueing.outlook(connection, breach, lines, payer.worker_id, now)
+                postings.sync_caps(connection, lines, now)
+                outlook = budget_tickets.outlook(connection, breach, lines, payer.worker_id, now)
             raise outlook from None
 
     def adopt(self, intent: Intent, worker_id: str) -> Intent:
@@ -312,12 +312,12 @@ class Ledger(Questions):
     def charge_by_hand(self, intent: Intent, amount: MicroUsd) -> None:
         """End an undecided intent as paid for, because a person says so."""
         with self._writing() as (connection, now):
-            decisions.charge_by_hand(connection, intent, amount, now)
+            manual_resolution.charge_by_hand(connection, intent, amount, now)
 
     def release_by_hand(self, intent: Intent) -> None:
         """End an undecided intent as never accepted, because a person says so."""
         with self._writing() as (connection, now):
-            decisions.release_by_hand(connection, intent, now)
+            manual_resolution.release_by_hand(connection, intent, now)
 
     def correct(self, intent: Intent, amount: MicroUsd, because: str) -> Intent:
         """Set what an ended intent was charged, as an entry of the difference.
@@ -331,9 +331,9 @@ class Ledger(Questions):
             LedgerError: There is nothing to correct.
         """
         with self._writing() as (connection, now):
-            return decisions.correct(connection, intent, amount, because, now)
+            return manual_resolution.correct(connection, intent, amount, because, now)
 
-    def record_orphan(self, orphan: decisions.Orphan) -> bool:
+    def record_orphan(self, orphan: manual_resolution.Orphan) -> bool:
         """Write spending that no intent asked for; return whether it was new.
 
         It counts in the periods in which the provider made it, and under no run.
@@ -342,8 +342,8 @@ class Ledger(Questions):
             line
             for line in budget_lines(
                 self._caps(),
-                collection=decisions.ORPHAN,
-                run_id=decisions.ORPHAN,
+                collection=manual_resolution.ORPHAN,
+                run_id=manual_resolution.ORPHAN,
                 now=orphan.created_at,
             )
             if line.period != "run"
@@ -351,7 +351,7 @@ class Ledger(Questions):
 
         def record() -> bool:
             with self._writing() as (connection, now):
-                return decisions.record_orphan(connection, orphan, lines, now)
+                return manual_resolution.record_orphan(connection, orphan, lines, now)
 
         return looking_again(record)
 

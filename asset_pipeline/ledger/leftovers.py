@@ -26,7 +26,7 @@ class Leftover:
     is_shared: bool
 
 
-class LeftoverBook(LedgerAccess):
+class LeftoverRepository(LedgerAccess):
     """Finds renditions whose original was deleted; every method is one transaction."""
 
     def leftovers(self) -> list[Leftover]:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.errors import AssetPipelineError
-from asset_pipeline.ledger.caps import KeyCap
+from asset_pipeline.ledger.budgets import KeyCap
 from asset_pipeline.ledger.service_schema import ItemState, api_keys, submission_items
 from asset_pipeline.money import MicroUsd
 

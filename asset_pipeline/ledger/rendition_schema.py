@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, String, Table, Text
 from sqlalchemy import text as sql
 
-from asset_pipeline.ledger.columns import UtcDateTime, metadata
+from asset_pipeline.ledger.column_types import UtcDateTime, metadata
 
 renditions = Table(
     "renditions",

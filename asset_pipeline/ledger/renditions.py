@@ -47,7 +47,7 @@ class Rendition:
     superseded_at: datetime | None
 
 
-class RenditionBook(LedgerAccess):
+class RenditionRepository(LedgerAccess):
     """The ledger's renditions. They cost nothing, so no budget is asked."""
 
     def made_from(self, clips: Iterable[Clip]) -> list[Rendition]:

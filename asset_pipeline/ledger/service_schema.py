@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-from asset_pipeline.ledger.columns import RowId, UtcDateTime, metadata, one_of
+from asset_pipeline.ledger.column_types import RowId, UtcDateTime, metadata, one_of
 
 
 class ItemState(StrEnum):

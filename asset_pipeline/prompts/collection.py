@@ -9,7 +9,8 @@ from pathlib import Path
 from pydantic import JsonValue, ValidationError
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.catalog.source import (
+from asset_pipeline.config.error_messages import complaint
+from asset_pipeline.config.yaml_source import (
     Document,
     FieldPath,
     SourceError,
@@ -17,10 +18,9 @@ from asset_pipeline.catalog.source import (
     parse_yaml,
     read_utf8,
 )
-from asset_pipeline.catalog.wording import complaint
 from asset_pipeline.prompts.entry_blocks import mended
-from asset_pipeline.prompts.renditions import read_renditions
-from asset_pipeline.prompts.resolving import Collection, Finding, Resolver, check_generic
+from asset_pipeline.prompts.rendition_specs import read_renditions
+from asset_pipeline.prompts.resolver import Collection, FieldProblem, Resolver, check_generic
 from asset_pipeline.prompts.spec import (
     CollectionDefaults,
     CollectionFile,
@@ -106,7 +106,7 @@ class _Reading:
         self.ids: dict[int, str] = {}
         self.rules: CollectionRules | None = None
         self._names: dict[int, str] = dict(names)
-        self._findings: list[tuple[Finding, int | None]] = []
+        self._findings: list[tuple[FieldProblem, int | None]] = []
         self._kind = kind
         self._name = name
         self._resolver = resolver
@@ -167,11 +167,11 @@ class _Reading:
         findings = self._resolver.check_defaults(collection)
         findings.extend(check_generic(generic, self._kind))
         findings.extend(
-            Finding(("renditions", *where), message, hint) for where, message, hint in wrong
+            FieldProblem(("renditions", *where), message, hint) for where, message, hint in wrong
         )
         if not is_id(name):
             hint = f"A collection's name is {ID_RULE}."
-            findings.append(Finding(("collection",), f"{name!r} is no name.", hint))
+            findings.append(FieldProblem(("collection",), f"{name!r} is no name.", hint))
         self._findings.extend((finding, None) for finding in findings)
         return None if findings else collection
 
@@ -202,9 +202,9 @@ class _Reading:
             self._find(("prompts", index, *finding.where), finding.message, finding.hint)
 
     def _find(self, where: FieldPath, message: str, hint: str, *, line: int | None = None) -> None:
-        self._findings.append((Finding(where, message, hint), line))
+        self._findings.append((FieldProblem(where, message, hint), line))
 
-    def _problem(self, label: str, finding: Finding, line: int) -> Problem:
+    def _problem(self, label: str, finding: FieldProblem, line: int) -> Problem:
         index = _prompt_index(finding.where)
         below = finding.where if index is None else finding.where[_PROMPT_DEPTH:]
         field_name = ".".join(str(step) for step in below) or None

@@ -11,8 +11,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from asset_pipeline.catalog.nearest import did_you_mean
 from asset_pipeline.catalog.spec import Model
+from asset_pipeline.config.suggestions import did_you_mean
 from asset_pipeline.errors import AssetPipelineError
 
 FIELDS = ("id", "text", "model", "variants", "tags", "style", "seed", "voice", "reference")

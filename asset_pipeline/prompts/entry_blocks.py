@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from asset_pipeline.catalog.source import Flaw, SourceError, parse_yaml
+from asset_pipeline.config.yaml_source import SourceError, YamlFlaw, parse_yaml
 
 _PROMPTS = re.compile(r"prompts:[ \t]*(#.*)?$")
 _DASH = re.compile(r"([ ]*)-(?:[ \t]|$)")
@@ -80,7 +80,7 @@ def blocks_of(text: str) -> Blocks | None:
     return Blocks(tuple(lines[: firsts[0][0]]), entries, tuple(lines[end:]))
 
 
-def mended(text: str) -> tuple[str, tuple[Flaw, ...], dict[int, str]]:
+def mended(text: str) -> tuple[str, tuple[YamlFlaw, ...], dict[int, str]]:
     """Return a text that YAML can read, what was left out of it, and the ids of that by index.
 
     A text in order is returned as it is.
@@ -98,7 +98,7 @@ def mended(text: str) -> tuple[str, tuple[Flaw, ...], dict[int, str]]:
     if blocks is None:
         raise broken
     lines = text.split("\n")
-    flaws: list[Flaw] = []
+    flaws: list[YamlFlaw] = []
     ids: dict[int, str] = {}
     base = blocks.entries[0].indent
     for index, block in enumerate(blocks.entries):
@@ -119,17 +119,19 @@ def mended(text: str) -> tuple[str, tuple[Flaw, ...], dict[int, str]]:
     return mended_text, tuple(flaws), ids
 
 
-def _flaw(index: int, block: Block, base: str) -> Flaw | None:
+def _flaw(index: int, block: Block, base: str) -> YamlFlaw | None:
     try:
         parse_yaml("prompts:\n" + block.text)
     except SourceError as error:
         line = block.first + max(0, (error.line or 2) - 2)
         hint = next(_advice(block), error.hint)
-        return Flaw(("prompts", index), min(line, block.first + len(block.lines) - 1) + 1, error.message, hint)  # fmt: skip  # noqa: E501
+        return YamlFlaw(("prompts", index), min(line, block.first + len(block.lines) - 1) + 1, error.message, hint)  # fmt: skip  # noqa: E501
     if block.indent == base:
         return None
     message = "This is not YAML: the '-' of this entry is not below those of the others."
-    return Flaw(("prompts", index), block.first + 1, message, f"Begin it after {len(base)} spaces.")
+    return YamlFlaw(
+        ("prompts", index), block.first + 1, message, f"Begin it after {len(base)} spaces."
+    )
 
 
 def _advice(block: Block) -> Iterator[str]:

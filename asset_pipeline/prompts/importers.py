@@ -14,15 +14,15 @@ from typing import cast
 from pydantic import JsonValue
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.catalog.nearest import did_you_mean
 from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.catalog.spec import Model
+from asset_pipeline.config.suggestions import did_you_mean
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.files import write_atomically
 from asset_pipeline.prompts.cells import CellError, as_input, as_integer, as_tags, as_text
 from asset_pipeline.prompts.columns import ColumnMap, map_columns
 from asset_pipeline.prompts.library import FOLDERS, Library, load_library
-from asset_pipeline.prompts.resolving import Collection, Resolver
+from asset_pipeline.prompts.resolver import Collection, Resolver
 from asset_pipeline.prompts.source_file import read_source
 from asset_pipeline.prompts.spec import (
     MAX_VARIANTS,
@@ -35,7 +35,7 @@ from asset_pipeline.prompts.tables import BadRow, Form, Row, Table, read_table
 from asset_pipeline.prompts.text import ID_RULE, clean, id_of, is_id, objection, slug, with_digest
 from asset_pipeline.prompts.update import Sheet, Update, merge, remember, remembered
 from asset_pipeline.prompts.workbook import is_error
-from asset_pipeline.prompts.writing import collection_yaml
+from asset_pipeline.prompts.yaml_writer import collection_yaml
 
 MODELS = {Kind.IMAGE: "black-forest-labs/flux-schnell", Kind.AUDIO: "jaaari/kokoro-82m"}
 """What makes the prompts of a table that names no model: a cheap one of each kind."""

@@ -19,8 +19,8 @@ from asset_pipeline.prompts.collection import (
     prompt_lines,
     read_collection,
 )
-from asset_pipeline.prompts.keeping import KeptFiles
-from asset_pipeline.prompts.resolving import Resolver
+from asset_pipeline.prompts.file_cache import KeptFiles
+from asset_pipeline.prompts.resolver import Resolver
 from asset_pipeline.prompts.spec import Problem, Prompt
 
 FOLDERS = {Kind.IMAGE: "images", Kind.AUDIO: "audio"}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.catalog.nearest import did_you_mean
+from asset_pipeline.config.suggestions import did_you_mean
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.prompts.library import Library
 from asset_pipeline.prompts.spec import Prompt

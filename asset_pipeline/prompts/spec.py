@@ -11,7 +11,7 @@ from typing import cast
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.prompts.renditions import Rendition, Renditions
+from asset_pipeline.prompts.rendition_specs import Rendition, Renditions
 
 MAX_VARIANTS = 100
 

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.prompts.library import Library
-from asset_pipeline.prompts.resolving import Collection, Finding, Resolver
+from asset_pipeline.prompts.resolver import Collection, FieldProblem, Resolver
 from asset_pipeline.prompts.spec import CollectionDefaults, Problem, Prompt, PromptEntry
 
 FOLDER = "ledger"
@@ -135,7 +135,7 @@ def resolve_entry(
     prompts_dir: Path,
     uploads: Uploads,
     defaults: CollectionDefaults | None = None,
-) -> Prompt | list[Finding]:
+) -> Prompt | list[FieldProblem]:
     """Return the prompt that an entry makes, or all that is wrong with it.
 
     Args:
@@ -151,14 +151,15 @@ def resolve_entry(
         written = PromptEntry.model_validate(entry)
     except ValidationError as error:
         return [
-            Finding(tuple(issue["loc"]), issue["msg"]) for issue in error.errors(include_url=False)
+            FieldProblem(tuple(issue["loc"]), issue["msg"])
+            for issue in error.errors(include_url=False)
         ]
     reference = written.reference
     if reference is not None:
         name = uploads.names.get(reference)
         if name is None:
             hint = "POST the file to /api/v1/files and give the id that it gets."
-            return [Finding(("reference",), f"{reference!r:.80} is no uploaded file.", hint)]
+            return [FieldProblem(("reference",), f"{reference!r:.80} is no uploaded file.", hint)]
         written = written.model_copy(update={"reference": name})
     place = Collection(kind, collection, f"{FOLDER}/{collection}", defaults or CollectionDefaults())
     found = resolver.resolve(written, place)

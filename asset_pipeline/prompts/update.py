@@ -16,12 +16,12 @@ from typing import Any, cast
 
 from pydantic import JsonValue, ValidationError
 
-from asset_pipeline.catalog.source import SourceError, parse_yaml, read_utf8
+from asset_pipeline.config.yaml_source import SourceError, parse_yaml, read_utf8
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.files import write_atomically
 from asset_pipeline.prompts.entry_blocks import blocks_of
 from asset_pipeline.prompts.spec import PromptEntry
-from asset_pipeline.prompts.writing import entry_yaml
+from asset_pipeline.prompts.yaml_writer import entry_yaml
 
 Values = dict[str, JsonValue]
 

@@ -12,7 +12,7 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from asset_pipeline.disclosure.here import redacted
+from asset_pipeline.disclosure.process_redactor import redacted
 from asset_pipeline.foreign.addresses import LONGEST_ADDRESS, is_address
 from asset_pipeline.foreign.text import ID_LENGTH, cleaned, is_clean, is_id, moment, number
 

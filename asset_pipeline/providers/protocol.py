@@ -14,7 +14,7 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
-from asset_pipeline.disclosure.here import redacted
+from asset_pipeline.disclosure.process_redactor import redacted
 from asset_pipeline.origin import Origin
 from asset_pipeline.providers.prediction import Prediction
 

@@ -16,12 +16,21 @@ from replicate.client import Client
 
 from asset_pipeline.clock import Clock, SystemClock
 from asset_pipeline.disclosure.addresses import shown_address
-from asset_pipeline.disclosure.here import hide, redacted
+from asset_pipeline.disclosure.process_redactor import hide, redacted
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.files import open_private
 from asset_pipeline.foreign import addresses
 from asset_pipeline.foreign.text import cleaned
 from asset_pipeline.origin import Origin
+from asset_pipeline.providers.http import AiohttpTransport, RefusedPeerError
+from asset_pipeline.providers.http_replies import (
+    CURRENT,
+    Answered,
+    ErrorReply,
+    Exchange,
+    OversizedReplyError,
+    Wire,
+)
 from asset_pipeline.providers.listing import ListingBounds, page_of
 from asset_pipeline.providers.neighbours import Neighbours
 from asset_pipeline.providers.prediction import (
@@ -43,16 +52,7 @@ from asset_pipeline.providers.protocol import (
     UnclearError,
     UnreachableError,
 )
-from asset_pipeline.providers.transport import AiohttpTransport, RefusedPeerError
 from asset_pipeline.providers.unpacking import unpacked
-from asset_pipeline.providers.wire import (
-    CURRENT,
-    Answered,
-    ErrorReply,
-    Exchange,
-    OversizedReplyError,
-    Wire,
-)
 
 DEFAULT_BASE_URL = "https://api.replicate.com"
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asset_pipeline.errors import AssetPipelineError
-from asset_pipeline.sandbox.faults.book import FaultBook
 from asset_pipeline.sandbox.faults.plan import ClockSkew
+from asset_pipeline.sandbox.faults.registry import FaultRegistry
 from asset_pipeline.sandbox.options import SandboxOptions
 from asset_pipeline.sandbox.process import remove_record, write_record
 from asset_pipeline.sandbox.server import serve
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_record(state_dir, url)
         sys.stdout.write(f"{url}\n")
         sys.stdout.flush()
-        faults = FaultBook(State(state_dir))
+        faults = FaultRegistry(State(state_dir))
         if rules := len(faults.report()):
             told = f"{rules} fault rules are in force; DELETE {url}/sandbox/faults ends them.\n"
             sys.stderr.write(told)

@@ -14,24 +14,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from asset_pipeline.errors import ConfigurationError
-from asset_pipeline.sandbox.account import AccountRoutes
-from asset_pipeline.sandbox.backstage import BackstageRoutes
+from asset_pipeline.sandbox.account_routes import AccountRoutes
+from asset_pipeline.sandbox.admin_routes import AdminRoutes
 from asset_pipeline.sandbox.core import Core
 from asset_pipeline.sandbox.date_header import DateHeader
-from asset_pipeline.sandbox.delivery import DeliveryRoutes
+from asset_pipeline.sandbox.delivery_routes import DeliveryRoutes
 from asset_pipeline.sandbox.display import Display
-from asset_pipeline.sandbox.faults.book import FaultBook
 from asset_pipeline.sandbox.faults.plan import ClockSkew, explain, load_plan
-from asset_pipeline.sandbox.gate import Gate
-from asset_pipeline.sandbox.late import Lateness
+from asset_pipeline.sandbox.faults.registry import FaultRegistry
+from asset_pipeline.sandbox.late_creates import Lateness
+from asset_pipeline.sandbox.middleware import ApiMiddleware
+from asset_pipeline.sandbox.models import OfferedModels
 from asset_pipeline.sandbox.options import SandboxOptions
-from asset_pipeline.sandbox.postman import Postman
-from asset_pipeline.sandbox.predictions import PredictionRoutes
+from asset_pipeline.sandbox.prediction_routes import PredictionRoutes
 from asset_pipeline.sandbox.problems import ProblemError, not_found, problem
 from asset_pipeline.sandbox.ratelimit import RateLimit
-from asset_pipeline.sandbox.shelf import Shelf
+from asset_pipeline.sandbox.renderer import MediaRenderer
 from asset_pipeline.sandbox.state import State
-from asset_pipeline.sandbox.studio import Studio
+from asset_pipeline.sandbox.webhook_delivery import WebhookSender
 
 
 def create_app(state_dir: Path, options: SandboxOptions) -> Starlette:
@@ -43,10 +43,10 @@ def create_app(state_dir: Path, options: SandboxOptions) -> Starlette:
         ConfigurationError: The fault plan or the catalog cannot be used.
     """
     state = State(state_dir)
-    shelf = Shelf(options.config_dir)
-    faults = FaultBook(state)
+    shelf = OfferedModels(options.config_dir)
+    faults = FaultRegistry(state)
     _load(faults, options)
-    studio = Studio(state, shelf)
+    studio = MediaRenderer(state, shelf)
     display = Display(state, shelf, studio, faults)
     core = Core(
         options,
@@ -56,7 +56,7 @@ def create_app(state_dir: Path, options: SandboxOptions) -> Starlette:
         RateLimit(state, options),
         faults,
         display,
-        Postman(state, display),
+        WebhookSender(state, display),
         Lateness(state),
     )
 
@@ -73,11 +73,11 @@ def create_app(state_dir: Path, options: SandboxOptions) -> Starlette:
         PredictionRoutes(core),
         AccountRoutes(core),
         DeliveryRoutes(core),
-        BackstageRoutes(core),
+        AdminRoutes(core),
     )
     app = Starlette(
         routes=[route for room in rooms for route in room.routes()],
-        middleware=[Middleware(DateHeader, state=state), Middleware(Gate, core=core)],
+        middleware=[Middleware(DateHeader, state=state), Middleware(ApiMiddleware, core=core)],
         exception_handlers={ProblemError: _answer_problem, HTTPException: _answer_http},
         lifespan=lifespan,
     )
@@ -85,7 +85,7 @@ def create_app(state_dir: Path, options: SandboxOptions) -> Starlette:
     return app
 
 
-def _load(faults: FaultBook, options: SandboxOptions) -> None:
+def _load(faults: FaultRegistry, options: SandboxOptions) -> None:
     """Put the plan and the clock in force that this server was started with."""
     if options.faults_file is not None:
         plan = load_plan(options.faults_file)

@@ -10,14 +10,14 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from asset_pipeline.sandbox.display import Display
-from asset_pipeline.sandbox.faults.book import FaultBook
-from asset_pipeline.sandbox.late import Lateness
+from asset_pipeline.sandbox.faults.registry import FaultRegistry
+from asset_pipeline.sandbox.late_creates import Lateness
+from asset_pipeline.sandbox.models import OfferedModels
 from asset_pipeline.sandbox.options import SandboxOptions
-from asset_pipeline.sandbox.postman import Postman
 from asset_pipeline.sandbox.ratelimit import RateLimit
-from asset_pipeline.sandbox.shelf import Shelf
+from asset_pipeline.sandbox.renderer import MediaRenderer
 from asset_pipeline.sandbox.state import State
-from asset_pipeline.sandbox.studio import Studio
+from asset_pipeline.sandbox.webhook_delivery import WebhookSender
 
 
 @dataclass(slots=True)
@@ -31,12 +31,12 @@ class Core:
 
     options: SandboxOptions
     state: State
-    shelf: Shelf
-    studio: Studio
+    shelf: OfferedModels
+    studio: MediaRenderer
     limit: RateLimit
-    faults: FaultBook
+    faults: FaultRegistry
     display: Display
-    postman: Postman
+    postman: WebhookSender
     late: Lateness
     drop: Callable[[Scope], None] | None = None
     last_request: float = field(default_factory=time.monotonic)

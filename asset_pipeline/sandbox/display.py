@@ -6,14 +6,14 @@ import json
 
 from pydantic import JsonValue
 
-from asset_pipeline.sandbox.faults.book import Event, FaultBook
-from asset_pipeline.sandbox.faults.disguise import Disguise, hide_webhook
+from asset_pipeline.sandbox.faults.display_faults import Disguise, hide_webhook
 from asset_pipeline.sandbox.faults.names import FaultName, Route
+from asset_pipeline.sandbox.faults.registry import Event, FaultRegistry
 from asset_pipeline.sandbox.lifecycle import Prediction
+from asset_pipeline.sandbox.models import OfferedModels
+from asset_pipeline.sandbox.renderer import MediaRenderer
 from asset_pipeline.sandbox.replies import shown
-from asset_pipeline.sandbox.shelf import Shelf
 from asset_pipeline.sandbox.state import MICROSECONDS, State
-from asset_pipeline.sandbox.studio import Studio
 
 _GONE = frozenset({FaultName.FORGOTTEN})
 # A single prediction is known to repeat its webhook; whether the rows of a listing do is not.
@@ -23,7 +23,9 @@ _LISTED = FaultName.WEBHOOK_LISTED
 class Display:
     """Shows predictions by themselves and as rows of a listing."""
 
-    def __init__(self, state: State, shelf: Shelf, studio: Studio, faults: FaultBook) -> None:
+    def __init__(
+        self, state: State, shelf: OfferedModels, studio: MediaRenderer, faults: FaultRegistry
+    ) -> None:
         self._state = state
         self._shelf = shelf
         self._studio = studio

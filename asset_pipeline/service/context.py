@@ -15,25 +15,25 @@ from sqlalchemy import Engine
 
 from asset_pipeline.catalog.reader import Catalog, load_catalog
 from asset_pipeline.clock import Clock, SystemClock
+from asset_pipeline.defs.resources.submitted import with_engines
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.ledger.api_keys import ApiKeys
-from asset_pipeline.ledger.caps import CapsSource
+from asset_pipeline.ledger.budgets import CapsSource
 from asset_pipeline.ledger.clip_pages import ClipPages
 from asset_pipeline.ledger.configurations import Configurations
-from asset_pipeline.ledger.reading import LedgerReader
+from asset_pipeline.ledger.provider_ledger import open_own_engine
+from asset_pipeline.ledger.reports import LedgerReader
 from asset_pipeline.ledger.request_rates import RequestRates
 from asset_pipeline.ledger.reviews import Reviews
 from asset_pipeline.ledger.service_audit import ServiceAudit
 from asset_pipeline.ledger.submissions import Submissions
 from asset_pipeline.ledger.submitted import SubmittedPrompts
 from asset_pipeline.ledger.uploads import Uploads
-from asset_pipeline.prompts.keeping import KeptFiles
+from asset_pipeline.prompts.file_cache import KeptFiles
 from asset_pipeline.prompts.library import Library, load_library
-from asset_pipeline.resources.own_ledger import open_own_engine
-from asset_pipeline.resources.submitted import with_engines
 from asset_pipeline.settings import Settings
-from asset_pipeline.stores.asked import bucket_settings
-from asset_pipeline.stores.opening import open_store
+from asset_pipeline.stores.environment import bucket_settings
+from asset_pipeline.stores.factory import open_store
 from asset_pipeline.stores.protocol import Store
 
 DAEMON_SENSOR = "submissions"

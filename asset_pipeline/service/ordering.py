@@ -10,11 +10,11 @@ from typing import Any
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.reader import Catalog
-from asset_pipeline.generation.planning import Plan, make_plan
-from asset_pipeline.ledger.caps import KeyCap
+from asset_pipeline.generation.planning.plan import Plan, make_plan
+from asset_pipeline.ledger.budgets import KeyCap
 from asset_pipeline.ledger.submissions import NewItem, NewSubmission
 from asset_pipeline.money import MicroUsd, to_decimal
-from asset_pipeline.prompts.resolving import Resolver
+from asset_pipeline.prompts.resolver import Resolver
 from asset_pipeline.prompts.spec import CollectionDefaults, Prompt
 from asset_pipeline.prompts.submitted import Uploads, entry_of, resolve_entry
 from asset_pipeline.prompts.text import slug

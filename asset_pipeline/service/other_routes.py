@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.ledger.api_keys import SESSION_LIFE, csrf_token
-from asset_pipeline.ledger.scopes import of_key
+from asset_pipeline.ledger.budget_scopes import of_key
 from asset_pipeline.ledger.service_schema import Scope
 from asset_pipeline.service.bodies import (
     BudgetAnswer,

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from asset_pipeline.disclosure.here import redacted
+from asset_pipeline.disclosure.process_redactor import redacted
 from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.ledger.reviews import NoSuchClipError, StaleVerdictError

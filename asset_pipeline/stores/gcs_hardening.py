@@ -13,9 +13,9 @@ from asset_pipeline.stores.hardening import (
     CORS_SECONDS,
     LEFTOVER_DAYS,
     TEMPORARY,
-    Rule,
+    BucketRule,
+    RuleStatus,
     UnsupportedError,
-    Verdict,
 )
 from asset_pipeline.stores.protocol import ObjectNotFoundError
 
@@ -53,7 +53,9 @@ class _Bucket:
             raise (no_bucket(str(self._address)) if missing else translated) from error
 
 
-def gcs_rules(access: GcsAccess, address: BucketAddress, *, versioning: bool) -> Sequence[Rule]:
+def gcs_rules(
+    access: GcsAccess, address: BucketAddress, *, versioning: bool
+) -> Sequence[BucketRule]:
     """Return the rules of a GCS bucket. Google encrypts all objects, so that needs none.
 
     Args:
@@ -66,11 +68,11 @@ def gcs_rules(access: GcsAccess, address: BucketAddress, *, versioning: bool) ->
     return [*rules, _versioning(bucket)] if versioning else rules
 
 
-def _public_access(bucket: _Bucket) -> Rule:
+def _public_access(bucket: _Bucket) -> BucketRule:
     def set_(found: Any) -> None:  # noqa: ANN401 -- google-cloud-storage has no types
         found.iam_configuration.public_access_prevention = "enforced"
 
-    return Rule(
+    return BucketRule(
         "public access",
         lambda: bucket.read().iam_configuration.public_access_prevention == "enforced",
         lambda: bucket.change(set_),
@@ -79,11 +81,11 @@ def _public_access(bucket: _Bucket) -> Rule:
     )
 
 
-def _owner(bucket: _Bucket) -> Rule:
+def _owner(bucket: _Bucket) -> BucketRule:
     def set_(found: Any) -> None:  # noqa: ANN401 -- google-cloud-storage has no types
         found.iam_configuration.uniform_bucket_level_access_enabled = True
 
-    return Rule(
+    return BucketRule(
         "access lists",
         lambda: bool(bucket.read().iam_configuration.uniform_bucket_level_access_enabled),
         lambda: bucket.change(set_),
@@ -92,21 +94,21 @@ def _owner(bucket: _Bucket) -> Rule:
     )
 
 
-def _versioning(bucket: _Bucket) -> Rule:
+def _versioning(bucket: _Bucket) -> BucketRule:
     def set_(found: Any) -> None:  # noqa: ANN401 -- google-cloud-storage has no types
         found.versioning_enabled = True
 
-    return Rule(
+    return BucketRule(
         "versioning",
         lambda: bool(bucket.read().versioning_enabled),
         lambda: bucket.change(set_),
         "Deleted objects are kept as versions.",
         "A deleted object is gone for good, unless the bucket deletes softly.",
-        Verdict.WARN,
+        RuleStatus.WARN,
     )
 
 
-def _leftovers(bucket: _Bucket, address: BucketAddress) -> Rule:
+def _leftovers(bucket: _Bucket, address: BucketAddress) -> BucketRule:
     prefix = [f"{address.folder}{TEMPORARY}"]
     ours: list[dict[str, Any]] = [
         {
@@ -132,17 +134,17 @@ def _leftovers(bucket: _Bucket, address: BucketAddress) -> Rule:
         there = found(bucket.read())
         return all(rule in there for rule in ours)
 
-    return Rule(
+    return BucketRule(
         "leftovers",
         holds,
         lambda: bucket.change(set_),
         "Unfinished uploads and temporary files end after a day.",
         "Unfinished uploads and temporary files stay, unseen, and are paid for.",
-        Verdict.WARN,
+        RuleStatus.WARN,
     )
 
 
-def _cors(bucket: _Bucket) -> Rule:
+def _cors(bucket: _Bucket) -> BucketRule:
     ours = {
         "origin": ["*"],
         "method": list(CORS_METHODS),
@@ -153,7 +155,7 @@ def _cors(bucket: _Bucket) -> Rule:
     def set_(found: Any) -> None:  # noqa: ANN401 -- google-cloud-storage has no types
         found.cors = [*found.cors, ours]
 
-    return Rule(
+    return BucketRule(
         "cors",
         lambda: any(
             set(CORS_METHODS) <= set(entry.get("method", [])) for entry in bucket.read().cors
@@ -161,5 +163,5 @@ def _cors(bucket: _Bucket) -> Rule:
         lambda: bucket.change(set_),
         "Pages such as the gallery may read what a signed link serves.",
         "Pages such as the gallery can't read what a signed link serves.",
-        Verdict.WARN,
+        RuleStatus.WARN,
     )

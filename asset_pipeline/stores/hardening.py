@@ -21,7 +21,7 @@ LEFTOVER_DAYS: Final = 1
 TEMPORARY: Final = ".incoming/"
 
 
-class Verdict(StrEnum):
+class RuleStatus(StrEnum):
     """How a rule stands."""
 
     OK = "ok"
@@ -31,7 +31,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RuleResult:
     """How one rule stands.
 
     Attributes:
@@ -42,7 +42,7 @@ class Finding:
     """
 
     rule: str
-    verdict: Verdict
+    verdict: RuleStatus
     detail: str
     advice: str = ""
     changed: bool = False
@@ -53,7 +53,7 @@ class UnsupportedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class BucketRule:
     """One rule of a bucket.
 
     Attributes:
@@ -70,10 +70,10 @@ class Rule:
     set: Callable[[], None]
     wanted: str
     missing: str
-    verdict: Verdict = Verdict.FAIL
+    verdict: RuleStatus = RuleStatus.FAIL
 
 
-def check(rule: Rule) -> Finding:
+def check(rule: BucketRule) -> RuleResult:
     """Tell how a rule stands; nothing is changed.
 
     Raises:
@@ -81,29 +81,29 @@ def check(rule: Rule) -> Finding:
     """
     try:
         if rule.holds():
-            return Finding(rule.name, Verdict.OK, rule.wanted)
+            return RuleResult(rule.name, RuleStatus.OK, rule.wanted)
     except UnsupportedError as error:
         return _unsupported(rule, error)
-    return Finding(rule.name, rule.verdict, rule.missing, "Run `asset-pipeline store harden`.")
+    return RuleResult(rule.name, rule.verdict, rule.missing, "Run `asset-pipeline store harden`.")
 
 
-def harden(rule: Rule) -> Finding:
+def harden(rule: BucketRule) -> RuleResult:
     """Make a rule hold, unless it does, and ask the server again.
 
     Raises:
         StoreError: The server did not answer, or refused.
     """
     found = check(rule)
-    if found.verdict in {Verdict.OK, Verdict.UNSUPPORTED}:
+    if found.verdict in {RuleStatus.OK, RuleStatus.UNSUPPORTED}:
         return found
     try:
         rule.set()
         if rule.holds():
-            return Finding(rule.name, Verdict.OK, rule.wanted, changed=True)
+            return RuleResult(rule.name, RuleStatus.OK, rule.wanted, changed=True)
     except UnsupportedError as error:
         return _unsupported(rule, error)
     # It answered "done" and did nothing, as emulators do.
-    return Finding(
+    return RuleResult(
         rule.name,
         rule.verdict,
         f"{rule.missing} The server took the setting and did not keep it.",
@@ -111,19 +111,21 @@ def harden(rule: Rule) -> Finding:
     )
 
 
-def each(rules: Iterable[Rule], act: Callable[[Rule], Finding]) -> Iterator[Finding]:
+def each(
+    rules: Iterable[BucketRule], act: Callable[[BucketRule], RuleResult]
+) -> Iterator[RuleResult]:
     """Check or harden rules one by one; what the server refuses is a finding like any other."""
     for rule in rules:
         try:
             yield act(rule)
         except StoreError as error:
-            yield Finding(rule.name, Verdict.FAIL, error.message, error.hint)
+            yield RuleResult(rule.name, RuleStatus.FAIL, error.message, error.hint)
 
 
-def _unsupported(rule: Rule, error: UnsupportedError) -> Finding:
-    return Finding(
+def _unsupported(rule: BucketRule, error: UnsupportedError) -> RuleResult:
+    return RuleResult(
         rule.name,
-        Verdict.UNSUPPORTED,
+        RuleStatus.UNSUPPORTED,
         f"This server has no such setting ({error}).",
         "Make sure by the server's own means that nobody may read without a signature.",
     )

@@ -12,9 +12,9 @@ from asset_pipeline.stores.hardening import (
     CORS_SECONDS,
     LEFTOVER_DAYS,
     TEMPORARY,
-    Rule,
+    BucketRule,
+    RuleStatus,
     UnsupportedError,
-    Verdict,
 )
 from asset_pipeline.stores.s3_access import S3Client
 from asset_pipeline.stores.s3_errors import from_botocore, status_of
@@ -66,7 +66,7 @@ def s3_rules(
     *,
     versioning: bool,
     asked: BucketSettings = NOTHING_ASKED,
-) -> Sequence[Rule]:
+) -> Sequence[BucketRule]:
     """Return the rules of an S3 bucket.
 
     Args:
@@ -81,9 +81,9 @@ def s3_rules(
     return [*rules, _versioning(bucket)] if versioning else rules
 
 
-def _public_access(bucket: _Bucket) -> Rule:
+def _public_access(bucket: _Bucket) -> BucketRule:
     wanted = dict.fromkeys(_BLOCK, True)
-    return Rule(
+    return BucketRule(
         "public access",
         lambda: bucket.get("get_public_access_block", "PublicAccessBlockConfiguration") == wanted,
         lambda: bucket.put("put_public_access_block", PublicAccessBlockConfiguration=wanted),
@@ -92,9 +92,9 @@ def _public_access(bucket: _Bucket) -> Rule:
     )
 
 
-def _owner(bucket: _Bucket) -> Rule:
+def _owner(bucket: _Bucket) -> BucketRule:
     wanted = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
-    return Rule(
+    return BucketRule(
         "access lists",
         lambda: bucket.get("get_bucket_ownership_controls", "OwnershipControls") == wanted,
         lambda: bucket.put("put_bucket_ownership_controls", OwnershipControls=wanted),
@@ -103,7 +103,7 @@ def _owner(bucket: _Bucket) -> Rule:
     )
 
 
-def _encryption(bucket: _Bucket, asked: BucketSettings) -> Rule:
+def _encryption(bucket: _Bucket, asked: BucketSettings) -> BucketRule:
     default: dict[str, str] = {"SSEAlgorithm": asked.algorithm or "AES256"}
     if asked.kms_key:
         default["KMSMasterKeyID"] = asked.kms_key
@@ -115,7 +115,7 @@ def _encryption(bucket: _Bucket, asked: BucketSettings) -> Rule:
         defaults = [rule.get("ApplyServerSideEncryptionByDefault") for rule in rules]
         return default in defaults if asked.algorithm else any(defaults)
 
-    return Rule(
+    return BucketRule(
         "encryption",
         holds,
         lambda: bucket.put("put_bucket_encryption", ServerSideEncryptionConfiguration=wanted),
@@ -124,18 +124,18 @@ def _encryption(bucket: _Bucket, asked: BucketSettings) -> Rule:
     )
 
 
-def _versioning(bucket: _Bucket) -> Rule:
-    return Rule(
+def _versioning(bucket: _Bucket) -> BucketRule:
+    return BucketRule(
         "versioning",
         lambda: bucket.get("get_bucket_versioning", "Status") == "Enabled",
         lambda: bucket.put("put_bucket_versioning", VersioningConfiguration={"Status": "Enabled"}),
         "Deleted objects are kept as versions.",
         "A deleted object is gone for good.",
-        Verdict.WARN,
+        RuleStatus.WARN,
     )
 
 
-def _leftovers(bucket: _Bucket, address: BucketAddress) -> Rule:
+def _leftovers(bucket: _Bucket, address: BucketAddress) -> BucketRule:
     ours = {
         f"asset-pipeline uploads {address.prefix}".strip(): {
             "Filter": {"Prefix": address.folder},
@@ -170,17 +170,17 @@ def _leftovers(bucket: _Bucket, address: BucketAddress) -> Rule:
             "put_bucket_lifecycle_configuration", LifecycleConfiguration={"Rules": [*kept, *named]}
         )
 
-    return Rule(
+    return BucketRule(
         "leftovers",
         holds,
         set_,
         "Unfinished uploads and temporary files end after a day.",
         "Unfinished uploads and temporary files stay, unseen, and are paid for.",
-        Verdict.WARN,
+        RuleStatus.WARN,
     )
 
 
-def _cors(bucket: _Bucket) -> Rule:
+def _cors(bucket: _Bucket) -> BucketRule:
     ours = {
         "AllowedMethods": list(CORS_METHODS),
         "AllowedOrigins": ["*"],
@@ -191,11 +191,11 @@ def _cors(bucket: _Bucket) -> Rule:
     def found() -> list[dict[str, Any]]:
         return cast("list[dict[str, Any]]", bucket.get("get_bucket_cors", "CORSRules") or [])
 
-    return Rule(
+    return BucketRule(
         "cors",
         lambda: any(set(CORS_METHODS) <= set(rule.get("AllowedMethods", [])) for rule in found()),
         lambda: bucket.put("put_bucket_cors", CORSConfiguration={"CORSRules": [*found(), ours]}),
         "Pages such as the gallery may read what a signed link serves.",
         "Pages such as the gallery can't read what a signed link serves.",
-        Verdict.WARN,
+        RuleStatus.WARN,
     )

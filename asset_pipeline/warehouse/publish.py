@@ -20,11 +20,11 @@ from sqlalchemy import Connection, Engine
 
 from asset_pipeline.clock import Clock
 from asset_pipeline.files import atomic_path, open_private
-from asset_pipeline.ledger.mark import mark_of
+from asset_pipeline.ledger.change_mark import mark_of
 from asset_pipeline.money import to_decimal
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.warehouse.errors import WarehouseError
-from asset_pipeline.warehouse.reading import query
+from asset_pipeline.warehouse.query import query
 from asset_pipeline.warehouse.tables import (
     LEDGER_TABLES,
     Row,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from asset_pipeline.warehouse.reading import query
+from asset_pipeline.warehouse.query import query
 from asset_pipeline_tests.cli.conftest import Done, Sandbox, Workspace
 
 Cli = Callable[..., Done]

@@ -9,9 +9,9 @@ from pydantic import SecretStr
 
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.ledger.breaker_machine import BreakerRules, Failure, Outcome, Permit
-from asset_pipeline.ledger.breakers import BreakerBook
+from asset_pipeline.ledger.breakers import BreakerRepository
 from asset_pipeline.ledger.engine import open_engine
-from asset_pipeline.ledger.rates import RateBook
+from asset_pipeline.ledger.rate_limit import RateLimitRepository
 from asset_pipeline_tests.cli.conftest import Done, Workspace
 
 Cli = Callable[..., Done]
@@ -24,13 +24,13 @@ def broken(cli: Cli, workspace: Workspace) -> None:
     assert cli("ledger", "upgrade").code == 0
     engine = open_engine(SecretStr(f"sqlite:///{workspace.root / 'data' / 'ledger.sandbox.db'}"))
     rules = BreakerRules(failure_threshold=1, open_seconds=3600, max_open_seconds=3600)
-    BreakerBook(engine, SystemClock()).report(
+    BreakerRepository(engine, SystemClock()).report(
         Permit(MODEL, 0, is_probe=False),
         Outcome.CREATE_FAILED,
         rules,
         Failure("server_error", "HTTP 503: Service Unavailable"),
     )
-    RateBook(engine, SystemClock()).throttle(3600, 600)
+    RateLimitRepository(engine, SystemClock()).throttle(3600, 600)
     engine.dispose()
 
 

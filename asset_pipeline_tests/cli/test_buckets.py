@@ -12,13 +12,13 @@ import pytest
 import yaml
 
 from asset_pipeline.settings import load_settings
-from asset_pipeline.stores.opening import open_store
-from asset_pipeline.warehouse.reading import query
+from asset_pipeline.stores.factory import open_store
+from asset_pipeline.warehouse.query import query
 from asset_pipeline_tests.cli.conftest import Done, Sandbox, Workspace
-from asset_pipeline_tests.servers.fixtures import gcs, gcs_server, seaweed, seaweed_server
-from asset_pipeline_tests.servers.gcs import Gcs
-from asset_pipeline_tests.servers.proxy import Proxy, Request, running_proxy
-from asset_pipeline_tests.servers.seaweed import BUCKET, SECRET_KEY, SeaweedFS
+from asset_pipeline_tests.support.servers.fixtures import gcs, gcs_server, seaweed, seaweed_server
+from asset_pipeline_tests.support.servers.gcs import Gcs
+from asset_pipeline_tests.support.servers.proxy import Proxy, Request, running_proxy
+from asset_pipeline_tests.support.servers.seaweed import BUCKET, SECRET_KEY, SeaweedFS
 
 __all__ = ["gcs", "gcs_server", "seaweed", "seaweed_server"]
 

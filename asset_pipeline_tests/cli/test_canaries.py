@@ -16,10 +16,10 @@ from PIL import Image, ImageDraw
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from asset_pipeline.warehouse.reading import query
+from asset_pipeline.warehouse.query import query
 from asset_pipeline_tests.cli.conftest import Done, Workspace
 from asset_pipeline_tests.conftest import NewLedger
-from asset_pipeline_tests.rules import no_retries, write_rules
+from asset_pipeline_tests.support.retry_rules import no_retries, write_rules
 
 Cli = Callable[..., Done]
 
@@ -256,7 +256,7 @@ def test_an_error_nobody_expected_tells_none(
     def explode() -> None:
         raise RuntimeError(f"bad: {TOKEN} at https://u:{CANARIES['store']}@h/?sig=1 \x1b[31m")
 
-    monkeypatch.setattr("asset_pipeline.cli.warehouse_view.load_settings", explode)
+    monkeypatch.setattr("asset_pipeline.cli.costs.load_settings", explode)
     done = cli("sql", "SELECT 1", env={"REPLICATE_API_TOKEN": TOKEN})
     assert done.code == 1
     assert "RuntimeError: bad: [redacted]" in done.err

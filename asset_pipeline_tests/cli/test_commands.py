@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from asset_pipeline.assets.clips import PARTITIONS_A_RUN
 from asset_pipeline.cli.plan_view import PROMPTS_A_RUN
+from asset_pipeline.defs.assets.clips import PARTITIONS_A_RUN
 from asset_pipeline_tests.cli.conftest import COMMAND, Done, Workspace
 
 Cli = Callable[..., Done]

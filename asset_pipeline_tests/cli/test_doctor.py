@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from asset_pipeline_tests.cli.conftest import Done, Sandbox, Workspace
-from asset_pipeline_tests.servers.fixtures import seaweed, seaweed_server
-from asset_pipeline_tests.servers.seaweed import SECRET_KEY, SeaweedFS
+from asset_pipeline_tests.support.servers.fixtures import seaweed, seaweed_server
+from asset_pipeline_tests.support.servers.seaweed import SECRET_KEY, SeaweedFS
 
 __all__ = ["seaweed", "seaweed_server"]
 

@@ -11,11 +11,11 @@ import dagster as dg
 import httpx
 import pytest
 
-from asset_pipeline.cli import runs
+from asset_pipeline.cli import _runs
 from asset_pipeline.definitions import build_defs
 from asset_pipeline.money import MicroUsd, format_usd
 from asset_pipeline_tests.cli.conftest import IMAGES, Done, Sandbox, Workspace
-from asset_pipeline_tests.rules import no_retries, write_rules
+from asset_pipeline_tests.support.retry_rules import no_retries, write_rules
 
 Cli = Callable[..., Done]
 
@@ -197,7 +197,7 @@ def test_a_store_that_takes_nothing_loses_nothing(
 ) -> None:
     """A store that cannot be written fails by name, unpaid; when it is mended, it is paid once."""
     impatient = functools.partial(build_defs, retries=dg.RetryPolicy(max_retries=1, delay=0))
-    monkeypatch.setattr(runs, "build_defs", impatient)
+    monkeypatch.setattr(_runs, "build_defs", impatient)
     before = sandbox.bill()
     blocked = workspace.root / "blocked"
     blocked.write_text("a file where the folder should be")

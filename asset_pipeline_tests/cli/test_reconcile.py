@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.ledger.schema import IntentState
 from asset_pipeline_tests.cli.conftest import Done, Sandbox, Workspace, until
-from asset_pipeline_tests.ledger.books import Books
+from asset_pipeline_tests.support.ledgers import Books
 
 Cli = Callable[..., Done]
 

@@ -7,10 +7,10 @@ from typing import Any, cast
 import pytest
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.cli.tally import Tally
+from asset_pipeline.cli._tally import Tally
 from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
-from asset_pipeline.generation.recording import Landed
+from asset_pipeline.generation.payment.recorder import Landed
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.prompts.spec import Prompt
 

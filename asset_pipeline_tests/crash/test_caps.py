@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from asset_pipeline_tests.crash.capping import BY_THE_SECOND, share_the_cap, spend_to_the_cap
-from asset_pipeline_tests.crash.site import Site, open_site
-from asset_pipeline_tests.postgres import new_database, running_postgres
+from asset_pipeline_tests.support.crash.cap_harness import (
+    BY_THE_SECOND,
+    share_the_cap,
+    spend_to_the_cap,
+)
+from asset_pipeline_tests.support.crash.site import Site, open_site
+from asset_pipeline_tests.support.postgres import new_database, running_postgres
 
 _SEED = 20261122
 

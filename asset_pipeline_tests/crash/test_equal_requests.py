@@ -12,12 +12,12 @@ from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.reader import load_catalog
 from asset_pipeline.catalog.spec import Model
 from asset_pipeline.catalog.terms import terms_of
-from asset_pipeline.generation.matching import Listing, Verdict, Window, judge
+from asset_pipeline.generation.reconciliation.matching import Listing, MatchVerdict, Window, judge
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.ledger.schema import IntentState
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.providers.prediction import Prediction, parse_prediction
-from asset_pipeline_tests.crash.workload import SPEECH
+from asset_pipeline_tests.support.crash.workload import SPEECH
 
 _NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 _SKEW, _SETTLE = 60.0, 15.0
@@ -85,7 +85,7 @@ def made(name: str, created: float, **inputs: object) -> Prediction:
 
 def verdict(
     model: Model, intent: Intent, rivals: list[Intent], *made: Prediction, asked: float = 1000
-) -> tuple[Verdict, str]:
+) -> tuple[MatchVerdict, str]:
     """What a listing, asked for so long after noon, says about an intent."""
     listing = Listing(at(-3600), 0.0, at(asked), made)
     finding = judge(
@@ -108,7 +108,7 @@ def test_as_many_predictions_as_intents_are_shared_out(speech: Model) -> None:
         verdict(speech, intent, [first, second], made("p", 0), made("q", 1))
         for intent in (first, second)
     }
-    assert found == {(Verdict.FOUND, "p"), (Verdict.FOUND, "q")}
+    assert found == {(MatchVerdict.FOUND, "p"), (MatchVerdict.FOUND, "q")}
 
 
 def test_one_prediction_of_two_intents_leaves_one_absent(speech: Model) -> None:
@@ -117,48 +117,48 @@ def test_one_prediction_of_two_intents_leaves_one_absent(speech: Model) -> None:
     found = [
         verdict(speech, intent, [first, second], made("p", 0))[0] for intent in (first, second)
     ]
-    assert sorted(found) == [Verdict.ABSENT, Verdict.FOUND]
+    assert sorted(found) == [MatchVerdict.ABSENT, MatchVerdict.FOUND]
 
 
 def test_an_older_intent_does_not_take_what_only_a_younger_one_can_have(speech: Model) -> None:
     """Minutes apart, the younger can only have the younger prediction, so it is not absent."""
     old, young = lost("a", 0), lost("b", 300)
     predictions = (made("p", 0), made("q", 300))
-    assert verdict(speech, young, [old, young], *predictions) == (Verdict.FOUND, "q")
-    assert verdict(speech, old, [old, young], *predictions) == (Verdict.FOUND, "p")
+    assert verdict(speech, young, [old, young], *predictions) == (MatchVerdict.FOUND, "q")
+    assert verdict(speech, old, [old, young], *predictions) == (MatchVerdict.FOUND, "p")
 
 
 def test_absence_waits_until_every_rival_has_settled(speech: Model) -> None:
     """A rival's own prediction may not be listed yet: until then it may hold this one's place."""
     early, late = lost("a", 0), lost("b", 1, lost_after=30)
     rivals, only = [early, late], made("p", 0)
-    assert verdict(speech, early, rivals, only, asked=20)[0] is Verdict.NOT_YET
-    assert verdict(speech, early, rivals, only, asked=60)[0] is Verdict.ABSENT
+    assert verdict(speech, early, rivals, only, asked=20)[0] is MatchVerdict.NOT_YET
+    assert verdict(speech, early, rivals, only, asked=60)[0] is MatchVerdict.ABSENT
 
 
 def test_an_equal_create_on_the_wire_may_be_the_one_that_is_listed(speech: Model) -> None:
     """A listed prediction may answer the rival's create in a moment, so nobody takes it."""
     mine = lost("a", 0)
     rival = replace(lost("b", 1), state=IntentState.SUBMITTING, lost_at=None)
-    assert verdict(speech, mine, [mine, rival], made("p", 0))[0] is Verdict.NOT_YET
+    assert verdict(speech, mine, [mine, rival], made("p", 0))[0] is MatchVerdict.NOT_YET
 
 
 def test_a_prediction_with_anothers_inputs_is_the_others(speech: Model) -> None:
     """Same text, other voice: a clip in the wrong voice is never taken for the right one."""
     wise, deep = lost("a", 0, voice_id="Wise_Woman"), lost("b", 1, voice_id="Deep_Voice_Man")
     rivals, prediction = [wise, deep], made("p", 0, voice_id="Wise_Woman", speed=1)
-    assert verdict(speech, wise, rivals, prediction) == (Verdict.FOUND, "p")
-    assert verdict(speech, deep, rivals, prediction)[0] is Verdict.ABSENT
+    assert verdict(speech, wise, rivals, prediction) == (MatchVerdict.FOUND, "p")
+    assert verdict(speech, deep, rivals, prediction)[0] is MatchVerdict.ABSENT
 
 
 def test_an_input_that_the_provider_rewrote_does_not_hide_a_prediction(speech: Model) -> None:
     """With nobody else asking for that text, a rewritten input is still this request's."""
     mine = lost("a", 0, speed=1)
-    assert verdict(speech, mine, [mine], made("p", 0, speed="normal")) == (Verdict.FOUND, "p")
+    assert verdict(speech, mine, [mine], made("p", 0, speed="normal")) == (MatchVerdict.FOUND, "p")
 
 
 def test_a_rewritten_input_that_could_be_either_is_left_to_a_person(speech: Model) -> None:
     """Two different requests and a prediction that is like neither: no guess is made."""
     wise, deep = lost("a", 0, voice_id="Wise_Woman"), lost("b", 1, voice_id="Deep_Voice_Man")
     prediction = made("p", 0, voice_id="v-17")
-    assert verdict(speech, wise, [wise, deep], prediction)[0] is Verdict.UNSURE
+    assert verdict(speech, wise, [wise, deep], prediction)[0] is MatchVerdict.UNSURE

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from asset_pipeline_tests.crash import workload
-from asset_pipeline_tests.crash.books import close_books
-from asset_pipeline_tests.crash.killing import (
+from asset_pipeline_tests.support.crash import workload
+from asset_pipeline_tests.support.crash.bookkeeping import close_books
+from asset_pipeline_tests.support.crash.kill_harness import (
     FAULT_POINTS,
     PLAIN_POINTS,
     RECOVERY_POINTS,
     SWEEP,
     kill_at_every_point,
 )
-from asset_pipeline_tests.crash.site import open_site
+from asset_pipeline_tests.support.crash.site import open_site
 
 
 def test_killed_at_every_point_nothing_is_paid_twice_or_lost(tmp_path: Path) -> None:

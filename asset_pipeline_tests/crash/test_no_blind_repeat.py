@@ -11,9 +11,9 @@ import pytest
 
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.sandbox.faults.names import FaultName
-from asset_pipeline_tests.crash import workload
-from asset_pipeline_tests.crash.site import Site, open_site
-from asset_pipeline_tests.crash.worker import QUICK, drive
+from asset_pipeline_tests.support.crash import workload
+from asset_pipeline_tests.support.crash.site import Site, open_site
+from asset_pipeline_tests.support.crash.worker import QUICK, drive
 
 _TIMING = replace(QUICK, settle=1.0, outage=3.0, retention=1.5, cut_spread=0.5)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from asset_pipeline_tests.crash import workload
-from asset_pipeline_tests.crash.books import close_books
-from asset_pipeline_tests.crash.faults import MIXED
-from asset_pipeline_tests.crash.killing import PLAIN_POINTS, kill_until_done, shuffled
-from asset_pipeline_tests.crash.site import open_site
+from asset_pipeline_tests.support.crash import workload
+from asset_pipeline_tests.support.crash.bookkeeping import close_books
+from asset_pipeline_tests.support.crash.fault_plan import MIXED
+from asset_pipeline_tests.support.crash.kill_harness import PLAIN_POINTS, kill_until_done, shuffled
+from asset_pipeline_tests.support.crash.site import open_site
 
 _SEED = 20261121
 

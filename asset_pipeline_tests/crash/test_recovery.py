@@ -21,10 +21,10 @@ from asset_pipeline.ledger.schema import IntentState
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.providers.protocol import CreateRequest
 from asset_pipeline.providers.replicate import ReplicateProvider
-from asset_pipeline_tests.crash import lives, workload
-from asset_pipeline_tests.crash.books import close_books
-from asset_pipeline_tests.crash.site import Site, open_site
-from asset_pipeline_tests.crash.worker import Job, KillPoint, save_job
+from asset_pipeline_tests.support.crash import worker_processes, workload
+from asset_pipeline_tests.support.crash.bookkeeping import close_books
+from asset_pipeline_tests.support.crash.site import Site, open_site
+from asset_pipeline_tests.support.crash.worker import Job, KillPoint, save_job
 
 _PATIENCE = 30.0
 
@@ -92,17 +92,17 @@ def test_another_process_takes_up_what_a_killed_one_paid_for(site: Site, name: s
     """A worker started by command dies with its reply unread; one started later delivers."""
     prompts = [workload.picture(name)]
     save_job(site.job(prompts), site.folder / "job.json")
-    command = [sys.executable, "-m", "asset_pipeline_tests.crash.worker"]
+    command = [sys.executable, "-m", "asset_pipeline_tests.support.crash.worker"]
     command += [str(site.folder / "job.json"), "--kill", "accepted:1"]
     assert subprocess.run(command, check=False, timeout=60).returncode == -9
-    assert lives.run(site.job(prompts)).exit_code == 0
+    assert worker_processes.run(site.job(prompts)).exit_code == 0
     assert_settled(site, prompts, posts=1)
 
 
 def test_two_processes_on_the_same_prompts_pay_once(site: Site, name: str) -> None:
     """Of two workers with the same work one pays for a clip, and both report it."""
     prompts = several(name, variants=2)
-    pair = [lives.start(site.job(prompts)), lives.start(site.job(prompts))]
+    pair = [worker_processes.start(site.job(prompts)), worker_processes.start(site.job(prompts))]
     assert all(life.wait() for life in pair)
     assert [life.summary().landed for life in pair] == [8, 8]
     assert_settled(site, prompts, posts=8)
@@ -124,7 +124,7 @@ def test_equal_requests_that_lost_their_replies_are_told_apart(
     """Two variants of one text, no seed: only what was never accepted is sent again."""
     prompts = [workload.speech(name, variants=2, model=model)]
     site.fault({"fault": first, "times": 1}, {"fault": second, "match": {"nth": 1}})
-    assert lives.run(site.job(prompts)).exit_code == 0
+    assert worker_processes.run(site.job(prompts)).exit_code == 0
     assert_settled(site, prompts, posts)
 
 
@@ -136,7 +136,7 @@ def test_equal_requests_of_a_dead_worker_do_not_wait_for_each_other(
     prompts = [workload.speech(name, variants=2)]
     job = site.job(prompts, max_in_flight=in_flight)
     asyncio.run(_leave_on_the_wire(job))
-    assert lives.run(job).exit_code == 0
+    assert worker_processes.run(job).exit_code == 0
     assert_settled(site, prompts, posts=2)
 
 
@@ -147,9 +147,11 @@ def test_a_worker_killed_while_it_reconciles_changes_nothing(
     """Reconciliation is taken up where the ledger says it stands."""
     prompts = [workload.speech(name)]
     sent = point not in {"absent", "released"}
-    assert lives.run(site.job(prompts), KillPoint("accepted" if sent else "submitting")).killed
-    assert lives.run(site.job(prompts), KillPoint(point)).killed
-    assert lives.run(site.job(prompts)).exit_code == 0
+    assert worker_processes.run(
+        site.job(prompts), KillPoint("accepted" if sent else "submitting")
+    ).killed
+    assert worker_processes.run(site.job(prompts), KillPoint(point)).killed
+    assert worker_processes.run(site.job(prompts)).exit_code == 0
     assert_settled(site, prompts, posts=1)
 
 
@@ -160,7 +162,7 @@ def test_a_provider_that_goes_down_and_comes_back_is_waited_for(
     frail_site.fault({"fault": "slow", "params": {"seconds": 3}})
     prompts = several(name)
     job = frail_site.job(prompts)
-    life = lives.start(job)
+    life = worker_processes.start(job)
     wait_for_intents(job, IntentState.SUBMITTED, 4)
     frail_site.kill_server()
     time.sleep(1.5)
@@ -176,10 +178,10 @@ def test_a_provider_that_is_down_from_the_start_costs_nothing(frail_site: Site, 
     prompts = several(name)
     job = frail_site.job(prompts)
     frail_site.kill_server()
-    life = lives.run(job)
+    life = worker_processes.run(job)
     assert {found for found, _ in life.summary().failures} == {"network"}
     frail_site.open_server()
-    assert lives.run(job).exit_code == 0
+    assert worker_processes.run(job).exit_code == 0
     assert_settled(frail_site, prompts, posts=4)
 
 
@@ -187,7 +189,7 @@ def test_a_download_that_breaks_is_mended_as_a_download(site: Site, name: str) -
     """Files that cannot be fetched are asked for until they can; nothing is paid again."""
     site.fault({"fault": "truncated", "match": {"route": "file"}, "params": {"drop": True}})
     prompts = several(name)
-    life = lives.start(site.job(prompts))
+    life = worker_processes.start(site.job(prompts))
     wait_for(lambda: site.struck("truncated") >= 6)
     site.mend()
     assert life.wait()
@@ -200,9 +202,9 @@ def test_a_full_disk_under_the_store_loses_nothing(site: Site, name: str) -> Non
     prompts = several(name)
     with _small_disk(site.folder / "clips"):
         for _ in range(2):
-            life = lives.run(site.job(prompts))
+            life = worker_processes.run(site.job(prompts))
             assert {found for found, _ in life.summary().failures} == {"server_error"}
-    assert lives.run(site.job(prompts)).exit_code == 0
+    assert worker_processes.run(site.job(prompts)).exit_code == 0
     assert_settled(site, prompts, posts=4)
 
 
@@ -216,13 +218,13 @@ def test_a_full_disk_under_everything_loses_nothing(site: Site, name: str) -> No
         job.open_ledger().close()
         crowded.fault({"fault": "slow", "params": {"seconds": 1}})
         ballast = rest / "ballast"
-        life = lives.start(job)
+        life = worker_processes.start(job)
         wait_for_intents(job, IntentState.SUBMITTED, 1)
         _fill(ballast)
         life.wait()
-        lives.run(job)
+        worker_processes.run(job)
         ballast.unlink()
-        assert lives.run(job).exit_code == 0
+        assert worker_processes.run(job).exit_code == 0
         assert_settled(crowded, prompts, posts=crowded.posts())
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from asset_pipeline_tests.conftest import NewLedger
-from asset_pipeline_tests.crash.site import open_site
-from asset_pipeline_tests.crash.twins import let_twins_meet, why_not
+from asset_pipeline_tests.support.crash.site import open_site
+from asset_pipeline_tests.support.crash.two_machines import let_twins_meet, why_not
 
 
 def test_a_living_twin_is_not_taken_for_dead(new_ledger: NewLedger, tmp_path: Path) -> None:

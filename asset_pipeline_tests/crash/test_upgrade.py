@@ -17,15 +17,15 @@ from pydantic import SecretStr
 from sqlalchemy import create_engine
 
 import asset_pipeline.ledger
-from asset_pipeline.generation.resume import ResumeResult
+from asset_pipeline.generation.reconciliation.resume import ResumeResult
 from asset_pipeline.ledger.engine import HEAD_REVISION
 from asset_pipeline.ledger.schema import OPEN_STATES
-from asset_pipeline_tests.crash import lives, workload
-from asset_pipeline_tests.crash.books import close_books
-from asset_pipeline_tests.crash.site import Site, open_site
-from asset_pipeline_tests.crash.worker import KillPoint
-from asset_pipeline_tests.generation.resuming import resume
-from asset_pipeline_tests.ledger.books import database_file
+from asset_pipeline_tests.support.crash import worker_processes, workload
+from asset_pipeline_tests.support.crash.bookkeeping import close_books
+from asset_pipeline_tests.support.crash.site import Site, open_site
+from asset_pipeline_tests.support.crash.worker import KillPoint
+from asset_pipeline_tests.support.ledgers import database_file
+from asset_pipeline_tests.support.resume import resume
 
 EARLIER = "0005"
 POINTS = ("reserved", "submitting", "accepted", "submitted", "charged")
@@ -94,10 +94,10 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def test_an_earlier_ledger_goes_on_and_pays_nothing_again(site: Site, tmp_path: Path) -> None:
     """Clips are cache hits, open intents are finished, balances hold, whatever state it was in."""
     landed = [workload.picture("landed", variants=2), workload.speech("landed")]
-    assert lives.run(site.job(landed)).exit_code == 0
+    assert worker_processes.run(site.job(landed)).exit_code == 0
     left = [workload.picture(f"left-{point}") for point in POINTS]
     for prompt, point in zip(left, POINTS, strict=True):
-        assert lives.run(site.job([prompt]), KillPoint(point)).killed
+        assert worker_processes.run(site.job([prompt]), KillPoint(point)).killed
     posts = site.posts()
     file = Path(database_file(SecretStr(site.ledger_url)))
     set_back(file, tmp_path / "earlier")
@@ -111,7 +111,7 @@ def test_an_earlier_ledger_goes_on_and_pays_nothing_again(site: Site, tmp_path: 
         "left-charged": ResumeResult.DELIVERED,
     }
     assert site.posts() == posts
-    assert lives.run(site.job([*landed, *left[2:]])).exit_code == 0
+    assert worker_processes.run(site.job([*landed, *left[2:]])).exit_code == 0
     assert site.posts() == posts, "nothing that was paid for is paid for again"
     assert close_books(site, [*landed, *left[2:]]).flaws == ()
     ledger = site.job(()).open_ledger()
@@ -127,7 +127,7 @@ def test_an_earlier_ledger_goes_on_and_pays_nothing_again(site: Site, tmp_path: 
 def test_what_another_account_cannot_know_is_not_released(site: Site, tmp_path: Path) -> None:
     """An open intent that names no account, where nobody knows of it, is a question."""
     prompt = workload.picture("left")
-    assert lives.run(site.job([prompt]), KillPoint("submitting")).killed
+    assert worker_processes.run(site.job([prompt]), KillPoint("submitting")).killed
     set_back(Path(database_file(SecretStr(site.ledger_url))), tmp_path / "earlier")
     (resumed,) = resume(site)
     assert resumed.result is ResumeResult.QUESTION

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from asset_pipeline_tests.clocks import FakeClock
 from asset_pipeline_tests.conftest import NewLedger
-from asset_pipeline_tests.custody.keep import Keep
+from asset_pipeline_tests.support.clocks import FakeClock
+from asset_pipeline_tests.support.custody_site import Keep
 
 
 @pytest.fixture

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from asset_pipeline.custody.exporting import Copied, Exporter
+from asset_pipeline.custody.export_names import DEFAULT_TEMPLATE, Template, named
+from asset_pipeline.custody.export_targets import BucketTarget, FolderTarget, open_target
+from asset_pipeline.custody.exporter import Copied, Exporter
 from asset_pipeline.custody.links import link_to, links_of, signs_links
-from asset_pipeline.custody.naming import DEFAULT_TEMPLATE, Template, named
-from asset_pipeline.custody.targets import BucketTarget, FolderTarget, open_target
 from asset_pipeline.ledger.custody_schema import FsckOutcome, FsckProblem
-from asset_pipeline.stores.opening import open_store
-from asset_pipeline_tests.clocks import FakeClock
-from asset_pipeline_tests.custody.keep import Keep
-from asset_pipeline_tests.custody.test_exporting import exporter
-from asset_pipeline_tests.servers.fixtures import gcs, gcs_server, seaweed, seaweed_server
-from asset_pipeline_tests.servers.gcs import Gcs
-from asset_pipeline_tests.servers.seaweed import SeaweedFS
+from asset_pipeline.stores.factory import open_store
+from asset_pipeline_tests.custody.test_exporter import exporter
+from asset_pipeline_tests.support.clocks import FakeClock
+from asset_pipeline_tests.support.custody_site import Keep
+from asset_pipeline_tests.support.servers.fixtures import gcs, gcs_server, seaweed, seaweed_server
+from asset_pipeline_tests.support.servers.gcs import Gcs
+from asset_pipeline_tests.support.servers.seaweed import SeaweedFS
 
 __all__ = ["gcs", "gcs_server", "seaweed", "seaweed_server"]
 

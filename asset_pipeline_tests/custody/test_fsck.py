@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import select
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.custody.checking import SET_ASIDE
 from asset_pipeline.custody.fsck import FsckReport, TooMuchLostError
+from asset_pipeline.custody.store_check import SET_ASIDE
 from asset_pipeline.ledger.custody_schema import FsckOutcome, FsckProblem, fsck_passes
 from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.stores.local import LocalStore
 from asset_pipeline.stores.protocol import StoreError
-from asset_pipeline_tests.custody.keep import Keep, Killed, killed_at
+from asset_pipeline_tests.support.custody_site import Keep, Killed, killed_at
 
 # A file's age is the machine's, and the ledger's clock stands in its past.
 OLD = (0, 0)
@@ -90,7 +90,7 @@ def test_a_killed_check_goes_on_where_it_was(
 ) -> None:
     """No object is read twice, and what was found before the kill is in the report."""
     for step in ("_OBJECTS_A_STEP", "_LISTED_A_STEP"):
-        monkeypatch.setattr(f"asset_pipeline.custody.checking.{step}", 4)
+        monkeypatch.setattr(f"asset_pipeline.custody.store_check.{step}", 4)
     clips = [keep.land(f"p{number}", f"content {number}".encode()) for number in range(12)]
     for clip in clips:
         os.utime(keep.path(clip), OLD)
@@ -110,7 +110,7 @@ def test_a_killed_check_goes_on_where_it_was(
 
 def test_an_old_unfinished_check_begins_anew(keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was whole three days ago is looked at again."""
-    monkeypatch.setattr("asset_pipeline.custody.checking._OBJECTS_A_STEP", 1)
+    monkeypatch.setattr("asset_pipeline.custody.store_check._OBJECTS_A_STEP", 1)
     for number in range(3):
         keep.land(f"p{number}", f"content {number}".encode())
     with pytest.raises(Killed):

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.custody.choosing import choose, is_protected
-from asset_pipeline.custody.deleting import Deleter
-from asset_pipeline.custody.rules import RetentionRules
+from asset_pipeline.custody.deleter import Deleter
+from asset_pipeline.custody.retention_plan import choose, is_protected
+from asset_pipeline.custody.retention_rules import RetentionRules
 from asset_pipeline.ledger.custody import HeldClip
+from asset_pipeline.ledger.deletion_guard import ObjectRemovedError
 from asset_pipeline.ledger.records import Clip
-from asset_pipeline.ledger.removing import ObjectRemovedError
-from asset_pipeline_tests.clocks import FakeClock
-from asset_pipeline_tests.custody.keep import Keep, Killed, killed_at
+from asset_pipeline_tests.support.clocks import FakeClock
+from asset_pipeline_tests.support.custody_site import Keep, Killed, killed_at
 
 PROMPTS = "abc"
 DAY = 86_400

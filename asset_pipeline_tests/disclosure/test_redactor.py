@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from asset_pipeline.disclosure.here import hide, redacted, redactor
+from asset_pipeline.disclosure.process_redactor import hide, redacted, redactor
 from asset_pipeline.disclosure.secrets import secrets_in
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.providers.prediction import parse_prediction

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from asset_pipeline_tests.crash.site import Site, open_site
+from asset_pipeline_tests.support.crash.site import Site, open_site
 
 
 @pytest.fixture(scope="session")

@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from asset_pipeline.generation.resume import ResumeResult
+from asset_pipeline.generation.reconciliation.resume import ResumeResult
 from asset_pipeline.ledger.schema import OPEN_STATES, IntentState
-from asset_pipeline_tests.crash import lives, workload
-from asset_pipeline_tests.crash.books import close_books
-from asset_pipeline_tests.crash.site import Site
-from asset_pipeline_tests.crash.worker import KillPoint
-from asset_pipeline_tests.generation.resuming import resume
-from asset_pipeline_tests.generation.stage import Stage, classes
+from asset_pipeline_tests.support.crash import worker_processes, workload
+from asset_pipeline_tests.support.crash.bookkeeping import close_books
+from asset_pipeline_tests.support.crash.site import Site
+from asset_pipeline_tests.support.crash.worker import KillPoint
+from asset_pipeline_tests.support.resume import resume
+from asset_pipeline_tests.support.stage import Stage, classes
 
 # The site's own token is of the account "sandbox", whose bill the books are closed against.
 OWN, OTHER = "r8_sandbox", "r8_account_other"
@@ -32,7 +32,7 @@ def test_another_account_proves_nothing_about_a_lost_reply(
 ) -> None:
     """Its listing lacks the prediction whatever became of it: the intent waits for its own."""
     prompts = [workload.picture(name)]
-    assert lives.run(replace(site.job(prompts), token=OWN), KillPoint(point)).killed
+    assert worker_processes.run(replace(site.job(prompts), token=OWN), KillPoint(point)).killed
     (told,) = resume(site, token=OTHER)
     assert told.result is ResumeResult.OPEN
     assert "account 'sandbox'" in told.reason
@@ -51,13 +51,13 @@ def test_another_account_proves_nothing_about_a_lost_reply(
 def test_a_run_of_another_account_pays_nothing_for_what_is_open(site: Site, name: str) -> None:
     """It fails by name; the account that sent it lands it, and it is paid for once."""
     prompts = [workload.picture(name)]
-    assert lives.run(replace(site.job(prompts), token=OWN), KillPoint("accepted")).killed
-    life = lives.run(replace(site.job(prompts), token=OTHER))
+    assert worker_processes.run(replace(site.job(prompts), token=OWN), KillPoint("accepted")).killed
+    life = worker_processes.run(replace(site.job(prompts), token=OTHER))
     ((found, message),) = life.summary().failures
     assert found == "other_account"
     assert "account 'sandbox'" in message
     assert site.posts() == 1
-    assert lives.run(replace(site.job(prompts), token=OWN)).exit_code == 0
+    assert worker_processes.run(replace(site.job(prompts), token=OWN)).exit_code == 0
     assert close_books(site, prompts).flaws == ()
 
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from asset_pipeline.errors import ExitCode
-from asset_pipeline.generation.classifying import (
+from asset_pipeline.generation.classifier import (
     class_of_loss,
     from_prediction,
     from_refusal,
@@ -23,8 +23,8 @@ from asset_pipeline.generation.failures import (
 )
 from asset_pipeline.providers.protocol import CreateRequest, RefusedError, UnreachableError
 from asset_pipeline.providers.replicate import ReplicateProvider
-from asset_pipeline_tests.generation.samples import SCHNELL, prediction
-from asset_pipeline_tests.providers.scripted import PROBLEM, reply, serving
+from asset_pipeline_tests.support.generation_samples import SCHNELL, prediction
+from asset_pipeline_tests.support.scripted_server import PROBLEM, reply, serving
 
 E = ErrorClass
 

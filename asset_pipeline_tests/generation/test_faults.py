@@ -10,11 +10,11 @@ import pytest
 
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.prompts.spec import Prompt
-from asset_pipeline_tests.crash import workload
-from asset_pipeline_tests.crash.site import Site, open_site
-from asset_pipeline_tests.generation.stage import Stage, classes
-from asset_pipeline_tests.ledger.invariants import violations
-from asset_pipeline_tests.rules import no_retries
+from asset_pipeline_tests.support.crash import workload
+from asset_pipeline_tests.support.crash.site import Site, open_site
+from asset_pipeline_tests.support.ledger_invariants import violations
+from asset_pipeline_tests.support.retry_rules import no_retries
+from asset_pipeline_tests.support.stage import Stage, classes
 
 PICTURE = 3000
 

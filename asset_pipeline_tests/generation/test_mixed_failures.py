@@ -10,10 +10,10 @@ import pytest
 
 from asset_pipeline.media.probe import verify
 from asset_pipeline.prompts.spec import Prompt
-from asset_pipeline_tests.crash import workload
-from asset_pipeline_tests.crash.site import Site, open_site
-from asset_pipeline_tests.generation.stage import Stage, classes
-from asset_pipeline_tests.ledger.invariants import violations
+from asset_pipeline_tests.support.crash import workload
+from asset_pipeline_tests.support.crash.site import Site, open_site
+from asset_pipeline_tests.support.ledger_invariants import violations
+from asset_pipeline_tests.support.stage import Stage, classes
 
 NSFW = {"error": "NSFW content detected. Try running it again, or try a different prompt."}
 

@@ -22,7 +22,7 @@ from asset_pipeline.generation.request import (
     resolve,
 )
 from asset_pipeline.prompts.spec import Prompt
-from asset_pipeline_tests.generation.samples import (
+from asset_pipeline_tests.support.generation_samples import (
     CATALOG,
     COVER,
     FLUX_DEV,

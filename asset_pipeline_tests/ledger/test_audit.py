@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import Connection, insert, text, update
 
 from asset_pipeline.ledger.schema import IntentState, budgets, clips, entries, intents
-from asset_pipeline_tests.clocks import NOON
 from asset_pipeline_tests.conftest import NewLedger
-from asset_pipeline_tests.ledger.books import Books, stored_file
+from asset_pipeline_tests.support.clocks import NOON
+from asset_pipeline_tests.support.ledgers import Books, stored_file
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from sqlalchemy.engine import make_url
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.ledger.backup import backup, restore
 from asset_pipeline.ledger.engine import LedgerError
-from asset_pipeline_tests.clocks import NOON
 from asset_pipeline_tests.conftest import NewLedger
-from asset_pipeline_tests.ledger.books import PRICE, Books, stored_file
+from asset_pipeline_tests.support.clocks import NOON
+from asset_pipeline_tests.support.ledgers import PRICE, Books, stored_file
 
 _WRITERS = 2
 

@@ -19,7 +19,7 @@ from asset_pipeline.ledger.breaker_machine import (
     Permit,
 )
 from asset_pipeline.ledger.schema import BreakerState
-from asset_pipeline_tests.clocks import NOON, FakeClock
+from asset_pipeline_tests.support.clocks import NOON, FakeClock
 
 MODEL = "black-forest-labs/flux-schnell"
 RULES = BreakerRules(failure_threshold=3, open_seconds=10, max_open_seconds=40, probe_seconds=30)

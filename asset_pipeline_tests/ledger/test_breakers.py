@@ -11,11 +11,11 @@ from pydantic import SecretStr
 
 from asset_pipeline.clock import Clock
 from asset_pipeline.ledger.breaker_machine import BreakerRules, Failure, Outcome, Permit
-from asset_pipeline.ledger.breakers import BreakerBook
+from asset_pipeline.ledger.breakers import BreakerRepository
 from asset_pipeline.ledger.engine import open_engine
 from asset_pipeline.ledger.schema import BreakerState
-from asset_pipeline_tests.clocks import FakeClock
 from asset_pipeline_tests.conftest import NewLedger
+from asset_pipeline_tests.support.clocks import FakeClock
 
 MODEL = "black-forest-labs/flux-schnell"
 OTHER = "minimax/speech-02-turbo"
@@ -29,7 +29,7 @@ from datetime import timedelta
 from pydantic import SecretStr
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.ledger.breaker_machine import BreakerRules
-from asset_pipeline.ledger.breakers import BreakerBook
+from asset_pipeline.ledger.breakers import BreakerRepository
 from asset_pipeline.ledger.engine import open_engine
 
 url, owner, model, later = sys.argv[1:]
@@ -38,7 +38,7 @@ class Clock(SystemClock):
     def now(self):
         return super().now() + timedelta(seconds=float(later))
 
-book = BreakerBook(open_engine(SecretStr(url)), Clock())
+book = BreakerRepository(open_engine(SecretStr(url)), Clock())
 rules = BreakerRules(failure_threshold=2, probe_seconds=300)
 book.all()
 print("ready", flush=True)
@@ -49,12 +49,12 @@ sys.stdin.readline()
 """
 
 
-def book_of(url: SecretStr, clock: Clock) -> BreakerBook:
+def book_of(url: SecretStr, clock: Clock) -> BreakerRepository:
     """A process's view of the ledger."""
-    return BreakerBook(open_engine(url), clock)
+    return BreakerRepository(open_engine(url), clock)
 
 
-def break_down(book: BreakerBook, model: str = MODEL) -> None:
+def break_down(book: BreakerRepository, model: str = MODEL) -> None:
     """Let a model fail until its breaker opens."""
     permit = Permit(model, 0, is_probe=False)
     for _ in range(RULES.failure_threshold):

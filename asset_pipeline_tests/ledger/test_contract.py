@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asset_pipeline_tests.conftest import NewLedger
-from asset_pipeline_tests.contracts.ledger_contract import LedgerContract
+from asset_pipeline_tests.support.ledger_contract import LedgerContract
 
 
 class TestSqlite(LedgerContract):

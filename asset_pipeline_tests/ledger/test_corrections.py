@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from asset_pipeline.ledger.engine import LedgerError
-from asset_pipeline.ledger.reading import LedgerReader
 from asset_pipeline.ledger.records import Intent
+from asset_pipeline.ledger.reports import LedgerReader
 from asset_pipeline.ledger.schema import BillingState, IntentState
 from asset_pipeline.money import MicroUsd
-from asset_pipeline_tests.clocks import FakeClock
 from asset_pipeline_tests.conftest import NewLedger
-from asset_pipeline_tests.ledger.books import PRICE, Books, dollars
-from asset_pipeline_tests.ledger.invariants import violations
+from asset_pipeline_tests.support.clocks import FakeClock
+from asset_pipeline_tests.support.ledger_invariants import violations
+from asset_pipeline_tests.support.ledgers import PRICE, Books, dollars
 
 
 @pytest.fixture

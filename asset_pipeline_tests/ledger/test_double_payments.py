@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from asset_pipeline.ledger.custody import CustodyBook
+from asset_pipeline.ledger.custody import CustodyRepository
 from asset_pipeline.ledger.ledger import Payer
 from asset_pipeline.ledger.records import Intent
-from asset_pipeline_tests.clocks import FakeClock
 from asset_pipeline_tests.conftest import NewLedger
-from asset_pipeline_tests.ledger.books import Books, generation_hash, new_intent, stored_file
+from asset_pipeline_tests.support.clocks import FakeClock
+from asset_pipeline_tests.support.ledgers import Books, generation_hash, new_intent, stored_file
 
 _UNFORCED = "UPDATE intents SET counts_from = '1970-01-01 00:00:00.000000'"
 
@@ -103,7 +103,7 @@ def test_what_was_lost_before_is_a_reason(books: Books, clock: FakeClock) -> Non
     """A file that a check found missing is made anew."""
     clip = books.delivered("a")
     clock.advance(1)
-    custody = CustodyBook(books.ledger.engine, clock)
+    custody = CustodyRepository(books.ledger.engine, clock)
     custody.lose(clip.object_key, actor="fsck", reason="missing")
     clock.advance(1)
     books.delivered("a")

@@ -21,13 +21,13 @@ import asset_pipeline.ledger.rendition_schema
 import asset_pipeline.ledger.service_schema  # noqa: F401 -- their tables are compared too
 from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 from asset_pipeline.ledger import engine as engine_module
-from asset_pipeline.ledger.columns import metadata
+from asset_pipeline.ledger.column_types import metadata
 from asset_pipeline.ledger.engine import HEAD_REVISION, LedgerError, ensure_schema, open_engine
 from asset_pipeline.ledger.schema import intents
 from asset_pipeline_tests.conftest import NewLedger
-from asset_pipeline_tests.ledger.books import PRICE, Books, database_file, locked
-from asset_pipeline_tests.ledger.invariants import violations
-from asset_pipeline_tests.postgres import new_database
+from asset_pipeline_tests.support.ledger_invariants import violations
+from asset_pipeline_tests.support.ledgers import PRICE, Books, database_file, locked
+from asset_pipeline_tests.support.postgres import new_database
 
 FORK = multiprocessing.get_context("fork")
 

@@ -14,9 +14,9 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
 from asset_pipeline.ledger.engine import LedgerError, open_engine
-from asset_pipeline.ledger.identity import HeldIdentity, IdentityBook
-from asset_pipeline_tests.clocks import FakeClock
+from asset_pipeline.ledger.identity import HeldIdentity, IdentityRepository
 from asset_pipeline_tests.conftest import NewLedger
+from asset_pipeline_tests.support.clocks import FakeClock
 
 
 @pytest.fixture
@@ -101,5 +101,5 @@ def test_another_ledger_in_its_place_is_noticed(new_ledger: NewLedger, clock: Fa
         connection.execute(text("UPDATE ledger_identity SET ledger_id = 'another'"))
         with pytest.raises(LedgerError, match="Another ledger"):
             held.check(connection)
-    assert IdentityBook(engine, clock).identity().ledger_id == "another"
+    assert IdentityRepository(engine, clock).identity().ledger_id == "another"
     engine.dispose()

@@ -20,15 +20,15 @@ from pydantic import SecretStr
 from sqlalchemy import event, text
 
 from asset_pipeline.ledger import intents
-from asset_pipeline.ledger.columns import metadata
+from asset_pipeline.ledger.column_types import metadata
 from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.ledger import Payer
-from asset_pipeline.ledger.movements import BudgetExceededError
+from asset_pipeline.ledger.postings import BudgetExceededError
 from asset_pipeline.ledger.records import Clip, Intent, NotedFile
 from asset_pipeline.ledger.schema import OPEN_STATES, IntentState
-from asset_pipeline_tests.clocks import FakeClock
-from asset_pipeline_tests.ledger.books import PRICE, Books, dollars, new_intent, stored_file
-from asset_pipeline_tests.ledger.invariants import violations_in
+from asset_pipeline_tests.support.clocks import FakeClock
+from asset_pipeline_tests.support.ledger_invariants import violations_in
+from asset_pipeline_tests.support.ledgers import PRICE, Books, dollars, new_intent, stored_file
 
 T = TypeVar("T")
 State = IntentState

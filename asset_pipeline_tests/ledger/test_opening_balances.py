@@ -14,13 +14,13 @@ from sqlalchemy import text
 from asset_pipeline.ledger import engine as engine_module
 from asset_pipeline.ledger.engine import open_engine
 from asset_pipeline.ledger.ledger import Payer
-from asset_pipeline.ledger.movements import BudgetExceededError
+from asset_pipeline.ledger.postings import BudgetExceededError
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.origin import Origin
-from asset_pipeline_tests.clocks import FakeClock
 from asset_pipeline_tests.conftest import NewLedger
-from asset_pipeline_tests.ledger.books import PRICE, Books, dollars, new_intent
-from asset_pipeline_tests.ledger.invariants import violations
+from asset_pipeline_tests.support.clocks import FakeClock
+from asset_pipeline_tests.support.ledger_invariants import violations
+from asset_pipeline_tests.support.ledgers import PRICE, Books, dollars, new_intent
 
 # What each cap is called in budgets.yaml, and the budget that it makes on the tests' day.
 CAPS: dict[str, tuple[Callable[[object], dict[str, object]], str]] = {

@@ -15,11 +15,12 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, event, select, text, update
 
 from asset_pipeline.ledger.intents import IntentMovedError
-from asset_pipeline.ledger.movements import BudgetExceededError
+from asset_pipeline.ledger.postings import BudgetExceededError
 from asset_pipeline.ledger.records import Clip, Intent
 from asset_pipeline.ledger.schema import IntentState, budgets, intents
 from asset_pipeline_tests.conftest import NewLedger
-from asset_pipeline_tests.ledger.books import (
+from asset_pipeline_tests.support.ledger_invariants import violations
+from asset_pipeline_tests.support.ledgers import (
     PRICE,
     Books,
     dollars,
@@ -27,7 +28,6 @@ from asset_pipeline_tests.ledger.books import (
     new_intent,
     stored_file,
 )
-from asset_pipeline_tests.ledger.invariants import violations
 
 FORK = multiprocessing.get_context("fork")
 

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import select
 
 from asset_pipeline.ledger.records import Clip
-from asset_pipeline.ledger.renditions import Rendition, RenditionBook
+from asset_pipeline.ledger.renditions import Rendition, RenditionRepository
 from asset_pipeline.ledger.schema import lineage
-from asset_pipeline_tests.clocks import FakeClock
 from asset_pipeline_tests.conftest import NewLedger
-from asset_pipeline_tests.ledger.books import Books, generation_hash
+from asset_pipeline_tests.support.clocks import FakeClock
+from asset_pipeline_tests.support.ledgers import Books, generation_hash
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ def books(new_ledger: NewLedger, clock: FakeClock) -> Generator[Books]:
 
 
 @pytest.fixture
-def shelf(books: Books, clock: FakeClock) -> RenditionBook:
-    return RenditionBook(books.ledger.engine, clock)
+def shelf(books: Books, clock: FakeClock) -> RenditionRepository:
+    return RenditionRepository(books.ledger.engine, clock)
 
 
 def _made(clip: Clip, name: str, recipe: str, clock: FakeClock) -> Rendition:
@@ -55,13 +55,13 @@ def _made(clip: Clip, name: str, recipe: str, clock: FakeClock) -> Rendition:
     )
 
 
-def _current(shelf: RenditionBook, clip: Clip) -> dict[str, str]:
+def _current(shelf: RenditionRepository, clip: Clip) -> dict[str, str]:
     rows = shelf.made_from([clip])
     return {row.name: row.recipe for row in rows if row.superseded_at is None}
 
 
 def test_a_new_recipe_takes_the_place_of_the_old(
-    books: Books, shelf: RenditionBook, clock: FakeClock
+    books: Books, shelf: RenditionRepository, clock: FakeClock
 ) -> None:
     """A name has one current rendition; earlier ones stay on record, to be used again."""
     clip = books.delivered("a")
@@ -76,7 +76,7 @@ def test_a_new_recipe_takes_the_place_of_the_old(
 
 
 def test_a_rendition_descends_from_its_clip(
-    books: Books, shelf: RenditionBook, clock: FakeClock
+    books: Books, shelf: RenditionRepository, clock: FakeClock
 ) -> None:
     """Each file names its clip as its parent, once however often it is made current."""
     clip = books.delivered("a")
@@ -97,7 +97,7 @@ def test_a_rendition_descends_from_its_clip(
 
 
 def test_equal_files_know_of_each_others_renditions(
-    books: Books, shelf: RenditionBook, clock: FakeClock
+    books: Books, shelf: RenditionRepository, clock: FakeClock
 ) -> None:
     """Two prompts that share a file share what was made from it."""
     clip = books.delivered("a")

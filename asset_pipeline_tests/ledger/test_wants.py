@@ -24,7 +24,7 @@ from asset_pipeline.ledger.intents import NEVER_ACCEPTED
 from asset_pipeline.ledger.ledger import Payer
 from asset_pipeline.ledger.records import Clip, Intent
 from asset_pipeline.ledger.wants import Want
-from asset_pipeline_tests.ledger.books import Books, generation_hash, new_intent, stored_file
+from asset_pipeline_tests.support.ledgers import Books, generation_hash, new_intent, stored_file
 
 PROMPTS = ("fox", "fox-renamed")
 TEXTS = ("a red fox", "a blue fox", "a green fox")

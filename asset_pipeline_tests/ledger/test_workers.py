@@ -15,12 +15,12 @@ import psutil
 import pytest
 from sqlalchemy import update
 
-from asset_pipeline.ledger.reading import LedgerReader
+from asset_pipeline.ledger.reports import LedgerReader
 from asset_pipeline.ledger.schema import workers
 from asset_pipeline.processes import started_of
-from asset_pipeline_tests.clocks import FakeClock
 from asset_pipeline_tests.conftest import NewLedger
-from asset_pipeline_tests.ledger.books import Books
+from asset_pipeline_tests.support.clocks import FakeClock
+from asset_pipeline_tests.support.ledgers import Books
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from asset_pipeline.logs.starting import start_logging, stop_logging
+from asset_pipeline.logs.setup import start_logging, stop_logging
 
 TOKEN = "r8_4kTz9QmWcV2bNfLpRx7sHdJg3YeAuK6Ei1Z0"
 OTHER = "Zq7Wm2Kd9Xv4Tb6Np1Ls8Rf3"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from PIL import Image, ImageOps
 
-from asset_pipeline.automation.checks.inspection import NEAR
+from asset_pipeline.defs.checks.inspection import NEAR
 from asset_pipeline.media.likeness import BITS, dhash, distance
 from asset_pipeline.sandbox.drawing.picture import PictureRequest, draw
-from asset_pipeline_tests.media.samples import picture_bytes
+from asset_pipeline_tests.support.media_samples import picture_bytes
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.media.preview import THUMBNAIL_BYTES, data_uri, draw_preview
 from asset_pipeline.media.probe import examine
-from asset_pipeline_tests.media import samples
+from asset_pipeline_tests.support import media_samples
 
 SECRET = b"Kilroy was here"
 
@@ -26,11 +26,11 @@ def _opened(webp: bytes) -> Image.Image:
     return image
 
 
-@pytest.mark.parametrize("extension", samples.PICTURES)
+@pytest.mark.parametrize("extension", media_samples.PICTURES)
 def test_preview_of_a_picture(tmp_path: Path, extension: str) -> None:
     """A picture's preview is a WebP of its own shape, at most 320 pixels, under 20 kB."""
-    content = samples.picture_bytes(extension, samples.picture(1200, 600))
-    path = samples.written(tmp_path, content)
+    content = media_samples.picture_bytes(extension, media_samples.picture(1200, 600))
+    path = media_samples.written(tmp_path, content)
     webp = draw_preview(path, examine(path, Kind.IMAGE)).webp
     assert len(webp) <= 20_000
     assert (_opened(webp).format, _opened(webp).size) == ("WEBP", (320, 160))
@@ -39,22 +39,26 @@ def test_preview_of_a_picture(tmp_path: Path, extension: str) -> None:
 @pytest.mark.parametrize("budget", [20_000, 3_000, 400])
 def test_preview_budget_holds_for_noise(tmp_path: Path, budget: int) -> None:
     """The budget holds even for the picture that compresses worst."""
-    path = samples.written(tmp_path, samples.picture_bytes("png", _noise()))
+    path = media_samples.written(tmp_path, media_samples.picture_bytes("png", _noise()))
     assert len(draw_preview(path, examine(path, Kind.IMAGE), max_bytes=budget).webp) <= budget
 
 
 def test_impossible_budget(tmp_path: Path) -> None:
     """A budget that nothing fits into is the caller's error, not an endless loop."""
-    path = samples.written(tmp_path, samples.picture_bytes("png", _noise(64)))
+    path = media_samples.written(tmp_path, media_samples.picture_bytes("png", _noise(64)))
     with pytest.raises(ValueError, match="30 bytes"):
         draw_preview(path, examine(path, Kind.IMAGE), max_bytes=30)
 
 
-@pytest.mark.parametrize("extension", samples.SOUNDS)
+@pytest.mark.parametrize("extension", media_samples.SOUNDS)
 def test_waveform_shows_the_sound(tmp_path: Path, extension: str) -> None:
     """A sound's preview is a waveform: tall where it is loud, flat where it is silent."""
-    samples_then_silence = np.concatenate([samples.tone(1.0), np.zeros(samples.RATE, np.float32)])
-    path = samples.written(tmp_path, samples.sound_bytes(extension, samples_then_silence))
+    samples_then_silence = np.concatenate(
+        [media_samples.tone(1.0), np.zeros(media_samples.RATE, np.float32)]
+    )
+    path = media_samples.written(
+        tmp_path, media_samples.sound_bytes(extension, samples_then_silence)
+    )
     webp = draw_preview(path, examine(path, Kind.AUDIO)).webp
     assert len(webp) <= 20_000
     inked = np.asarray(_opened(webp).convert("L")).max(axis=1, initial=0)
@@ -77,11 +81,11 @@ def test_no_metadata_leaks(tmp_path: Path) -> None:
     exif[0x010E] = SECRET.decode()
     exif[0x0112] = 6
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    content = samples.picture_bytes(
+    content = media_samples.picture_bytes(
         "jpg", exif=exif, comment=SECRET, xmp=b"<x>" + SECRET + b"</x>", icc_profile=profile
     )
     assert content.count(SECRET) == 3
-    path = samples.written(tmp_path, content)
+    path = media_samples.written(tmp_path, content)
     preview = draw_preview(path, examine(path, Kind.IMAGE)).webp
     assert SECRET not in preview
     shown = _opened(preview)
@@ -91,20 +95,22 @@ def test_no_metadata_leaks(tmp_path: Path) -> None:
 
 def test_an_unreadable_profile_keeps_the_picture(tmp_path: Path) -> None:
     """A damaged colour profile costs nothing but the conversion."""
-    path = samples.written(tmp_path, samples.picture_bytes("png", icc_profile=b"nonsense"))
+    path = media_samples.written(
+        tmp_path, media_samples.picture_bytes("png", icc_profile=b"nonsense")
+    )
     assert _opened(draw_preview(path, examine(path, Kind.IMAGE)).webp).size == (96, 64)
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_a_thumbnail_fits_whatever_it_shows(tmp_path: Path, kind: Kind) -> None:
     """A thumbnail never passes its limit: for noise, nor for the waveform of it."""
-    noise = np.random.default_rng(0).uniform(-1, 1, samples.RATE).astype(np.float32)
+    noise = np.random.default_rng(0).uniform(-1, 1, media_samples.RATE).astype(np.float32)
     content = (
-        samples.picture_bytes("png", _noise(384))
+        media_samples.picture_bytes("png", _noise(384))
         if kind is Kind.IMAGE
-        else samples.sound_bytes("wav", noise)
+        else media_samples.sound_bytes("wav", noise)
     )
-    path = samples.written(tmp_path, content)
+    path = media_samples.written(tmp_path, content)
     thumbnail = draw_preview(path, examine(path, kind)).thumbnail
     assert len(thumbnail) <= THUMBNAIL_BYTES
     assert 16 <= max(_opened(thumbnail).size) <= 80

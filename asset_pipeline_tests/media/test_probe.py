@@ -15,7 +15,7 @@ from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.media import pictures, sounds
 from asset_pipeline.media.bad_media import BadMediaError, BadMediaReason
 from asset_pipeline.media.probe import examine, verify
-from asset_pipeline_tests.media import samples
+from asset_pipeline_tests.support import media_samples
 
 AUDIO_MIMES = {
     "wav": "audio/wav",
@@ -33,22 +33,22 @@ def refusal(path: Path, kind: Kind) -> BadMediaError:
     return caught.value
 
 
-@pytest.mark.parametrize("extension", samples.PICTURES)
+@pytest.mark.parametrize("extension", media_samples.PICTURES)
 def test_good_picture(tmp_path: Path, extension: str) -> None:
     """A picture in every format is accepted with its true type, size and hash."""
-    content = samples.picture_bytes(extension)
-    info = verify(samples.written(tmp_path, content), Kind.IMAGE)
+    content = media_samples.picture_bytes(extension)
+    info = verify(media_samples.written(tmp_path, content), Kind.IMAGE)
     assert (info.kind, info.extension) == (Kind.IMAGE, extension)
     assert info.mime == f"image/{'jpeg' if extension == 'jpg' else extension}"
     assert (info.width, info.height, info.duration_seconds) == (96, 64, None)
     assert (info.bytes, info.sha256) == (len(content), hashlib.sha256(content).hexdigest())
 
 
-@pytest.mark.parametrize("extension", samples.SOUNDS)
+@pytest.mark.parametrize("extension", media_samples.SOUNDS)
 def test_good_sound(tmp_path: Path, extension: str) -> None:
     """A sound in every format is accepted with its true type and its duration."""
-    content = samples.sound_bytes(extension)
-    info = verify(samples.written(tmp_path, content), Kind.AUDIO)
+    content = media_samples.sound_bytes(extension)
+    info = verify(media_samples.written(tmp_path, content), Kind.AUDIO)
     assert (info.kind, info.extension, info.mime) == (
         Kind.AUDIO,
         extension,
@@ -65,8 +65,8 @@ def test_every_png_mode(tmp_path: Path, mode: str) -> None:
         levels = np.linspace(300, 65_535, 64 * 64).reshape(64, 64).astype(np.uint16)
         image = Image.fromarray(levels)
     else:
-        image = samples.picture().convert(mode)
-    path = samples.written(tmp_path, samples.picture_bytes("png", image))
+        image = media_samples.picture().convert(mode)
+    path = media_samples.written(tmp_path, media_samples.picture_bytes("png", image))
     assert verify(path, Kind.IMAGE).extension == "png"
 
 
@@ -74,25 +74,25 @@ def test_orientation_is_honoured(tmp_path: Path) -> None:
     """Width and height are what a viewer shows, not what the sensor saw."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    content = samples.picture_bytes("jpg", exif=exif)
-    info = verify(samples.written(tmp_path, content), Kind.IMAGE)
+    content = media_samples.picture_bytes("jpg", exif=exif)
+    info = verify(media_samples.written(tmp_path, content), Kind.IMAGE)
     assert (info.width, info.height) == (64, 96)
 
 
 @pytest.mark.parametrize("extension", ["png", "webp"])
 def test_animation_is_decoded_to_its_end(tmp_path: Path, extension: str) -> None:
     """An animated picture is accepted when one frame at least shows something."""
-    frames = [Image.new("RGB", (96, 64)), samples.picture()]
-    content = samples.picture_bytes(
+    frames = [Image.new("RGB", (96, 64)), media_samples.picture()]
+    content = media_samples.picture_bytes(
         extension, frames[0], save_all=True, append_images=frames[1:], duration=100
     )
-    assert verify(samples.written(tmp_path, content), Kind.IMAGE).width == 96
+    assert verify(media_samples.written(tmp_path, content), Kind.IMAGE).width == 96
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_empty_file(tmp_path: Path, kind: Kind) -> None:
     """A file of no bytes is refused as empty."""
-    assert refusal(samples.written(tmp_path, b""), kind).reason is BadMediaReason.EMPTY
+    assert refusal(media_samples.written(tmp_path, b""), kind).reason is BadMediaReason.EMPTY
 
 
 @pytest.mark.parametrize(
@@ -110,24 +110,26 @@ def test_empty_file(tmp_path: Path, kind: Kind) -> None:
         (b"PK\x03\x04", Kind.IMAGE, "a ZIP archive"),
         (b"RIFF\0\0\0\0AVI LIST", Kind.AUDIO, "a RIFF file"),
         (b"\0\1\2\3\4\5", Kind.AUDIO, "an unknown kind of file"),
-        (samples.picture_bytes("webp"), Kind.AUDIO, "a WebP picture"),
-        (samples.sound_bytes("mp3"), Kind.IMAGE, "an MP3 sound"),
+        (media_samples.picture_bytes("webp"), Kind.AUDIO, "a WebP picture"),
+        (media_samples.sound_bytes("mp3"), Kind.IMAGE, "an MP3 sound"),
     ],
 )
 def test_wrong_type(tmp_path: Path, content: bytes, kind: Kind, named: str) -> None:
     """Whatever else was delivered is refused by its content, and named in the sentence."""
-    error = refusal(samples.written(tmp_path, content, "cover.png"), kind)
+    error = refusal(media_samples.written(tmp_path, content, "cover.png"), kind)
     assert error.reason is BadMediaReason.WRONG_TYPE
     assert f"cover.png is {named}" in error.message
     assert error.hint
 
 
-@pytest.mark.parametrize("extension", samples.PICTURES)
+@pytest.mark.parametrize("extension", media_samples.PICTURES)
 @pytest.mark.parametrize("colour", ["black", "white", "#c81e5a"])
 def test_single_colour(tmp_path: Path, extension: str, colour: str) -> None:
     """A picture of one colour is blank in every format, encoding noise included."""
-    content = samples.picture_bytes(extension, Image.new("RGB", (256, 256), colour))
-    assert refusal(samples.written(tmp_path, content), Kind.IMAGE).reason is BadMediaReason.BLANK
+    content = media_samples.picture_bytes(extension, Image.new("RGB", (256, 256), colour))
+    assert (
+        refusal(media_samples.written(tmp_path, content), Kind.IMAGE).reason is BadMediaReason.BLANK
+    )
 
 
 def _grey_noise() -> Image.Image:
@@ -136,7 +138,7 @@ def _grey_noise() -> Image.Image:
 
 
 def _invisible() -> Image.Image:
-    image = samples.picture().convert("RGBA")
+    image = media_samples.picture().convert("RGBA")
     image.putalpha(0)
     return image
 
@@ -151,7 +153,7 @@ def _lone_pixel() -> Image.Image:
 def test_near_uniform(tmp_path: Path, draw: object) -> None:
     """Faint noise, a lone pixel and colours under full transparency show nothing."""
     assert callable(draw)
-    path = samples.written(tmp_path, samples.picture_bytes("png", draw()))
+    path = media_samples.written(tmp_path, media_samples.picture_bytes("png", draw()))
     assert refusal(path, Kind.IMAGE).reason is BadMediaReason.BLANK
 
 
@@ -186,7 +188,7 @@ def _black_on_transparent() -> Image.Image:
 def test_dark_and_light_pictures_pass(tmp_path: Path, draw: object) -> None:
     """Very dark, very light and sparse pictures are pictures: they were paid for."""
     assert callable(draw)
-    path = samples.written(tmp_path, samples.picture_bytes("png", draw()))
+    path = media_samples.written(tmp_path, media_samples.picture_bytes("png", draw()))
     assert verify(path, Kind.IMAGE).width == 256
 
 
@@ -202,7 +204,7 @@ def _png_header(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("side", [8193, 60_000])
 def test_decompression_bomb(tmp_path: Path, side: int) -> None:
     """A picture that would fill memory is refused by its header, in a sentence."""
-    error = refusal(samples.written(tmp_path, _png_header(side, side)), Kind.IMAGE)
+    error = refusal(media_samples.written(tmp_path, _png_header(side, side)), Kind.IMAGE)
     assert error.reason is BadMediaReason.TOO_LARGE
     assert "pixels" in error.message
 
@@ -212,37 +214,42 @@ def test_bomb_of_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(pictures, "MAX_PIXELS", 96 * 64 * 3)
     noise = np.random.default_rng(0).integers(0, 255, (4, 64, 96, 3), np.uint8)
     frames = [Image.fromarray(frame) for frame in noise]
-    content = samples.picture_bytes("webp", frames[0], save_all=True, append_images=frames[1:])
-    path = samples.written(tmp_path, content)
+    content = media_samples.picture_bytes(
+        "webp", frames[0], save_all=True, append_images=frames[1:]
+    )
+    path = media_samples.written(tmp_path, content)
     assert refusal(path, Kind.IMAGE).reason is BadMediaReason.TOO_LARGE
 
 
 def test_damaged_picture(tmp_path: Path) -> None:
     """One wrong byte in a PNG is found by its checksum, though Pillow would draw the picture."""
-    content = bytearray(samples.picture_bytes("png"))
+    content = bytearray(media_samples.picture_bytes("png"))
     content[len(content) // 2] ^= 0xFF
-    error = refusal(samples.written(tmp_path, bytes(content)), Kind.IMAGE)
+    error = refusal(media_samples.written(tmp_path, bytes(content)), Kind.IMAGE)
     assert error.reason is BadMediaReason.UNDECODABLE
 
 
-@pytest.mark.parametrize("extension", samples.SOUNDS)
+@pytest.mark.parametrize("extension", media_samples.SOUNDS)
 def test_silence(tmp_path: Path, extension: str) -> None:
     """Digital silence is refused in every format."""
-    content = samples.sound_bytes(extension, np.zeros(samples.RATE, np.float32))
-    assert refusal(samples.written(tmp_path, content), Kind.AUDIO).reason is BadMediaReason.SILENT
+    content = media_samples.sound_bytes(extension, np.zeros(media_samples.RATE, np.float32))
+    assert (
+        refusal(media_samples.written(tmp_path, content), Kind.AUDIO).reason
+        is BadMediaReason.SILENT
+    )
 
 
 def _dither() -> np.ndarray:
-    return np.random.default_rng(0).normal(0, 2**-15, samples.RATE)
+    return np.random.default_rng(0).normal(0, 2**-15, media_samples.RATE)
 
 
 def _constant_offset() -> np.ndarray:
-    return np.full(samples.RATE, 0.5)
+    return np.full(media_samples.RATE, 0.5)
 
 
 def _one_click() -> np.ndarray:
-    click = np.zeros(samples.RATE)
-    click[samples.RATE // 2] = 1.0
+    click = np.zeros(media_samples.RATE)
+    click[media_samples.RATE // 2] = 1.0
     return click
 
 
@@ -250,60 +257,68 @@ def _one_click() -> np.ndarray:
 def test_near_silence(tmp_path: Path, make: object) -> None:
     """Dither, a constant offset and a single click are silence, whatever their peak."""
     assert callable(make)
-    path = samples.written(tmp_path, samples.sound_bytes("wav", make().astype(np.float32)))
+    path = media_samples.written(
+        tmp_path, media_samples.sound_bytes("wav", make().astype(np.float32))
+    )
     assert refusal(path, Kind.AUDIO).reason is BadMediaReason.SILENT
 
 
 def test_quiet_and_sparse_sound_passes(tmp_path: Path) -> None:
     """A whisper, and one short word in half a minute of silence, are sound."""
-    whisper = samples.tone(amplitude=0.01)
-    sparse = np.concatenate([np.zeros(30 * samples.RATE, np.float32), samples.tone(0.2)])
+    whisper = media_samples.tone(amplitude=0.01)
+    sparse = np.concatenate(
+        [np.zeros(30 * media_samples.RATE, np.float32), media_samples.tone(0.2)]
+    )
     for content in (whisper, sparse):
-        path = samples.written(tmp_path, samples.sound_bytes("wav", content))
+        path = media_samples.written(tmp_path, media_samples.sound_bytes("wav", content))
         assert verify(path, Kind.AUDIO).bytes
 
 
 @pytest.mark.parametrize("frames", [0, 1, 1000])
 def test_near_zero_duration(tmp_path: Path, frames: int) -> None:
     """A valid file with (almost) no sound in it is refused as empty."""
-    path = samples.written(tmp_path, samples.sound_bytes("wav", samples.tone()[:frames]))
+    path = media_samples.written(
+        tmp_path, media_samples.sound_bytes("wav", media_samples.tone()[:frames])
+    )
     assert refusal(path, Kind.AUDIO).reason is BadMediaReason.EMPTY
 
 
 def test_endless_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sound past the limit is refused before it is decoded."""
     monkeypatch.setattr(sounds, "MAX_SECONDS", 0.25)
-    path = samples.written(tmp_path, samples.sound_bytes("flac"))
+    path = media_samples.written(tmp_path, media_samples.sound_bytes("flac"))
     assert refusal(path, Kind.AUDIO).reason is BadMediaReason.TOO_LARGE
 
 
 def test_samples_that_are_no_numbers(tmp_path: Path) -> None:
     """NaN in a float WAV is damage, not loudness."""
     encoded = io.BytesIO()
-    broken = samples.tone()
+    broken = media_samples.tone()
     broken[100] = np.nan
-    soundfile.write(encoded, broken, samples.RATE, format="WAV", subtype="FLOAT")
-    path = samples.written(tmp_path, encoded.getvalue())
+    soundfile.write(encoded, broken, media_samples.RATE, format="WAV", subtype="FLOAT")
+    path = media_samples.written(tmp_path, encoded.getvalue())
     assert refusal(path, Kind.AUDIO).reason is BadMediaReason.UNDECODABLE
 
 
 def test_unreadable_sound(tmp_path: Path) -> None:
     """A file that only begins like a sound is refused as undecodable."""
-    path = samples.written(tmp_path, b"fLaC" + bytes(400))
+    path = media_samples.written(tmp_path, b"fLaC" + bytes(400))
     assert refusal(path, Kind.AUDIO).reason is BadMediaReason.UNDECODABLE
 
 
 def test_stereo_heard_on_one_side(tmp_path: Path) -> None:
     """One loud channel is enough."""
-    stereo = np.stack([np.zeros_like(samples.tone()), samples.tone()], axis=1)
+    stereo = np.stack([np.zeros_like(media_samples.tone()), media_samples.tone()], axis=1)
     assert verify(
-        samples.written(tmp_path, samples.sound_bytes("wav", stereo)), Kind.AUDIO
+        media_samples.written(tmp_path, media_samples.sound_bytes("wav", stereo)), Kind.AUDIO
     ).duration_seconds == pytest.approx(0.5)
 
 
 def test_blocks_join_without_a_seam(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """An MP3 read in blocks is the MP3 read at once, and the decoder has nothing to say."""
-    path = samples.written(tmp_path, samples.sound_bytes("mp3", samples.tone(10.0)))
+    path = media_samples.written(
+        tmp_path, media_samples.sound_bytes("mp3", media_samples.tone(10.0))
+    )
     whole, _ = soundfile.read(path, dtype="float32", always_2d=True)
     with sounds.open_sound(path) as sound:
         blocks = list(sounds.blocks(sound))
@@ -315,10 +330,10 @@ def test_blocks_join_without_a_seam(tmp_path: Path, capfd: pytest.CaptureFixture
 @pytest.mark.parametrize("extension", ["webp", "png"])
 def test_an_animation_is_shown_by_its_first_frame(tmp_path: Path, extension: str) -> None:
     """All frames are decoded; the picture that is kept is the first."""
-    first = samples.picture(64, 48)
+    first = media_samples.picture(64, 48)
     others = [Image.new("RGB", (64, 48), color) for color in ("red", "blue")]
-    content = samples.picture_bytes(extension, first, save_all=True, append_images=others)
-    examined = examine(samples.written(tmp_path, content), Kind.IMAGE)
+    content = media_samples.picture_bytes(extension, first, save_all=True, append_images=others)
+    examined = examine(media_samples.written(tmp_path, content), Kind.IMAGE)
     assert examined.picture is not None
     shown = np.asarray(examined.picture.convert("RGB")).astype(int)
     assert np.abs(shown - np.asarray(first)).mean() < 12

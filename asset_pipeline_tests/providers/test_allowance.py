@@ -10,8 +10,8 @@ import pytest
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.providers.logged import LoggedProvider
 from asset_pipeline.providers.protocol import Allowance, ProviderError
-from asset_pipeline_tests.providers.samples import SCHNELL, prediction, provider
-from asset_pipeline_tests.providers.scripted import Answer, drop, reply, serving
+from asset_pipeline_tests.support.provider_samples import SCHNELL, prediction, provider
+from asset_pipeline_tests.support.scripted_server import Answer, drop, reply, serving
 
 SAID = {"ratelimit-remaining": "3", "ratelimit-reset": "7"}
 

@@ -18,8 +18,8 @@ from asset_pipeline.providers.protocol import (
     UnclearError,
 )
 from asset_pipeline.providers.replicate import ReplicateProvider
-from asset_pipeline_tests.providers.samples import SCHNELL, prediction, provider
-from asset_pipeline_tests.providers.scripted import Answer, reply, serving
+from asset_pipeline_tests.support.provider_samples import SCHNELL, prediction, provider
+from asset_pipeline_tests.support.scripted_server import Answer, reply, serving
 
 MB = 1024 * 1024
 ZEROS = bytes(64 * MB)

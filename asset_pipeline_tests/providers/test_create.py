@@ -19,7 +19,7 @@ from asset_pipeline.providers.protocol import (
     UnreachableError,
 )
 from asset_pipeline.providers.replicate import ReplicateProvider
-from asset_pipeline_tests.providers.samples import (
+from asset_pipeline_tests.support.provider_samples import (
     IMPATIENT,
     SCHNELL,
     SOON,
@@ -27,7 +27,7 @@ from asset_pipeline_tests.providers.samples import (
     prediction,
     provider,
 )
-from asset_pipeline_tests.providers.scripted import (
+from asset_pipeline_tests.support.scripted_server import (
     PROBLEM,
     Answer,
     Scripted,

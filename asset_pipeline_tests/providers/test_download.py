@@ -19,8 +19,8 @@ from asset_pipeline.providers.protocol import (
     UnavailableError,
 )
 from asset_pipeline.providers.replicate import ReplicateProvider
-from asset_pipeline_tests.providers.samples import IMPATIENT, SOON, TOKEN, provider
-from asset_pipeline_tests.providers.scripted import Answer, drip, drop, hang, reply, serving
+from asset_pipeline_tests.support.provider_samples import IMPATIENT, SOON, TOKEN, provider
+from asset_pipeline_tests.support.scripted_server import Answer, drip, drop, hang, reply, serving
 
 FILE = b"RIFF" + bytes(range(256)) * 40
 

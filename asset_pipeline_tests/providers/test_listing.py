@@ -11,8 +11,8 @@ import pytest
 
 from asset_pipeline.providers.listing import MAX_PAGES, gathered
 from asset_pipeline.providers.protocol import IncompleteListingError
-from asset_pipeline_tests.providers.samples import SOON, prediction, provider
-from asset_pipeline_tests.providers.scripted import Answer, reply, serving
+from asset_pipeline_tests.support.provider_samples import SOON, prediction, provider
+from asset_pipeline_tests.support.scripted_server import Answer, reply, serving
 
 SINCE = datetime(2026, 11, 21, 11, 0, tzinfo=UTC)
 

@@ -10,8 +10,8 @@ import pytest
 
 from asset_pipeline.origin import Origin
 from asset_pipeline.providers.protocol import CreateRequest, RefusedError, UnavailableError
-from asset_pipeline_tests.providers.samples import prediction, provider
-from asset_pipeline_tests.providers.scripted import Answer, Scripted, drop, reply, serving
+from asset_pipeline_tests.support.provider_samples import prediction, provider
+from asset_pipeline_tests.support.scripted_server import Answer, Scripted, drop, reply, serving
 
 ACCOUNT = reply(200, {"type": "user", "username": "acme", "name": "Acme"})
 CREATE = CreateRequest("black-forest-labs/flux-schnell", None, {"prompt": "x"}, 60)

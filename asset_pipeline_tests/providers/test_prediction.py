@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from asset_pipeline.foreign.text import is_id
 from asset_pipeline.providers.prediction import MalformedPredictionError, parse_prediction
-from asset_pipeline_tests.providers.samples import prediction
+from asset_pipeline_tests.support.provider_samples import prediction
 
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),

@@ -13,8 +13,14 @@ import pytest
 from asset_pipeline.providers.prediction import Prediction, PredictionStatus
 from asset_pipeline.providers.protocol import NotFoundError, UnavailableError
 from asset_pipeline.providers.replicate import ReplicateProvider
-from asset_pipeline_tests.providers.samples import IMPATIENT, SOON, TOKEN, prediction, provider
-from asset_pipeline_tests.providers.scripted import (
+from asset_pipeline_tests.support.provider_samples import (
+    IMPATIENT,
+    SOON,
+    TOKEN,
+    prediction,
+    provider,
+)
+from asset_pipeline_tests.support.scripted_server import (
     Answer,
     Scripted,
     close,

@@ -19,8 +19,8 @@ from asset_pipeline.foreign.text import is_id
 from asset_pipeline.providers.listing import gathered
 from asset_pipeline.providers.prediction import Prediction
 from asset_pipeline.providers.protocol import ProviderError
-from asset_pipeline_tests.providers.samples import SCHNELL, prediction, provider
-from asset_pipeline_tests.providers.scripted import Answer, reply, serving
+from asset_pipeline_tests.support.provider_samples import SCHNELL, prediction, provider
+from asset_pipeline_tests.support.scripted_server import Answer, reply, serving
 
 SINCE = datetime(2026, 11, 21, 11, 0, tzinfo=UTC)
 IN_ONE_TALK = 20

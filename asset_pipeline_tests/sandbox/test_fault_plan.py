@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 
 from asset_pipeline.errors import ConfigurationError
-from asset_pipeline.sandbox.faults.book import Event, FaultBook
 from asset_pipeline.sandbox.faults.names import Route
 from asset_pipeline.sandbox.faults.plan import FAILED_ERRORS, FaultRule, load_plan
+from asset_pipeline.sandbox.faults.registry import Event, FaultRegistry
 from asset_pipeline.sandbox.state import State
 from asset_pipeline_tests.sandbox.conftest import INSTANT, SMALL, Start
 
 
-def _book(tmp_path: Path, *rules: dict[str, object]) -> FaultBook:
-    book = FaultBook(State(tmp_path))
+def _book(tmp_path: Path, *rules: dict[str, object]) -> FaultRegistry:
+    book = FaultRegistry(State(tmp_path))
     book.add(FaultRule.model_validate(rule) for rule in rules)
     return book
 
 
-def _struck(book: FaultBook, *prompts: str, route: Route = Route.CREATE) -> list[bool]:
+def _struck(book: FaultRegistry, *prompts: str, route: Route = Route.CREATE) -> list[bool]:
     return [
         book.fire(Event(route, "a/b", prompt, f"{prompt}{number}")) is not None
         for number, prompt in enumerate(prompts)
@@ -96,9 +96,9 @@ def test_failed_predictions_speak_by_code(start: Start) -> None:
 def test_counts_are_shared_and_survive(tmp_path: Path) -> None:
     """Two processes on one state spend the same allowance, and a restart does not renew it."""
     _book(tmp_path, {"fault": "failed", "times": 2})
-    one, two = FaultBook(State(tmp_path)), FaultBook(State(tmp_path))
+    one, two = FaultRegistry(State(tmp_path)), FaultRegistry(State(tmp_path))
     assert _struck(one, "a") + _struck(two, "b") + _struck(one, "c") == [True, True, False]
-    assert FaultBook(State(tmp_path)).report() == [
+    assert FaultRegistry(State(tmp_path)).report() == [
         {"fault": "failed", "times": 2, "matched": 3, "fired": 2}
     ]
 

@@ -13,17 +13,17 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from asset_pipeline.automation.reviews import reviews_sensor
-from asset_pipeline.automation.submissions import submissions_sensor
 from asset_pipeline.cli.service_view import _keys
+from asset_pipeline.defs.resources.ledger import LedgerResource
+from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource
+from asset_pipeline.defs.reviews import reviews_sensor
+from asset_pipeline.defs.submissions import submissions_sensor
 from asset_pipeline.ledger.api_keys import NewKey, scopes_from
 from asset_pipeline.money import MicroUsd
-from asset_pipeline.resources.ledger import LedgerResource
-from asset_pipeline.resources.library import PromptLibraryResource
 from asset_pipeline.service.app import create_app
 from asset_pipeline.service.context import open_context
 from asset_pipeline.settings import load_settings
-from asset_pipeline_tests.project import Project, project, sandbox_url
+from asset_pipeline_tests.support.project import Project, project, sandbox_url
 
 __all__ = ["project", "sandbox_url"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.defs.resources.ledger import LedgerResource
+from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource
 from asset_pipeline.ledger.schema import intents
-from asset_pipeline.resources.ledger import LedgerResource
-from asset_pipeline.resources.library import PromptLibraryResource
 from asset_pipeline_tests.service.conftest import SMALL, Served
 
 

@@ -6,9 +6,9 @@ from collections.abc import Generator
 
 import pytest
 
-from asset_pipeline_tests.servers.fixtures import gcs, gcs_server, seaweed, seaweed_server
-from asset_pipeline_tests.servers.proxy import Proxy, running_proxy
-from asset_pipeline_tests.servers.seaweed import SeaweedFS
+from asset_pipeline_tests.support.servers.fixtures import gcs, gcs_server, seaweed, seaweed_server
+from asset_pipeline_tests.support.servers.proxy import Proxy, running_proxy
+from asset_pipeline_tests.support.servers.seaweed import SeaweedFS
 
 __all__ = ["gcs", "gcs_server", "s3_proxy", "seaweed", "seaweed_server"]
 

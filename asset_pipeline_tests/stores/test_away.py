@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.generation.delivery import Deliverer
-from asset_pipeline.generation.timing import Timing
-from asset_pipeline.resources.store import StoreResource
+from asset_pipeline.defs.resources.store import StoreResource
+from asset_pipeline.generation.payment.delivery import Deliverer
+from asset_pipeline.generation.timeouts import Timeouts
 from asset_pipeline.stores.protocol import StoreUnavailableError
-from asset_pipeline_tests.clocks import FakeClock
-from asset_pipeline_tests.project import Project, project, sandbox_url
-from asset_pipeline_tests.servers.fixtures import point_at
-from asset_pipeline_tests.servers.proxy import running_proxy
-from asset_pipeline_tests.servers.seaweed import SeaweedFS
+from asset_pipeline_tests.support.clocks import FakeClock
+from asset_pipeline_tests.support.project import Project, project, sandbox_url
+from asset_pipeline_tests.support.servers.fixtures import point_at
+from asset_pipeline_tests.support.servers.proxy import running_proxy
+from asset_pipeline_tests.support.servers.seaweed import SeaweedFS
 
 __all__ = ["project", "sandbox_url"]
 
@@ -76,7 +76,7 @@ def _deliverer(clock: FakeClock, pool: ThreadPoolExecutor) -> Any:  # noqa: ANN4
         decoders=nothing,
         storing=pool,
         clock=clock,
-        timing=Timing(store_patience=600),
+        timing=Timeouts(store_patience=600),
     )
 
 

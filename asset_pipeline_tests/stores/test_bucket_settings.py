@@ -13,17 +13,17 @@ import pytest
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.settings import load_settings
 from asset_pipeline.stores.address import parse_address
-from asset_pipeline.stores.asked import bucket_settings, settings_for
 from asset_pipeline.stores.bucket_settings import BucketSettings
-from asset_pipeline.stores.hardening import Verdict, check, each
-from asset_pipeline.stores.opening import open_store
-from asset_pipeline.stores.probing import try_everything
+from asset_pipeline.stores.environment import bucket_settings, settings_for
+from asset_pipeline.stores.factory import open_store
+from asset_pipeline.stores.hardening import RuleStatus, check, each
+from asset_pipeline.stores.probe import try_everything
 from asset_pipeline.stores.protocol import Store, StoreRefusedError
 from asset_pipeline.stores.s3_access import open_s3
 from asset_pipeline.stores.s3_hardening import s3_rules
-from asset_pipeline_tests.servers.gcs import Gcs
-from asset_pipeline_tests.servers.proxy import Proxy, Request
-from asset_pipeline_tests.servers.seaweed import SeaweedFS
+from asset_pipeline_tests.support.servers.gcs import Gcs
+from asset_pipeline_tests.support.servers.proxy import Proxy, Request
+from asset_pipeline_tests.support.servers.seaweed import SeaweedFS
 
 OWNER = {"x-amz-expected-bucket-owner": "111122223333"}
 
@@ -176,7 +176,7 @@ def test_the_bucket_is_hardened_with_the_key(seaweed: SeaweedFS) -> None:
     asked = BucketSettings(kms_key="alias/clips")
     rules = s3_rules(open_s3(address).client, address, versioning=False, asked=asked)
     (encryption,) = [rule for rule in rules if rule.name == "encryption"]
-    assert check(encryption).verdict is Verdict.FAIL
+    assert check(encryption).verdict is RuleStatus.FAIL
 
 
 @pytest.fixture

@@ -18,14 +18,14 @@ from requests.adapters import HTTPAdapter
 
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.stores.address import parse_address
+from asset_pipeline.stores.factory import open_store
 from asset_pipeline.stores.gcs import GcsStore
 from asset_pipeline.stores.gcs_access import open_gcs
-from asset_pipeline.stores.opening import open_store
 from asset_pipeline.stores.protocol import Store, StoreError, StoreUnavailableError
-from asset_pipeline.stores.retrying import Backoff, RetryingStore
-from asset_pipeline_tests.contracts.store_contract import StoreContract, key_of, sha256_of
-from asset_pipeline_tests.servers.gcs import ACCOUNT, Gcs
-from asset_pipeline_tests.servers.proxy import Mishap
+from asset_pipeline.stores.retry import Backoff, RetryingStore
+from asset_pipeline_tests.support.servers.gcs import ACCOUNT, Gcs
+from asset_pipeline_tests.support.servers.proxy import Mishap
+from asset_pipeline_tests.support.store_contract import StoreContract, key_of, sha256_of
 
 _LARGE = os.urandom(1 << 16) * 145  # 9.5 MB: two parts
 

@@ -9,17 +9,19 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from asset_pipeline.resources.store import StoreResource
+from asset_pipeline.defs.resources.store import StoreResource
 from asset_pipeline.stores.address import BucketAddress
 from asset_pipeline.stores.gcs_access import GcsAccess, Signer
 from asset_pipeline.stores.gcs_hardening import gcs_rules
-from asset_pipeline.stores.hardening import Finding, Rule, Verdict, check, each, harden
+from asset_pipeline.stores.hardening import BucketRule, RuleResult, RuleStatus, check, each, harden
 from asset_pipeline.stores.s3_hardening import s3_rules
-from asset_pipeline_tests.servers.gcs import Gcs
-from asset_pipeline_tests.servers.seaweed import SeaweedFS
+from asset_pipeline_tests.support.servers.gcs import Gcs
+from asset_pipeline_tests.support.servers.seaweed import SeaweedFS
 
 
-def _verdicts(rules: Sequence[Rule], act: Callable[[Rule], Finding]) -> dict[str, str]:
+def _verdicts(
+    rules: Sequence[BucketRule], act: Callable[[BucketRule], RuleResult]
+) -> dict[str, str]:
     return {finding.rule: finding.verdict.value for finding in each(rules, act)}
 
 
@@ -138,17 +140,17 @@ def test_a_refusal_stops_no_other_rule() -> None:
     aws: Any = _Aws(refusing="cors")
     rules = s3_rules(aws, BucketAddress("s3", "clips", ""), versioning=False)
     found = {finding.rule: finding for finding in each(rules, harden)}
-    assert found.pop("cors").verdict is Verdict.FAIL
-    assert {finding.verdict for finding in found.values()} == {Verdict.OK}
+    assert found.pop("cors").verdict is RuleStatus.FAIL
+    assert {finding.verdict for finding in found.values()} == {RuleStatus.OK}
 
 
 def test_an_emulator_of_gcs(gcs: Gcs, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that takes a setting and drops it is not believed."""
     monkeypatch.setenv("ASSET_PIPELINE_STORE_URL", gcs.new_url())
     findings = {f.rule: f for f in each(StoreResource().rules(versioning=True), harden)}
-    assert findings["public access"].verdict is Verdict.FAIL
+    assert findings["public access"].verdict is RuleStatus.FAIL
     assert "did not keep it" in findings["public access"].detail
-    assert findings["versioning"].verdict is Verdict.UNSUPPORTED
+    assert findings["versioning"].verdict is RuleStatus.UNSUPPORTED
 
 
 @dataclass

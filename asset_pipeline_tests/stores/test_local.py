@@ -21,7 +21,7 @@ from asset_pipeline.stores.protocol import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from asset_pipeline_tests.contracts.store_contract import StoreContract, key_of, sha256_of
+from asset_pipeline_tests.support.store_contract import StoreContract, key_of, sha256_of
 
 
 class TestLocalStore(StoreContract):

@@ -11,14 +11,14 @@ import pytest
 
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.stores.address import parse_address
-from asset_pipeline.stores.opening import open_store
+from asset_pipeline.stores.factory import open_store
 from asset_pipeline.stores.protocol import Store, StoreError, StoreUnavailableError
-from asset_pipeline.stores.retrying import Backoff, RetryingStore
+from asset_pipeline.stores.retry import Backoff, RetryingStore
 from asset_pipeline.stores.s3 import S3Store
 from asset_pipeline.stores.s3_access import open_s3
-from asset_pipeline_tests.contracts.store_contract import StoreContract, key_of, sha256_of
-from asset_pipeline_tests.servers.proxy import Mishap, Proxy
-from asset_pipeline_tests.servers.seaweed import BUCKET, SECRET_KEY, SeaweedFS
+from asset_pipeline_tests.support.servers.proxy import Mishap, Proxy
+from asset_pipeline_tests.support.servers.seaweed import BUCKET, SECRET_KEY, SeaweedFS
+from asset_pipeline_tests.support.store_contract import StoreContract, key_of, sha256_of
 
 _LARGE = os.urandom(1 << 16) * 145  # 9.5 MB: two parts
 

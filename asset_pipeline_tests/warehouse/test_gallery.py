@@ -17,7 +17,7 @@ from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.ledger.records import Clip
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.warehouse.gallery import GalleryClip, render_gallery
-from asset_pipeline_tests.warehouse.ledgers import NOW
+from asset_pipeline_tests.support.ledger_rows import NOW
 
 WEBP = b"RIFF\x04\0\0\0WEBP"
 

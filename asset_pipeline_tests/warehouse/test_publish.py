@@ -17,8 +17,8 @@ from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.warehouse import tables
 from asset_pipeline.warehouse.errors import WarehouseError
 from asset_pipeline.warehouse.publish import PublishReport, publish
-from asset_pipeline.warehouse.reading import query
-from asset_pipeline_tests.warehouse import ledgers
+from asset_pipeline.warehouse.query import query
+from asset_pipeline_tests.support import ledger_rows
 
 # The promise, word for word: name, type, may be NULL.
 PROMISED = {
@@ -58,10 +58,10 @@ VIEWS = {
 }
 
 
-def published(folder: Path, *rows: ledgers.Row, prompts: Iterable[Prompt] = ()) -> Path:
+def published(folder: Path, *rows: ledger_rows.Row, prompts: Iterable[Prompt] = ()) -> Path:
     """Publish a ledger with these rows."""
-    engine = ledgers.new_ledger(folder)
-    ledgers.fill(engine, rows)
+    engine = ledger_rows.new_ledger(folder)
+    ledger_rows.fill(engine, rows)
     publish(engine, prompts, folder / "warehouse.duckdb", clock=SystemClock())
     return folder / "warehouse.duckdb"
 
@@ -118,7 +118,7 @@ def test_declared_nullability(tmp_path: Path) -> None:
 )
 def test_money_is_exact(tmp_path: Path, amount: int) -> None:
     """Micro-dollars become dollars digit by digit, also where a float would round."""
-    path = published(tmp_path, ledgers.budget("total"), ledgers.entry("total", amount))
+    path = published(tmp_path, ledger_rows.budget("total"), ledger_rows.entry("total", amount))
     _, [(published_amount,)] = query(path, "SELECT amount_usd FROM ledger_entries")
     assert published_amount == Decimal(amount).scaleb(-6)
     assert published_amount.as_tuple().exponent == -6
@@ -129,14 +129,14 @@ def test_rows_arrive_as_they_are(tmp_path: Path) -> None:
     error = 'it\'s "bad"; DROP TABLE clips; -- é\n☃'
     path = published(
         tmp_path,
-        ledgers.budget("daily:2026-11-21", period="day", period_start=date(2026, 11, 21)),
-        ledgers.intent("a", error=error, predict_seconds=1.5),
-        ledgers.clip("c", "a"),
-        ledgers.parent("file:///clips/image/ab/ab.webp"),
-        prompts=[ledgers.prompt(tags=("x", "y, z")), ledgers.prompt("other")],
+        ledger_rows.budget("daily:2026-11-21", period="day", period_start=date(2026, 11, 21)),
+        ledger_rows.intent("a", error=error, predict_seconds=1.5),
+        ledger_rows.clip("c", "a"),
+        ledger_rows.parent("file:///clips/image/ab/ab.webp"),
+        prompts=[ledger_rows.prompt(tags=("x", "y, z")), ledger_rows.prompt("other")],
     )
     _, rows = query(path, "SELECT error, predict_seconds, version, created_at FROM predictions")
-    assert rows == [(error, 1.5, None, ledgers.NOW)]
+    assert rows == [(error, 1.5, None, ledger_rows.NOW)]
     assert query(path, "SELECT period_start FROM budgets")[1] == [(date(2026, 11, 21),)]
     assert query(path, "SELECT prompt_id, tags, variants FROM prompts")[1] == [
         ("cover", ["x", "y, z"], 2),
@@ -149,11 +149,11 @@ def test_rows_arrive_as_they_are(tmp_path: Path) -> None:
 def test_chunks_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows beyond one chunk arrive, each once, and are counted."""
     monkeypatch.setattr(tables, "CHUNK_ROWS", 3)
-    engine = ledgers.new_ledger(tmp_path)
-    ledgers.fill(engine, [ledgers.intent(str(number)) for number in range(10)])
+    engine = ledger_rows.new_ledger(tmp_path)
+    ledger_rows.fill(engine, [ledger_rows.intent(str(number)) for number in range(10)])
     report = publish(
         engine,
-        (ledgers.prompt(f"p{number}") for number in range(7)),
+        (ledger_rows.prompt(f"p{number}") for number in range(7)),
         tmp_path / "w.duckdb",
         clock=SystemClock(),
     )
@@ -165,7 +165,7 @@ def test_chunks_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_reader_of_the_old_file_is_undisturbed(tmp_path: Path) -> None:
     """A reader keeps what it opened; who opens later sees the new rows."""
-    path = published(tmp_path, ledgers.intent("a"))
+    path = published(tmp_path, ledger_rows.intent("a"))
     count = "SELECT count(*) FROM predictions"
     reader = f"""
 import duckdb, sys
@@ -179,8 +179,8 @@ with duckdb.connect({str(path)!r}, read_only=True) as connection:
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "open\n"
-        engine = ledgers.new_ledger(tmp_path)
-        ledgers.fill(engine, [ledgers.intent("b")])
+        engine = ledger_rows.new_ledger(tmp_path)
+        ledger_rows.fill(engine, [ledger_rows.intent("b")])
         publish(engine, [], path, clock=SystemClock())
         assert query(path, count)[1] == [(2,)]
         assert process.communicate("\n")[0] == "1\n"
@@ -188,8 +188,8 @@ with duckdb.connect({str(path)!r}, read_only=True) as connection:
 
 def test_publishers_at_once(tmp_path: Path) -> None:
     """Of several publishers one wins whole, and none leaves anything behind."""
-    path = published(tmp_path, *(ledgers.intent(str(number)) for number in range(50)))
-    engine = ledgers.new_ledger(tmp_path)
+    path = published(tmp_path, *(ledger_rows.intent(str(number)) for number in range(50)))
+    engine = ledger_rows.new_ledger(tmp_path)
     with ThreadPoolExecutor(4) as pool:
         reports = list(pool.map(lambda _: publish(engine, [], path, clock=SystemClock()), range(8)))
     assert {report.rows["predictions"] for report in reports} == {50}
@@ -199,15 +199,15 @@ def test_publishers_at_once(tmp_path: Path) -> None:
 
 def test_a_failure_leaves_the_published_file(tmp_path: Path) -> None:
     """A publisher that fails half-way changes nothing and leaves nothing, its lock included."""
-    path = published(tmp_path, ledgers.intent("a"))
+    path = published(tmp_path, ledger_rows.intent("a"))
     before = path.read_bytes()
 
     def prompts() -> Iterator[Prompt]:
-        yield ledgers.prompt()
+        yield ledger_rows.prompt()
         raise KeyError("half-way")
 
     with pytest.raises(KeyError, match="half-way"):
-        publish(ledgers.new_ledger(tmp_path), prompts(), path, clock=SystemClock())
+        publish(ledger_rows.new_ledger(tmp_path), prompts(), path, clock=SystemClock())
     assert path.read_bytes() == before
     assert leftovers(tmp_path) == []
 
@@ -217,21 +217,24 @@ def test_unwritable_target(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(WarehouseError, match="could not be written"):
         publish(
-            ledgers.new_ledger(tmp_path), [], tmp_path / "file" / "w.duckdb", clock=SystemClock()
+            ledger_rows.new_ledger(tmp_path),
+            [],
+            tmp_path / "file" / "w.duckdb",
+            clock=SystemClock(),
         )
 
 
 def test_disk_full_while_publishing(tmp_path: Path) -> None:
     """A write that the system stops is a sentence, and the published file stays as it was."""
-    path = published(tmp_path, ledgers.intent("a"))
+    path = published(tmp_path, ledger_rows.intent("a"))
     script = f"""
 import resource, signal
 from pathlib import Path
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.warehouse.errors import WarehouseError
 from asset_pipeline.warehouse.publish import publish
-from asset_pipeline_tests.warehouse import ledgers
-engine = ledgers.new_ledger(Path({str(tmp_path)!r}))
+from asset_pipeline_tests.support import ledger_rows
+engine = ledger_rows.new_ledger(Path({str(tmp_path)!r}))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 try:
@@ -249,11 +252,11 @@ except WarehouseError as error:
 
 def test_many_rows_in_flat_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows pass through in chunks: what is held at once does not grow with the ledger."""
-    engine = ledgers.new_ledger(tmp_path)
+    engine = ledger_rows.new_ledger(tmp_path)
     with engine.begin() as connection:
-        table, row = ledgers.budget("total")
+        table, row = ledger_rows.budget("total")
         connection.execute(table.insert(), row)
-        table, row = ledgers.entry("total", 1)
+        table, row = ledger_rows.entry("total", 1)
         connection.execute(table.insert(), [row] * 30_000)
     peaks = []
     for chunk_rows in (1_000, 30_000):
@@ -269,7 +272,7 @@ def test_many_rows_in_flat_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_times_are_utc_whatever_the_session(tmp_path: Path) -> None:
     """The stored instant is the ledger's, also for a reader in another time zone."""
-    path = published(tmp_path, ledgers.intent("a", created_at=datetime(2026, 1, 1, tzinfo=UTC)))
+    path = published(tmp_path, ledger_rows.intent("a", created_at=datetime(2026, 1, 1, tzinfo=UTC)))
     with duckdb.connect(path, read_only=True) as connection:
         connection.execute("SET TimeZone = 'America/New_York'")
         row = connection.execute("SELECT created_at::VARCHAR FROM predictions").fetchone()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from asset_pipeline.warehouse import publish
-from asset_pipeline.warehouse.reading import query
-from asset_pipeline_tests.warehouse import ledgers
+from asset_pipeline.warehouse.query import query
+from asset_pipeline_tests.support import ledger_rows
 from asset_pipeline_tests.warehouse.test_publish import VIEWS, published
 
 DAY = timedelta(days=1)
@@ -24,7 +24,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "error_class": "nsfw",
         "error": "NSFW content detected",
         "charged_microusd": 40_000,
-        "completed_at": ledgers.NOW - DAY,
+        "completed_at": ledger_rows.NOW - DAY,
     }
     refused = {
         "state": "refused",
@@ -36,20 +36,20 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     audio = {"kind": "audio", "prompt_id": "intro", "model": "jaaari/kokoro-82m"}
     return published(
         tmp_path_factory.mktemp("ledger"),
-        ledgers.intent("a", **failed),
-        ledgers.intent("b", attempt=2),
-        ledgers.clip("old", "b", superseded_at=ledgers.NOW),
-        ledgers.clip("new", "b"),
-        ledgers.clip("reused", "b", prompt_id="twin", cost_microusd=0),
-        ledgers.intent("c", state="completed", charged_microusd=1, **audio),
-        ledgers.intent("d", **refused),
-        ledgers.budget("total", charged_microusd=7_500_000, reserved_microusd=500_000),
-        ledgers.budget("full", cap_microusd=1_000_000, charged_microusd=1_000_000),
-        ledgers.budget(
+        ledger_rows.intent("a", **failed),
+        ledger_rows.intent("b", attempt=2),
+        ledger_rows.clip("old", "b", superseded_at=ledger_rows.NOW),
+        ledger_rows.clip("new", "b"),
+        ledger_rows.clip("reused", "b", prompt_id="twin", cost_microusd=0),
+        ledger_rows.intent("c", state="completed", charged_microusd=1, **audio),
+        ledger_rows.intent("d", **refused),
+        ledger_rows.budget("total", charged_microusd=7_500_000, reserved_microusd=500_000),
+        ledger_rows.budget("full", cap_microusd=1_000_000, charged_microusd=1_000_000),
+        ledger_rows.budget(
             "over", cap_microusd=3, charged_microusd=4, reserved_microusd=1, overdrawn_microusd=2
         ),
-        ledgers.budget("none", cap_microusd=0),
-        ledgers.budget("fresh"),
+        ledger_rows.budget("none", cap_microusd=0),
+        ledger_rows.budget("fresh"),
     )
 
 
@@ -60,7 +60,7 @@ def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
 
 def test_spend_by_day(path: Path) -> None:
     """A day has what was charged on it in UTC, by kind; days without a charge have no row."""
-    today = ledgers.NOW.date()
+    today = ledger_rows.NOW.date()
     assert rows(path, "FROM spend_by_day") == [
         (today - DAY, "image", 1, 0, Decimal("0.04")),
         (today, "audio", 1, 0, Decimal("0.000001")),

@@ -1,1 +1,0 @@
-"""Partitions, jobs, schedules, sensors and asset checks."""

@@ -1,0 +1,168 @@
+"""What `doctor` looks at: each part of an installation, by itself, changing nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from asset_pipeline.catalog.reader import load_catalog
+from asset_pipeline.cli._checkup import Checkup, State, nearest
+from asset_pipeline.cli._remote_checkups import (
+    look_at_ledger,
+    look_at_provider,
+    look_at_store,
+)
+from asset_pipeline.defs.instance.folder import flaws, is_made, storage_folder_if_made
+from asset_pipeline.defs.instance.home import dagster_home
+from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.prompts.library import load_library
+from asset_pipeline.settings import ProviderName, Settings
+from asset_pipeline.warehouse.query import query
+
+# A batch holds some dozens of downloads at a time, a clip of sound up to 256 MiB.
+_ROOM_WANTED: Final = 2 * 1024**3
+_ROOM_NEEDED: Final = 200 * 1024**2
+
+
+Look = Callable[[Settings], Iterator[Checkup]]
+
+
+def checkups(settings: Settings) -> Iterator[Checkup]:
+    """Yield how each part is; one that can't be looked at keeps no other from it."""
+    for part, look in _LOOKS.items():
+        try:
+            yield from look(settings)
+        except AssetPipelineError as error:
+            yield Checkup(part, State.FAIL, error.message, error.hint)
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            yield Checkup(
+                part,
+                State.FAIL,
+                f"{where}{error.strerror or error}.",
+                "Make it readable and writable for this user.",
+            )
+
+
+def _token(settings: Settings) -> Iterator[Checkup]:
+    if settings.provider is ProviderName.SANDBOX:
+        yield Checkup("token", State.OK, "The sandbox makes the clips: it needs none.")
+    elif settings.replicate_api_token is not None:
+        yield Checkup("token", State.OK, "REPLICATE_API_TOKEN is set.")
+    else:
+        yield Checkup(
+            "token",
+            State.FAIL,
+            "REPLICATE_API_TOKEN is not set.",
+            "Set it, or ASSET_PIPELINE_PROVIDER=sandbox to try things for nothing.",
+        )
+
+
+def _data(settings: Settings) -> Iterator[Checkup]:
+    folder = nearest(settings.data_dir)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+    made = "" if folder == settings.data_dir else " It is made by the first run."
+    yield Checkup("data folder", State.OK, f"{settings.data_dir} can be written.{made}")
+
+
+def _disk(settings: Settings) -> Iterator[Checkup]:
+    free = shutil.disk_usage(nearest(settings.data_dir)).free
+    enough = State.OK if free >= _ROOM_WANTED else State.WARN
+    yield Checkup(
+        "disk",
+        enough if free >= _ROOM_NEEDED else State.FAIL,
+        f"{free / 1024**3:,.1f} GiB are free below {settings.data_dir}.",
+        "" if enough is State.OK else "Free some space, or set ASSET_PIPELINE_DATA_DIR.",
+    )
+
+
+def _prompts(settings: Settings) -> Iterator[Checkup]:
+    library = load_library(settings.prompts_dir, load_catalog(settings.config_dir))
+    found = f"{len(library.prompts):,} prompts in {settings.prompts_dir}."
+    if library.problems:
+        yield Checkup(
+            "prompts",
+            State.WARN,
+            f"{found} {len(library.problems):,} problems.",
+            "`asset-pipeline prompts validate` lists them.",
+        )
+    elif library.prompts:
+        yield Checkup("prompts", State.OK, found)
+    else:
+        yield Checkup(
+            "prompts", State.WARN, found, "Write some, or set ASSET_PIPELINE_PROMPTS_DIR."
+        )
+
+
+def _dagster(settings: Settings) -> Iterator[Checkup]:
+    del settings
+    home, chosen = dagster_home(), os.environ.get("DAGSTER_HOME", "")
+    if chosen and not Path(chosen).is_absolute():
+        yield Checkup(
+            "DAGSTER_HOME", State.FAIL, f"{chosen!r} is relative.", "Set it to an absolute path."
+        )
+    elif (home / "dagster.yaml").is_file():
+        yield from _dagster_folder(home)
+    else:
+        yield Checkup(
+            "DAGSTER_HOME",
+            State.WARN,
+            f"{home} has no dagster.yaml: Dagster runs with its own defaults.",
+            "Set DAGSTER_HOME to the project's dagster_home, or copy its dagster.yaml there.",
+        )
+
+
+def _dagster_folder(home: Path) -> Iterator[Checkup]:
+    """Open the instance as the commands do, once its databases are found to be whole."""
+    with tempfile.TemporaryFile(dir=home):
+        pass
+    folder = storage_folder_if_made(home)
+    found = flaws(folder)
+    for flaw in found:
+        yield Checkup("DAGSTER_HOME", State.FAIL, flaw.message, flaw.hint)
+    if found:
+        return
+    if is_made(folder):
+        # Dagster takes two seconds to import: only where there is something to open.
+        from asset_pipeline.defs.instance.access import look_into_instance  # noqa: PLC0415
+
+        look_into_instance()
+    text = (home / "dagster.yaml").read_text(encoding="utf-8")
+    if "PooledSqliteEventLogStorage" in text:
+        yield Checkup(
+            "DAGSTER_HOME",
+            State.WARN,
+            f"By {home / 'dagster.yaml'} the sandbox and real work share runs and schedules.",
+            "Replace its event_log_storage by the storage of the project's own dagster.yaml.",
+        )
+    else:
+        yield Checkup("DAGSTER_HOME", State.OK, f"{home} has a dagster.yaml and can be written.")
+
+
+def _warehouse(settings: Settings) -> Iterator[Checkup]:
+    own, fixed = settings.own_warehouse_path, settings.warehouse_path
+    # Of an earlier release there is one for all.
+    path = own if own.exists() or fixed.is_symlink() else fixed
+    if path.exists():
+        query(path, "SELECT 1")
+        yield Checkup("warehouse", State.OK, f"{path} can be read.")
+    else:
+        yield Checkup("warehouse", State.OK, "None is published yet: the first run does so.")
+
+
+_LOOKS: Final[dict[str, Look]] = {
+    "token": _token,
+    "provider": look_at_provider,
+    "ledger": look_at_ledger,
+    "data folder": _data,
+    "disk": _disk,
+    "prompts": _prompts,
+    "DAGSTER_HOME": _dagster,
+    "warehouse": _warehouse,
+    "store": look_at_store,
+}

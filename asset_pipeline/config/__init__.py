@@ -1,0 +1,1 @@
+"""What people write by hand: YAML with line numbers, and files that guards go by."""

@@ -1,0 +1,62 @@
+"""The gallery: one page of all current clips, for people."""
+
+from typing import Any
+
+import dagster as dg
+from dagster import MetadataValue
+
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.clock import SystemClock
+from asset_pipeline.custody.links import links_of
+from asset_pipeline.defs.assets.warehouse import AFTER_A_BATCH
+from asset_pipeline.defs.resources.ledger import LedgerResource
+from asset_pipeline.defs.resources.store import StoreResource
+from asset_pipeline.media.preview_cache import PreviewCache
+from asset_pipeline.settings import load_settings
+from asset_pipeline.stores.protocol import StoreError
+from asset_pipeline.warehouse.gallery import GalleryClip, GalleryLinks, render_gallery
+from asset_pipeline.warehouse.publication import show_own
+
+
+@dg.asset(
+    key=dg.AssetKey("gallery"),
+    deps=[dg.AssetKey(kind.value) for kind in Kind],
+    group_name="warehouse",
+    kinds={"html"},
+    automation_condition=AFTER_A_BATCH,
+    description="data/gallery/index.html: pictures and players by collection, with their costs.",
+)
+def gallery(
+    context: dg.AssetExecutionContext, ledger: LedgerResource, store: StoreResource
+) -> dg.MaterializeResult[Any]:
+    """Draw the page anew from the ledger; its links to a remote store hold for seven days."""
+    settings = load_settings()
+    shelf = PreviewCache(settings.previews_dir)
+    with ledger.open() as book:
+        clips = book.current_clips_with_texts()
+    try:
+        links = links_of(store.open(), SystemClock().now())
+    except StoreError as error:
+        # A page without links is better than none: clips are published all the same.
+        context.log.warning("The gallery has no links: %s", error)
+        links = None
+    shown = (
+        GalleryClip(
+            clip,
+            text,
+            None if (preview := shelf.get(clip.sha256)) is None else preview.webp,
+            None if links is None else links.url_of(clip),
+        )
+        for clip, text in clips
+    )
+    common = None if links is None else GalleryLinks(links.sample, links.expire_at)
+    with ledger.open() as book:
+        show_own(book.engine, settings)
+        count = render_gallery(shown, settings.own_gallery_path, common)
+        show_own(book.engine, settings)
+    return dg.MaterializeResult(
+        metadata={
+            "clips": MetadataValue.int(count),
+            "page": MetadataValue.path(settings.gallery_path),
+        }
+    )

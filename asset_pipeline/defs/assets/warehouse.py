@@ -1,0 +1,70 @@
+"""The published picture of the ledger: eleven DuckDB tables in one file, and the gallery."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from dagster import MetadataValue
+
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.clock import SystemClock
+from asset_pipeline.defs.resources.ledger import LedgerResource
+from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource
+from asset_pipeline.settings import load_settings
+from asset_pipeline.warehouse.publication import publish_own
+
+TABLES = {
+    "predictions": "One row an attempt: what was asked of which model, and what came of it.",
+    "ledger_entries": "Every movement of money: reserve, charge, release, adjust.",
+    "clips": "Every stored clip: where it is, what it cost and what made it.",
+    "renditions": "Every file derived from a clip: size, format, loudness, where it is.",
+    "lineage": "Child and parent: which prompt, reference, clip and model made a file.",
+    "budgets": "Every budget: cap, charged, reserved, headroom.",
+    "prompts": "The prompts as they stand in the files.",
+    "custody": "Every approval, loss and deletion of a stored clip: who, when, why, how much.",
+    "exports": "Every exported file: where it is, and which clip it shows.",
+    "fsck_passes": "Every check of the store: how much was read, and when.",
+    "fsck_report": "Every difference that a check found between ledger and store.",
+}
+
+_CLIPS = [dg.AssetKey(kind.value) for kind in Kind]
+
+# Once after a batch, not once a clip: something landed and nothing more is on its way.
+AFTER_A_BATCH = (
+    dg.AutomationCondition.any_deps_updated().since_last_handled()
+    & ~dg.AutomationCondition.any_deps_in_progress()
+    & ~dg.AutomationCondition.in_progress()
+)
+
+
+@dg.multi_asset(
+    name="warehouse",
+    specs=[
+        dg.AssetSpec(
+            dg.AssetKey(["warehouse", table]),
+            deps=_CLIPS,
+            group_name="warehouse",
+            kinds={"duckdb", "table"},
+            description=description,
+            automation_condition=AFTER_A_BATCH,
+        )
+        for table, description in TABLES.items()
+    ],
+)
+def warehouse(
+    ledger: LedgerResource, prompt_library: PromptLibraryResource
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Build `warehouse.duckdb` beside the published one and rename it in."""
+    settings = load_settings()
+    prompts = prompt_library.load().library.prompts.values()
+    with ledger.open() as book:
+        report = publish_own(book.engine, prompts, settings, clock=SystemClock())
+    for table in TABLES:
+        yield dg.MaterializeResult(
+            asset_key=dg.AssetKey(["warehouse", table]),
+            metadata={
+                "dagster/row_count": MetadataValue.int(report.rows[table]),
+                "file": MetadataValue.path(settings.warehouse_path),
+                "seconds": MetadataValue.float(round(report.seconds, 3)),
+            },
+        )

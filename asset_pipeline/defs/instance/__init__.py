@@ -1,0 +1,1 @@
+"""The Dagster instance: where it is, its storage, how it is opened."""

@@ -1,0 +1,62 @@
+"""The tags by which runs are found and limited: kind, collection, budget."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import dagster as dg
+
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.ledger.budgets import BudgetCaps, CapsSource
+from asset_pipeline.prompts.spec import Prompt
+from asset_pipeline.settings import load_settings
+
+KIND_TAG = "asset_pipeline/kind"
+COLLECTION_TAG = "asset_pipeline/collection"
+BUDGET_TAG = "asset_pipeline/budget"
+
+COMMAND_TAG = "asset_pipeline/command"
+"""The command that a run is a part of: --max-usd is one cap for all its runs."""
+
+LAUNCH_TAG = "asset_pipeline/launch"
+"""The launch of submissions that a run makes; its retries carry it too."""
+
+SEVERAL = "several"
+"""Where a tag has one value and a run has many."""
+
+SHARED = "shared"
+"""A run under nothing but the budgets that everything falls under."""
+
+
+def run_tags(kind: Kind, collections: Collection[str], caps: BudgetCaps) -> Mapping[str, str]:
+    """Return the tags of a run over prompts of these collections.
+
+    The budget is the collection's own where it has one; a run over several collections with
+    budgets of their own is under several.
+    """
+    names = set(collections)
+    own = names.intersection(caps.collections_usd)
+    return {
+        KIND_TAG: kind.value,
+        COLLECTION_TAG: _one_of(names),
+        BUDGET_TAG: _one_of({f"collection:{name}" for name in own} or {SHARED}),
+    }
+
+
+def budget_id_of(run: dg.DagsterRun) -> str:
+    """Return whose cap a run's is: the command's that it is a part of, else its first launch's.
+
+    Executing a run again copies its tags and names its root: three repetitions spend one cap.
+    """
+    return run.tags.get(COMMAND_TAG) or run.root_run_id or run.run_id
+
+
+def tag_run(context: dg.AssetExecutionContext, kind: Kind, prompts: Collection[Prompt]) -> None:
+    """Tag a run by its prompts, however it was launched: a backfill does not know them."""
+    caps = CapsSource(load_settings()).current()
+    tags = run_tags(kind, {prompt.collection for prompt in prompts}, caps)
+    context.instance.add_run_tags(context.run.run_id, dict(tags))
+
+
+def _one_of(names: Collection[str]) -> str:
+    return next(iter(names)) if len(names) == 1 else SEVERAL

@@ -1,0 +1,1 @@
+"""Sensors: what follows files, clips and dead processes; alerts."""

@@ -1,0 +1,1 @@
+"""What became of what has no clear answer; what nobody asked for."""

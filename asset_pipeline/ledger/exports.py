@@ -1,0 +1,119 @@
+"""What lies at the places that clips were exported to: whose file it is, and what it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import bindparam, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from asset_pipeline.ledger.access import LedgerAccess
+from asset_pipeline.ledger.clips import add_lineage
+from asset_pipeline.ledger.custody_schema import exports
+from asset_pipeline.ledger.records import Clip, Parent, clip_from
+from asset_pipeline.ledger.schema import clips, intents
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A clip at its place."""
+
+    path: str
+    uri: str
+    clip: Clip
+
+
+@dataclass(frozen=True, slots=True)
+class ExportLine:
+    """One line of a manifest: a clip at its path, and the text that made it."""
+
+    path: str
+    clip: Clip
+    prompt_text: str
+    exported_at: datetime
+
+
+class ExportRepository(LedgerAccess):
+    """Remembers what was written where; every method is one transaction."""
+
+    def paths(self, target: str) -> dict[str, str]:
+        """Return the SHA-256 of what was last written at each path of a target."""
+        query = select(exports.c.path, exports.c.sha256).where(exports.c.target == target)
+        with self._reading() as connection:
+            return {row.path: row.sha256 for row in connection.execute(query)}
+
+    def lines(self, target: str) -> list[ExportLine]:
+        """Return all that was written to a target, by path."""
+        query = (
+            select(
+                clips,
+                exports.c.path.label("export_path"),
+                exports.c.exported_at.label("export_time"),
+                intents.c.prompt_text,
+            )
+            .join(clips, clips.c.clip_id == exports.c.clip_id)
+            .join(intents, intents.c.intent_id == clips.c.intent_id)
+            .where(exports.c.target == target)
+        )
+        with self._reading() as connection:
+            rows = connection.execute(query).mappings()
+            found = [
+                ExportLine(
+                    row["export_path"], clip_from(row), row["prompt_text"], row["export_time"]
+                )
+                for row in rows
+            ]
+        # In Python: databases sort text by their own rules.
+        return sorted(found, key=lambda line: line.path)
+
+    def record(self, target: str, written: Sequence[Exported], *, run_id: str) -> None:
+        """Note what was written, with its lineage; what is noted already stays as it is."""
+        if not written:
+            return
+        with self._writing() as (connection, now):
+            rows = [
+                {
+                    "target": target,
+                    "path": each.path,
+                    "clip_id": each.clip.clip_id,
+                    "sha256": each.clip.sha256,
+                    "bytes": each.clip.bytes,
+                    "exported_at": now,
+                }
+                for each in written
+            ]
+            connection.execute(_UPSERT[connection.dialect.name], rows)
+            for each in written:
+                parent = Parent("clip", each.clip.object_uri, each.clip.sha256, "exported")
+                add_lineage(
+                    connection, each.uri, each.clip.sha256, [parent], run_id=run_id, now=now
+                )
+
+    def forget(self, target: str, paths: Iterable[str]) -> None:
+        """Drop what is no longer at a target."""
+        gone = [{"of_path": path, "of_target": target} for path in paths]
+        if gone:
+            with self._writing() as (connection, _):
+                connection.execute(
+                    delete(exports).where(
+                        exports.c.target == bindparam("of_target"),
+                        exports.c.path == bindparam("of_path"),
+                    ),
+                    gone,
+                )
+
+
+def _upserting(insert: sqlite.Insert | postgresql.Insert) -> sqlite.Insert | postgresql.Insert:
+    new = insert.excluded
+    changed = {name: new[name] for name in ("clip_id", "sha256", "bytes", "exported_at")}
+    return insert.on_conflict_do_update(
+        index_elements=["target", "path"], set_=changed, where=exports.c.clip_id != new.clip_id
+    )
+
+
+_UPSERT = {
+    "sqlite": _upserting(sqlite.insert(exports)),
+    "postgresql": _upserting(postgresql.insert(exports)),
+}

@@ -1,0 +1,1 @@
+"""Renditions: what is derived from clips, for nothing."""

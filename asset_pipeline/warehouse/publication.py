@@ -1,0 +1,66 @@
+"""What people look at: the warehouse and the gallery of the provider in use.
+
+Each provider publishes to files of its own, so that a first real run never replaces what the
+sandbox made, and going back to the sandbox shows it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from sqlalchemy import Engine, select
+
+from asset_pipeline.clock import Clock
+from asset_pipeline.ledger.schema import intents
+from asset_pipeline.ledger.transactions import transaction
+from asset_pipeline.prompts.spec import Prompt
+from asset_pipeline.settings import ProviderName, Settings
+from asset_pipeline.warehouse.errors import WarehouseError
+from asset_pipeline.warehouse.fixed_paths import hand_over, is_undecided, point_to_own
+from asset_pipeline.warehouse.publish import PublishReport, publish
+from asset_pipeline.warehouse.query import query
+
+_NEWEST = "SELECT intent_id FROM predictions ORDER BY created_at DESC LIMIT 1"
+
+
+def publish_own(
+    engine: Engine, prompts: Iterable[Prompt], settings: Settings, *, clock: Clock
+) -> PublishReport:
+    """Publish the warehouse of the provider in use, and show it.
+
+    Raises:
+        WarehouseError: It can't be written; the published one is as it was.
+    """
+    show_own(engine, settings)
+    report = publish(engine, prompts, settings.own_warehouse_path, clock=clock)
+    show_own(engine, settings)
+    return report
+
+
+def show_own(engine: Engine, settings: Settings) -> None:
+    """Point the fixed paths to what the provider in use has published; to nothing before that.
+
+    Args:
+        engine: Its ledger: it tells whose the files are that an earlier release left there.
+        settings: The paths.
+
+    Raises:
+        OSError: The data folder can't be written.
+    """
+    if is_undecided(settings):
+        hand_over(settings, _owner_of(settings.warehouse_path, engine, settings))
+    point_to_own(settings)
+
+
+def _owner_of(warehouse: Path, engine: Engine, settings: Settings) -> ProviderName:
+    """Return whose a warehouse of an earlier release is: his whose ledger knows its newest row."""
+    with contextlib.suppress(WarehouseError):
+        newest = query(warehouse, _NEWEST)[1]
+        if newest:
+            with transaction(engine, reading=True) as connection:
+                known = select(intents.c.intent_id).where(intents.c.intent_id == newest[0][0])
+                if connection.execute(known).first() is None:
+                    return next(each for each in ProviderName if each is not settings.provider)
+    return settings.provider

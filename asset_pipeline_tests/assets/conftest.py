@@ -1,5 +1,0 @@
-"""A fresh project for each test, on a sandbox for all of them."""
-
-from asset_pipeline_tests.project import project, sandbox_url
-
-__all__ = ["project", "sandbox_url"]

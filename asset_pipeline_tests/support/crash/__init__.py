@@ -1,0 +1,1 @@
+"""Harnesses that kill workers, and what they check afterwards."""
