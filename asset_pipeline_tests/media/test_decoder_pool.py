@@ -147,10 +147,10 @@ _PARENT = """
 import asyncio, sys
 from pathlib import Path
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.media.decoder_pool import DecoderPool
+from asset_pipeline.media.decoder_pool import Decoders
 
 async def run():
-    decoders = DecoderPool(1, Path(sys.argv[2]))
+    decoders = Decoders(1, Path(sys.argv[2]))
     await decoders.examine(Path(sys.argv[1]), Kind.IMAGE)
     print("ready", flush=True)
     await asyncio.Event().wait()
