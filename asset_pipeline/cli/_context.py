@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from asset_pipeline.catalog.reader import Catalog, load_catalog
+from asset_pipeline.cli import _resources as resources
 from asset_pipeline.cli._output import say, stderr
 from asset_pipeline.defs.instance.home import dagster_home
 from asset_pipeline.prompts.library import Library, load_library
@@ -48,12 +49,7 @@ def states_of(prompts: Iterable[Prompt], ledger: LedgerReader) -> PromptStates:
     """Return how prompts stand; before Dagster's folder exists, all of them are missing."""
     if not dagster_home().is_dir():
         return PromptStates()
-    # Dagster takes a second and a half to import, and only states are asked of it.
-    from asset_pipeline.defs.instance.access import open_instance  # noqa: PLC0415 -- as above
-    from asset_pipeline.defs.prompt_states import standing_of  # noqa: PLC0415
-
-    with open_instance() as instance:
-        return standing_of(instance, prompts, ledger.engine)
+    return resources.states_of(prompts, ledger.engine)
 
 
 def show_problems(library: Library) -> None:

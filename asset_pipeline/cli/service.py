@@ -24,7 +24,7 @@ def serve(
     It pays nothing: Dagster's daemon makes runs of what is ordered here. `make dev` starts both.
     """
     # FastAPI and the ledger: `--help` does not wait for them.
-    from asset_pipeline.cli.service_view import run_service  # noqa: PLC0415
+    from asset_pipeline.cli._service import run_service  # noqa: PLC0415
 
     run_service(host, port)
 
@@ -51,7 +51,7 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a key and show it once. With the first one, nobody comes in without a key."""
-    from asset_pipeline.cli.service_view import create_key  # noqa: PLC0415 -- as above
+    from asset_pipeline.cli._service import create_key  # noqa: PLC0415 -- as above
 
     create_key(name, scope or ["read"], budget, rate, days, as_json=as_json)
 
@@ -59,7 +59,7 @@ def create(
 @app.command("list")
 def list_(*, as_json: AsJson = False) -> None:
     """List all keys, without their secrets."""
-    from asset_pipeline.cli.service_view import list_keys  # noqa: PLC0415 -- as above
+    from asset_pipeline.cli._service import list_keys  # noqa: PLC0415 -- as above
 
     list_keys(as_json=as_json)
 
@@ -71,6 +71,6 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """Let a key, and the sessions opened with it, be good for nothing any more, at once."""
-    from asset_pipeline.cli.service_view import revoke_key  # noqa: PLC0415 -- as above
+    from asset_pipeline.cli._service import revoke_key  # noqa: PLC0415 -- as above
 
     revoke_key(key_id, as_json=as_json)

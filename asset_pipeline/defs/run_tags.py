@@ -1,4 +1,4 @@
-"""The tags by which runs are found and limited: kind, collection, budget."""
+"""What runs are found and limited by: tags for kind, collection and budget, and their status."""
 
 from __future__ import annotations
 
@@ -27,6 +27,15 @@ SEVERAL = "several"
 SHARED = "shared"
 """A run under nothing but the budgets that everything falls under."""
 
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+"""The statuses of runs that have not ended."""
+
 
 def run_tags(kind: Kind, collections: Collection[str], caps: BudgetCaps) -> Mapping[str, str]:
     """Return the tags of a run over prompts of these collections.
@@ -44,7 +53,7 @@ def run_tags(kind: Kind, collections: Collection[str], caps: BudgetCaps) -> Mapp
 
 
 def budget_id_of(run: dg.DagsterRun) -> str:
-    """Return whose cap a run's is: the command's that it is a part of, else its first launch's.
+    """Return the budget id of a run: its command's, else its first launch's.
 
     Executing a run again copies its tags and names its root: three repetitions spend one cap.
     """

@@ -1,4 +1,4 @@
-"""From a prompt to what is asked of a model, and the hash that stands for it."""
+"""Generation requests: a prompt's resolved inputs for a model, and their hash."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from asset_pipeline.catalog.seeds import counts_in_hash, given_seed, with_varian
 from asset_pipeline.catalog.spec import Model, OutputShape, PriceUnit
 from asset_pipeline.catalog.terms import Terms, terms_of
 from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.foreign.files import ForeignFileError, read_file
 from asset_pipeline.generation.retry.rules import Strategy
 from asset_pipeline.ledger.records import AttemptInputs, Intent, NewIntent, Parent
 from asset_pipeline.money import to_decimal
+from asset_pipeline.prompts.resolver import MAX_REFERENCE_BYTES
 from asset_pipeline.prompts.spec import MAX_VARIANTS, Prompt
 
 _SEED_BITS = 31
@@ -36,7 +38,7 @@ class BadReferenceError(AssetPipelineError):
 
 @dataclass(frozen=True, slots=True)
 class StandIn:
-    """What a request stands in for: another prompt's text, or another model, than was wanted.
+    """A request's substitution: the text or the model differs from what was wanted.
 
     Attributes:
         wanted_hash: The generation that was wanted.
@@ -315,12 +317,15 @@ def derived_seed(generation_hash: str, attempt: int) -> int:
 
 def _data_uri(path: Path, expected_sha256: str | None) -> str:
     try:
-        content = path.read_bytes()
+        content = read_file(path, inside=None, most=MAX_REFERENCE_BYTES)
     except OSError as error:
         raise BadReferenceError(
             f"The reference file {path} can't be read: {error.strerror}.",
             hint="Put it back, or correct the prompt.",
         ) from None
+    except ForeignFileError as error:
+        message = f"The reference file {path} can't be read: {error.message}"
+        raise BadReferenceError(message, hint="Put it back, or correct the prompt.") from None
     if hashlib.sha256(content).hexdigest() != expected_sha256:
         # The hash that the clip would be filed under stands for the old content.
         raise BadReferenceError(

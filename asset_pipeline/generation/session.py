@@ -1,4 +1,4 @@
-"""A session: one process's right to pay for one run, with all it needs opened and closed."""
+"""A session: registers a process as a worker of a run, and opens and closes what it uses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from asset_pipeline.ledger.group_commit import GroupCommit
 from asset_pipeline.ledger.ledger import Ledger, Payer
 from asset_pipeline.ledger.rate_limit import RateLimitRepository
 from asset_pipeline.ledger.workers import HEARTBEAT_SECONDS
-from asset_pipeline.media.decoder_pool import DecoderPool
+from asset_pipeline.media.decoder_pool import DecoderLimits, DecoderPool
 from asset_pipeline.media.preview_cache import PreviewCache
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.providers.protocol import Provider
@@ -51,6 +51,7 @@ class SessionPlan:
         rate_limit_per_minute: Creates a minute; 0 means no limit of our own.
         max_in_flight: Predictions at the provider at once.
         max_images_decoded: Files decoded at once, which bounds memory.
+        decoder_limits: What one file may take.
         run_cap: A cap of this run's own.
         budget_id: The launch that the cap is for, where the run is a part or a repetition of it.
         pay_again_before: Pay again for clips that were stored before this time.
@@ -75,6 +76,7 @@ class SessionPlan:
     webhook_url: str | None = None
     wanted_order: int = 0
     launch_id: str = ""
+    decoder_limits: DecoderLimits = field(default_factory=DecoderLimits)
 
 
 @contextlib.asynccontextmanager
@@ -88,7 +90,7 @@ async def open_session(
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(provider.aclose)
         writing = stack.enter_context(GroupCommit(ledger.engine))
-        decoders = DecoderPool(plan.max_images_decoded, plan.previews)
+        decoders = DecoderPool(plan.max_images_decoded, plan.previews, plan.decoder_limits)
         stack.push_async_callback(decoders.aclose)
         storing = stack.enter_context(ThreadPoolExecutor(_STORING_THREADS, "store"))
         deliverer = Deliverer(
@@ -153,6 +155,6 @@ async def _try_putting(store: Store, storing: Executor) -> None:
 async def _beat(collaborators: PaymentContext, worker_id: str) -> None:
     while True:
         await collaborators.clock.sleep(HEARTBEAT_SECONDS)
-        # A ledger that is busy for a while must not end the beating: the next one says the same.
+        # A ledger that is busy for a while must not end the heartbeat: the next one repeats it.
         with contextlib.suppress(LedgerError):
             await collaborators.write(collaborators.ledger.beat, worker_id)

@@ -1,4 +1,4 @@
-"""The audit: every balance and state derived again from its entries, every mismatch listed."""
+"""The audit: derives every balance and state from its entries and lists mismatches."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What was held against what, and what did not agree."""
+    """What was compared, and the mismatches."""
 
     budgets: int
     intents: int
@@ -61,7 +61,7 @@ def audit(connection: Connection) -> AuditReport:
         connection: In a transaction that has asked nothing yet.
     """
     if connection.dialect.name == "postgresql":
-        # Else each question sees another moment.
+        # Otherwise each query sees another moment.
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
     found = [
         *_budget_mismatches(connection),
@@ -118,7 +118,7 @@ def _budget_mismatches(connection: Connection) -> Iterator[Mismatch]:
 
 
 def _scope_mismatches(connection: Connection) -> Iterator[Mismatch]:
-    """Hold each budget against the intents in its scope, whatever its entries say.
+    """Compare each budget with the intents in its scope, whatever its entries say.
 
     A budget that missed a payment agrees with its own entries all the same.
     """
@@ -146,7 +146,7 @@ def _scope_mismatches(connection: Connection) -> Iterator[Mismatch]:
 
 
 def _intent_mismatches(connection: Connection) -> Iterator[Mismatch]:
-    """Hold each intent against its entries, under each budget that it fell under.
+    """Compare each intent with its entries in every budget that it falls under.
 
     The total is among them for every payment, so that an intent without entries shows too.
     """

@@ -1,4 +1,4 @@
-"""Whose money a budget counts: every intent's in its scope, whatever caps were set at the time.
+"""Budget scopes: which intents a budget counts, whatever caps were set at the time.
 
 A cap that is set late, or lifted for a while and set again, has counted everything all the same.
 """

@@ -12,10 +12,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, cast
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from asset_pipeline.config.guarded_file import GuardedFile, Memory
+from asset_pipeline.config.yaml_source import read_configuration
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.ledger import budget_scopes
 from asset_pipeline.money import MicroUsd, micro_usd
@@ -112,7 +112,7 @@ class CapsSource:
 
     Args:
         settings: The folder, and the variables that go over the file.
-        memory: Knows whether a file was in force that is gone by now.
+        memory: Knows whether a missing file was in force before.
     """
 
     def __init__(self, settings: Settings, memory: Memory | None = None) -> None:
@@ -144,13 +144,10 @@ def _micro(amount: Decimal | None) -> MicroUsd | None:
 
 
 def _read(path: Path) -> dict[str, object]:
-    try:
-        # BaseLoader keeps 0.1 a string, so that it becomes a Decimal and is never a float.
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 -- BaseLoader builds strings only
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{path}: can't be read: {error}.") from None
+    # Scalars stay text, so that 0.1 becomes a Decimal and is never a float.
+    content = read_configuration(path, meaning=str)
     if content is None:
         return {}
     if not isinstance(content, dict):

@@ -83,7 +83,7 @@ class Ledger(LedgerQueries):
             workers.beat(connection, worker_id, now)
 
     def end_worker(self, worker_id: str) -> None:
-        """Say that the worker stopped: what it left open may be adopted at once."""
+        """Record that the worker stopped; its open intents can be adopted at once."""
         with self._writing() as (connection, now):
             workers.end(connection, worker_id, now)
 
@@ -166,7 +166,7 @@ class Ledger(LedgerQueries):
             return intents.adopt(connection, intent, worker_id=worker_id, now=now)
 
     def let_go(self, intent: Intent) -> Intent:
-        """Leave an open intent to whoever comes first."""
+        """Give up the ownership of an open intent; any process may adopt it."""
         with self._writing() as (connection, now):
             return intents.let_go(connection, intent, now)
 
@@ -306,7 +306,7 @@ class Ledger(LedgerQueries):
             clips.add_lineage(connection, child_uri, child_sha256, parents, run_id=run_id, now=now)
 
     def warn_at(self) -> tuple[int, ...]:
-        """Return the shares of a cap, in percent, at which people want to hear of it."""
+        """Return the warning thresholds of caps, in percent."""
         return self._caps().warn_at_percent
 
     def charge_by_hand(self, intent: Intent, amount: MicroUsd) -> None:

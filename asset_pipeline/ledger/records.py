@@ -1,4 +1,4 @@
-"""What the ledger hands out: frozen records of its rows."""
+"""Frozen records of the ledger's rows."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ class Intent:
 
     @property
     def is_open(self) -> bool:
-        """Whether money is still at stake or a clip still to be fetched."""
+        """Whether money is still reserved or a clip still to be fetched."""
         return self.state in OPEN_STATES
 
     @property
@@ -300,7 +300,7 @@ class BudgetBalance:
 
     @property
     def is_capped(self) -> bool:
-        """Whether a cap is in force; one that was lifted is counted on, and stops nothing."""
+        """Whether a cap is in force; without one, spending is counted and not limited."""
         return self.cap < UNCAPPED
 
     @property

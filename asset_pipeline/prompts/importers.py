@@ -26,10 +26,12 @@ from asset_pipeline.prompts.resolver import Collection, Resolver
 from asset_pipeline.prompts.source_file import read_source
 from asset_pipeline.prompts.spec import (
     MAX_VARIANTS,
+    MOST_PROBLEMS,
     CollectionDefaults,
     Problem,
     Prompt,
     PromptEntry,
+    problems_left_out,
 )
 from asset_pipeline.prompts.tables import BadRow, Form, Row, Table, read_table
 from asset_pipeline.prompts.text import ID_RULE, clean, id_of, is_id, objection, slug, with_digest
@@ -172,7 +174,7 @@ def prepare(
         text = collection_yaml(collection, entries)
     report = ImportReport(
         len(entries),
-        tuple(rows.problems),
+        rows.told(),
         target,
         kind,
         model,
@@ -237,7 +239,8 @@ class RowReader:
     """Rows to entries: which ids are given out, what was wrong so far and what was changed.
 
     Attributes:
-        problems: What is wrong, in the order of lines.
+        problems: What is wrong, in the order of lines; the first so many of them.
+        found: How many problems there are.
         refused: The ids of rows that were refused: an update leaves their prompts alone.
     """
 
@@ -251,7 +254,9 @@ class RowReader:
         taken: dict[str, str],
     ) -> None:
         self.problems: list[Problem] = []
+        self.found = 0
         self.refused: set[str] = set()
+        self._same: Counter[str] = Counter()
         self._request = request
         self._catalog = catalog
         self._resolver = resolver
@@ -273,6 +278,12 @@ class RowReader:
                 self._taken[entry.id] = f"line {row.line}"
                 yield entry
 
+    def told(self) -> tuple[Problem, ...]:
+        """Return the problems, and at the end how many more there are."""
+        left_out = self.found - MOST_PROBLEMS
+        more = [problems_left_out(self._request.source.name, left_out)] if left_out > 0 else []
+        return (*self.problems, *more)
+
     def notes(self) -> Iterator[str]:
         """Yield what was changed on the way, each kind of change once."""
         if self._ids:
@@ -290,12 +301,12 @@ class RowReader:
 
     def _entry(self, row: Row) -> PromptEntry | None:
         """Return the prompt of a row, or None when something about it was reported."""
-        before = len(self.problems)
+        before = self.found
         cells = {name: self._plain(value) for name, value in row.cells.items()}
         text = self._text(row.line, cells)
         found = self._values(row.line, cells)
         prompt_id = None if text is None else self._id(row.line, cells, text, found)
-        if len(self.problems) > before or text is None or prompt_id is None:
+        if self.found > before or text is None or prompt_id is None:
             self._refuse(cells)
             return None
         entry = PromptEntry.model_validate({"id": prompt_id, "text": text, **found})
@@ -471,7 +482,7 @@ class RowReader:
         written = None if column is None else cells.get(column)
         if column is None or written is None:
             return self._free_slug(text)
-        # JSON Lines number their rows as often as they name them.
+        # In JSON Lines an id is as often a number as a text.
         if isinstance(written, bool) or not isinstance(written, str | int):
             return self._report(line, column, f"{written!r} is not an id.", f"An id is {ID_RULE}.")
         given = clean(str(written))
@@ -493,15 +504,22 @@ class RowReader:
         return prompt_id
 
     def _free_slug(self, text: str) -> str:
-        """Return the text's slug; should it be taken, with a suffix that is the same each time."""
+        """Return the text's slug; if it is taken, with a suffix that is always the same."""
+        digested = with_digest(slug(text), text)
         candidates = itertools.chain(
-            (slug(text),),
-            (digested := with_digest(slug(text), text),),
-            (f"{digested}-{count}" for count in itertools.count(2)),
+            (slug(text), digested),
+            # Not from the beginning each time: a table may hold one text a hundred thousand times.
+            (f"{digested}-{count}" for count in itertools.count(self._same[digested] + 2)),
         )
-        return next(candidate for candidate in candidates if candidate not in self._taken)
+        free = next(candidate for candidate in candidates if candidate not in self._taken)
+        if free not in (slug(text), digested):
+            self._same[digested] = int(free.rpartition("-")[2]) - 1
+        return free
 
     def _report(self, line: int, field: str | None, message: str, hint: str = "") -> None:
+        self.found += 1
+        if self.found > MOST_PROBLEMS:
+            return
         path = self._request.source.name
         self.problems.append(Problem(path, line, field, None, message, hint))
 

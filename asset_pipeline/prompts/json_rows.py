@@ -9,10 +9,15 @@ from typing import TypeAlias, cast
 from pydantic import JsonValue
 
 from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.foreign.document import check_bounds
 
 JsonRow: TypeAlias = tuple[int, "dict[str, JsonValue] | str"]
 """A row's line or number, and its values by name, or as a text what is wrong with it."""
 
+# Wide JSON takes thirty times its length in memory.
+_LONGEST_OBJECT = 1024 * 1024
+# As many as a YAML file of prompts may hold: 100,000 prompts of a dozen columns.
+_MOST_VALUES = 1_500_000
 _LISTS = ("prompts", "items", "rows", "data", "records", "entries")
 
 
@@ -22,6 +27,9 @@ def read_json_lines(text: str) -> list[JsonRow]:
     # Not splitlines(): a JSON string may hold U+2028 and other line ends as they are.
     for line, written in enumerate(text.split("\n"), start=1):
         if not written.strip():
+            continue
+        if len(written) > _LONGEST_OBJECT:
+            rows.append((line, f"it is longer than {_LONGEST_OBJECT:,} characters"))
             continue
         try:
             rows.append((line, _row(_parsed(written))))
@@ -82,6 +90,13 @@ def _row(value: JsonValue) -> dict[str, JsonValue] | str:
 
 
 def _parsed(text: str) -> JsonValue:
+    """Return a value.
+
+    Raises:
+        ValueError: It is no JSON, too deep, or holds more values than anybody reads.
+        RecursionError: It is deeper than Python reads.
+    """
+    check_bounds(text.encode(errors="surrogatepass"), _MOST_VALUES)
     return cast(
         "JsonValue",
         json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float),

@@ -38,6 +38,7 @@ _BY_SUFFIX = {
 }
 _HEADER_WITHIN = 10
 _SAMPLE = 200
+_MOST_LINES = 1_000_000  # kept in memory, some 100 bytes each
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,11 @@ def read_table(data: bytes, suffix: str, form: Form) -> Table:
         sheet = read_sheet(data, form.sheet)
         return _with_header(sheet.records, form, sheet.notes)
     text, encoding = decode(data, form.encoding)
+    if text.count("\n") > _MOST_LINES:
+        raise AssetPipelineError(
+            f"The table has more than {_MOST_LINES:,} lines.",
+            hint="Split it, and import each part.",
+        )
     notes = [f"read as {encoding}"]
     match name:
         case "json":

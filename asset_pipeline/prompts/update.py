@@ -64,11 +64,14 @@ def remember(collection: Path, sheet: Sheet) -> None:
 def remembered(collection: Path) -> Sheet | None:
     """Return what the table said at the last import; None where nobody knows."""
     try:
-        document = json.loads(_beside(collection).read_text(encoding="utf-8"))
+        document = json.loads(read_utf8(_beside(collection), inside=collection.parent))
         prompts = document["prompts"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (SourceError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return Sheet(cast("dict[str, Values]", prompts)) if isinstance(prompts, dict) else None
+    if not isinstance(prompts, dict):
+        return None
+    is_whole = all(isinstance(it, dict) for it in cast("dict[str, object]", prompts).values())
+    return Sheet(cast("dict[str, Values]", prompts)) if is_whole else None
 
 
 def merge(
@@ -87,7 +90,10 @@ def merge(
         AssetPipelineError: The file is broken, or written in a style that can't be changed in
             place.
     """
-    text = read_utf8(target)
+    try:
+        text = read_utf8(target, inside=target.parent)
+    except SourceError as error:
+        raise AssetPipelineError(f"{target}: {error.message}", hint=error.hint) from None
     blocks = blocks_of(text)
     entries = _entries(text, target)
     if blocks is None or len(blocks.entries) != len(entries):

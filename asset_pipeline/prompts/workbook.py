@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
@@ -119,7 +120,7 @@ def _inspect(data: bytes) -> _Traits:
             + (": it is an old .xls, or has a password." if old else f": {error}."),
             hint="Save it as .xlsx without a password, or as CSV.",
         ) from error
-    except zipfile.zlib.error as error:  # type: ignore[attr-defined]
+    except zlib.error as error:
         raise AssetPipelineError(
             f"The workbook is damaged: {error}.", hint="Save it again."
         ) from error

@@ -23,6 +23,7 @@ from asset_pipeline.service import (
 from asset_pipeline.service.context import ServiceContext
 from asset_pipeline.service.guard import Guard
 from asset_pipeline.service.problems import Problem
+from asset_pipeline.service.rates import RateGate
 from asset_pipeline.service.wakeups import Wakeups
 
 API = "/api/v1"
@@ -43,17 +44,6 @@ def create_app(context: ServiceContext, *, hosts: frozenset[str] = frozenset()) 
         context: Ledger, store, settings.
         hosts: The names that it may be called by; any if empty.
     """
-
-    @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        del app
-        sweeping = asyncio.ensure_future(_sweep(context))
-        yield
-        context.stopping.set()
-        sweeping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sweeping
-
     app = FastAPI(
         title="asset_pipeline",
         version="1",
@@ -61,11 +51,10 @@ def create_app(context: ServiceContext, *, hosts: frozenset[str] = frozenset()) 
         openapi_url=f"{API}/openapi.json",
         docs_url=None,
         redoc_url=None,
-        lifespan=lifespan,
+        lifespan=_lifespan,
         separate_input_output_schemas=False,
     )
-    app.state.context = context
-    app.state.wakeups = Wakeups(context.engine, context.stopping)
+    attach(app, context, hosts)
     problems.install(app)
     for routes in (ordering_routes, job_routes, clip_routes, file_routes, other_routes):
         app.include_router(routes.router, prefix=API)
@@ -80,8 +69,27 @@ def create_app(context: ServiceContext, *, hosts: frozenset[str] = frozenset()) 
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
             expose_headers=["Location", "X-Request-Id", "Retry-After"],
         )
-    app.add_middleware(Guard, context=context, hosts=hosts)
+    app.add_middleware(Guard)
     return app
+
+
+def attach(app: FastAPI, context: ServiceContext, hosts: frozenset[str]) -> None:
+    """Let an application answer from this context: making one takes most of a second."""
+    app.state.context = context
+    app.state.hosts = hosts
+    app.state.wakeups = Wakeups(context.engine, context.stopping)
+    app.state.rate_gate = RateGate(context.rates)
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
+    context: ServiceContext = app.state.context
+    sweeping = asyncio.ensure_future(_sweep(context))
+    yield
+    context.stopping.set()
+    sweeping.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await sweeping
 
 
 def _add_desk(app: FastAPI) -> None:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.ledger.service_audit import AuditEntry
-from asset_pipeline.service.context import ServiceContext
+from asset_pipeline.service.context import context_of
 from asset_pipeline.service.identity import Caller
 from asset_pipeline.service.problems import ProblemError, problem_response
 
@@ -49,17 +49,15 @@ _HEADERS = {
 class Guard:
     """The outermost part of the service.
 
+    It refuses names that are not the service's: a page of another site can give its own name this
+    machine's address, and would then read what it likes.
+
     Args:
         app: What answers.
-        context: The service's.
-        hosts: The names that it may be called by; any if empty. A page of another site can give its
-            own name this machine's address, and then reads what it likes.
     """
 
-    def __init__(self, app: ASGIApp, context: ServiceContext, hosts: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._context = context
-        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -104,7 +102,8 @@ class Guard:
         Raises:
             ProblemError: The host is not ours, or the body is too large, too slow or no JSON.
         """
-        if self._hosts and _host_of(request) not in self._hosts:
+        hosts: frozenset[str] = request.app.state.hosts
+        if hosts and _host_of(request) not in hosts:
             raise ProblemError(421, "wrong_host", "This service is not called by that name.")
         if request.method not in _UNSAFE:
             return receive
@@ -137,7 +136,7 @@ class Guard:
             client="" if request.client is None else request.client.host[:64],
         )
         try:
-            await asyncio.to_thread(self._context.audit.add, entry)
+            await asyncio.to_thread(context_of(request).audit.add, entry)
         except LedgerError as error:
             _log.warning("not in the audit: %s: %s", entry, error)
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from fastapi import Request
 
 from asset_pipeline.ledger.request_rates import Allowance, RequestRates
-from asset_pipeline.service.context import context_of
 from asset_pipeline.service.problems import ProblemError
 
 
@@ -68,9 +67,7 @@ async def admit(request: Request, owner: str, limit: int | None) -> None:
     """
     if limit is None:
         return
-    gate: RateGate | None = getattr(request.app.state, "rate_gate", None)
-    if gate is None:
-        gate = request.app.state.rate_gate = RateGate(context_of(request).rates)
+    gate: RateGate = request.app.state.rate_gate
     allowance = await gate.take(owner, limit)
     reset = math.ceil(allowance.retry_after)
     headers = {

@@ -67,8 +67,8 @@ CREATE TABLE clips (
     used_at           TIMESTAMPTZ,           -- last exported or linked to
     removed_at        TIMESTAMPTZ,           -- NULL as long as its file is stored; see custody
     wanted_hash       VARCHAR,               -- what it stands in for; NULL when it was wanted itself
-    strategy          VARCHAR, -- how it came to stand in, such as model_fallback
-    review_state      VARCHAR,                -- approved, rejected; NULL while undecided
+    strategy          VARCHAR,               -- how it came to stand in, such as model_fallback
+    review_state      VARCHAR,               -- approved, rejected; NULL while undecided
     prompt_text       VARCHAR       NOT NULL, -- what was sent for it
     seed              BIGINT,
     inputs            VARCHAR       NOT NULL  -- all that was sent, as JSON
@@ -98,6 +98,28 @@ CREATE TABLE renditions (
     run_id            VARCHAR       NOT NULL,
     created_at        TIMESTAMPTZ   NOT NULL,
     superseded_at     TIMESTAMPTZ            -- NULL for the clip's current one of this name
+);
+
+-- One row a file that was marked, or whose marks were read: what it says of where it comes from.
+CREATE TABLE provenance (
+    uri                  VARCHAR     NOT NULL,
+    sha256               VARCHAR     NOT NULL,
+    role                 VARCHAR     NOT NULL, -- original, rendition, export, sidecar
+    clip_id              VARCHAR     NOT NULL,
+    clip_sha256          VARCHAR     NOT NULL, -- of the original, whatever the file's own is
+    kind                 VARCHAR     NOT NULL,
+    prompt_id            VARCHAR     NOT NULL,
+    collection           VARCHAR     NOT NULL,
+    variant              INTEGER     NOT NULL,
+    policy               VARCHAR     NOT NULL, -- the collection's when it was marked
+    marks                VARCHAR     NOT NULL, -- kinds, such as c2pa exif xmp; empty for none
+    digital_source_type  VARCHAR     NOT NULL, -- IPTC's URI; empty where none is named
+    signed_by            VARCHAR     NOT NULL, -- us, provider, nobody
+    signer               VARCHAR     NOT NULL, -- whom our certificate names
+    certificate_sha256   VARCHAR     NOT NULL,
+    note                 VARCHAR     NOT NULL, -- what was not done, and why; mostly empty
+    run_id               VARCHAR     NOT NULL,
+    created_at           TIMESTAMPTZ NOT NULL
 );
 
 -- One row a parent of a stored file: what the file was made from.

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Executable, case, select
 
 from asset_pipeline.ledger.custody_schema import custody, exports, fsck_findings, fsck_passes
+from asset_pipeline.ledger.provenance_schema import provenance
 from asset_pipeline.ledger.rendition_schema import renditions
 from asset_pipeline.ledger.schema import breakers, budgets, clips, entries, intents, lineage
 from asset_pipeline.ledger.service_schema import (
@@ -172,6 +173,26 @@ LEDGER_TABLES: Mapping[str, Executable] = {
         service_audit.c.client,
         service_audit.c.created_at,
     ),
+    "provenance": select(
+        provenance.c.uri,
+        provenance.c.sha256,
+        provenance.c.role,
+        provenance.c.clip_id,
+        provenance.c.clip_sha256,
+        clips.c.kind,
+        clips.c.prompt_id,
+        clips.c.collection,
+        clips.c.variant,
+        provenance.c.policy,
+        provenance.c.marks,
+        provenance.c.digital_source_type,
+        provenance.c.signed_by,
+        provenance.c.signer,
+        provenance.c.certificate_sha256,
+        provenance.c.note,
+        provenance.c.run_id,
+        provenance.c.created_at,
+    ).join(clips, clips.c.clip_id == provenance.c.clip_id),
     "lineage": select(
         lineage.c.child_uri,
         lineage.c.child_sha256,

@@ -80,7 +80,8 @@ def test_a_comment_never_cuts_a_text(tmp_path: Path, text: str, usable: bool) ->
     assert (("image", "one") in library.prompts) is usable
     assert ("image", "two") in library.prompts
     if not usable:
-        assert "would cut the text" in library.problems[0].message
+        assert "cuts the text there" in library.problems[0].message
+        assert f"'{text}'" in library.problems[0].hint
         assert "quotes" in library.problems[0].hint
 
 

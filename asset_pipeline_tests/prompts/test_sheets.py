@@ -271,7 +271,7 @@ def test_only_regular_files_of_bounded_size_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
     with (tmp_path / "large.csv").open("wb") as file:
         file.truncate(MAX_BYTES + 1)
-    for name, message in (("pipe.csv", "not a regular"), ("large.csv", "larger than 64 MiB"),
+    for name, message in (("pipe.csv", "a pipe"), ("large.csv", "longer than the 64 MiB"),
                           ("none.csv", "cannot be read")):  # fmt: skip
         with pytest.raises(AssetPipelineError, match=message):
             import_prompts(ImportRequest(tmp_path / name), tmp_path / "prompts", CATALOG, on=DAY)

@@ -11,17 +11,18 @@ from typing import Any
 import dagster as dg
 import httpx
 import pytest
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from asset_pipeline.cli.service_view import _keys
+from asset_pipeline.cli._service import _keys
 from asset_pipeline.defs.resources.ledger import LedgerResource
 from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource
 from asset_pipeline.defs.reviews import reviews_sensor
 from asset_pipeline.defs.submissions import submissions_sensor
 from asset_pipeline.ledger.api_keys import NewKey, scopes_from
 from asset_pipeline.money import MicroUsd
-from asset_pipeline.service.app import create_app
-from asset_pipeline.service.context import open_context
+from asset_pipeline.service.app import attach, create_app
+from asset_pipeline.service.context import ServiceContext, open_context
 from asset_pipeline.settings import load_settings
 from asset_pipeline_tests.support.project import Project, project, sandbox_url
 
@@ -103,9 +104,21 @@ class Served:
 def serving(found: Project | Place, *, hosts: frozenset[str] = frozenset()) -> Generator[Served]:
     """Serve a project in this process."""
     context = open_context(load_settings())
-    with TestClient(create_app(context, hosts=hosts), base_url="http://127.0.0.1") as client:
+    app = _app(context)
+    attach(app, context, hosts)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
         yield Served(found, client)
     context.engine.dispose()
+
+
+_MADE: list[FastAPI] = []
+
+
+def _app(context: ServiceContext) -> FastAPI:
+    """Return the one application of this process: making it takes most of a second."""
+    if not _MADE:
+        _MADE.append(create_app(context))
+    return _MADE[0]
 
 
 @pytest.fixture

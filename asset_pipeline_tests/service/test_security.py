@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from asset_pipeline.cli.service_view import revoke_key
+from asset_pipeline.cli._service import revoke_key
 from asset_pipeline.defs.resources.ledger import LedgerResource
 from asset_pipeline.ledger.service_schema import api_keys, service_audit, sessions
 from asset_pipeline.service.identity import COOKIE

@@ -42,7 +42,7 @@ from asset_pipeline.prompts.spec import Prompt
 
 _NAMED = 20
 
-# So many of these steps run at a time as dagster.yaml allows, whoever asked for them.
+# dagster.yaml bounds how many of these steps run at a time, whatever launched them.
 POOL = "replicate"
 
 # A backfill of 100,000 partitions becomes a hundred runs, each with one step and one process.
@@ -147,7 +147,7 @@ class _ClipStep:
                 if not outcome.done:
                     self.failed.append(outcome)
                 elif outcome.overtaken:
-                    # Its partition shows what is wanted now, and must not go back.
+                    # Its partition shows the newest request, and must not go back to an older one.
                     context.log.info(
                         "%s landed, but something newer is wanted of it by now: what was paid for "
                         "is stored and superseded.",

@@ -1,4 +1,4 @@
-"""The `published` assets: current clips under human names where people take them from."""
+"""The `published` assets: current clips under readable names, for people to use."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -49,7 +49,7 @@ def build_published_asset(kind: Kind) -> dg.AssetsDefinition:
         # Another policy than the clips': the daemon then starts this for exactly what landed.
         backfill_policy=dg.BackfillPolicy.single_run(),
         description=f"The current {kind} clips of each prompt at ASSET_PIPELINE_PUBLISH_URL, under "
-        "human names, with a manifest and checksums. Nobody publishes but who asks for it.",
+        "readable names, with a manifest and checksums. It runs only when somebody asks for it.",
     )
     def published(
         context: dg.AssetExecutionContext,
@@ -104,9 +104,13 @@ def build_published_asset(kind: Kind) -> dg.AssetsDefinition:
     return published
 
 
+def _sha256(result: ExportResult) -> str:
+    return result.named.clip.sha256 if result.file is None else result.file.sha256
+
+
 def _metadata(results: Sequence[ExportResult]) -> dict[str, Any]:
     return {
         "files": MetadataValue.json([each.uri for each in results]),
-        "sha256": MetadataValue.json([each.named.clip.sha256 for each in results]),
+        "sha256": MetadataValue.json([_sha256(each) for each in results]),
         "copied": MetadataValue.int(sum(each.result is Copied.COPIED for each in results)),
     }

@@ -12,9 +12,9 @@ from collections.abc import Generator
 import dagster as dg
 from alembic.util import CommandError
 from dagster import DagsterInstance
-from dagster._core.instance.config import DAGSTER_CONFIG_YAML_FILENAME
 from sqlalchemy.exc import SQLAlchemyError
 
+from asset_pipeline.defs._dagster_private import DAGSTER_CONFIG_YAML_FILENAME
 from asset_pipeline.defs.instance.folder import mend, sole_opening
 from asset_pipeline.defs.instance.home import dagster_home
 from asset_pipeline.errors import ConfigurationError
@@ -27,24 +27,30 @@ nux: {enabled: false}
 run_retries: {enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false}
 """
 
-# What a new instance starts with. Without a file Dagster collects usage statistics and says so.
-_FIRST_CONFIG = f"""\
-{_BEGINNING}\
+_STORAGE = """\
 storage:
   custom:
-    module: asset_pipeline.defs.instance.storage
+    module: {module}
     class: SqliteStorageByProvider
     config: {{home: {{env: DAGSTER_HOME}}}}
 """
 
-# What earlier releases wrote: runs and schedules were those of sandbox and real work together.
-_EARLIER_CONFIG = f"""\
+# What a new instance starts with. Without a file Dagster collects usage statistics and says so.
+_FIRST_CONFIG = _BEGINNING + _STORAGE.format(module="asset_pipeline.defs.instance.storage")
+
+# What earlier releases wrote, and nobody changed. In the oldest, the runs and schedules of sandbox
+# and real work were together. Files that people changed go on with the names that they hold.
+_EARLIER_ROOM = "asset_pipeline" + ".resources"
+_EARLIER_CONFIGS = (
+    _BEGINNING + _STORAGE.format(module=f"{_EARLIER_ROOM}.instance_storage"),
+    f"""\
 {_BEGINNING}\
 event_log_storage:
-  module: asset_pipeline.defs.instance.event_log
+  module: {_EARLIER_ROOM}.event_log
   class: PooledSqliteEventLogStorage
   config: {{home: {{env: DAGSTER_HOME}}}}
-"""
+""",
+)
 
 
 @contextlib.contextmanager
@@ -59,7 +65,7 @@ def open_instance() -> Generator[DagsterInstance]:
         # Whatever storage the file names, also the stock one: it is made once.
         with sole_opening(home):
             config = home / DAGSTER_CONFIG_YAML_FILENAME
-            if not config.exists() or config.read_text(encoding="utf-8") == _EARLIER_CONFIG:
+            if not config.exists() or config.read_text(encoding="utf-8") in _EARLIER_CONFIGS:
                 write_atomically(config, _FIRST_CONFIG)
             # dagster.yaml refers to the variable, also when it is the default folder that is used.
             os.environ["DAGSTER_HOME"] = str(home)

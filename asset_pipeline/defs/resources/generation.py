@@ -34,6 +34,7 @@ from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.provider_ledger import bind_own
 from asset_pipeline.ledger.service_schema import ItemState
 from asset_pipeline.ledger.submissions import Settled, Submissions
+from asset_pipeline.media.decoder_pool import DecoderLimits
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.providers.logged import LoggedProvider
 from asset_pipeline.providers.protocol import Provider
@@ -136,7 +137,7 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
                     limits.warn(str(passed))
 
     def note_endings(self, outcomes: Iterable[PromptOutcome], run_id: str) -> None:
-        """Write down how a run ended the prompts that it could not finish.
+        """Record how a run ended the prompts that it could not finish.
 
         Raises:
             AssetPipelineError: The ledger can't be opened or written.
@@ -165,7 +166,7 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
 
     @contextlib.asynccontextmanager
     async def open_payment(self, limits: RunLimits) -> AsyncGenerator[OpenPayment]:
-        """Yield the right to pay on behalf of one run, and sweep up after dead processes.
+        """Yield a payment session for one run, and remove dead processes' files.
 
         Raises:
             AssetPipelineError: Provider, ledger or store can't be opened, or the store is not the
@@ -179,6 +180,7 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
             rate_limit_per_minute=settings.rate_limit_per_minute,
             max_in_flight=_max_in_flight(limits),
             max_images_decoded=settings.max_images_decoded,
+            decoder_limits=DecoderLimits.configured(settings),
             timing=self._timing(settings),
             webhook_url=_revealed(settings.webhook_url),
             wanted_order=limits.wanted_order,

@@ -1,4 +1,4 @@
-"""What a run would do and at most cost, worked out before a cent moves."""
+"""The plan of a run: what it would do and cost at most, before anything is paid."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class BudgetPlan:
 
     @property
     def fits(self) -> bool:
-        """Whether the budget bears the worst case."""
+        """Whether the budget has room for the worst case."""
         return self.needed <= self.headroom
 
 
@@ -115,7 +115,7 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Whether every budget bears the worst case."""
+        """Whether every budget has room for the worst case."""
         return all(budget.fits for budget in self.budgets)
 
 

@@ -21,5 +21,5 @@ FROM judged
 LEFT JOIN clips
     ON clips.kind = judged.kind AND clips.model = judged.model AND clips.review_state = 'rejected'
 LEFT JOIN last_verdicts ON last_verdicts.clip_id = clips.clip_id
-GROUP BY ALL
-ORDER BY judged.kind, judged.model, rejected DESC, reason_code
+GROUP BY judged.kind, judged.model, coalesce(last_verdicts.reason_code, ''), judged.judged
+ORDER BY judged.kind, judged.model, rejected DESC, 3

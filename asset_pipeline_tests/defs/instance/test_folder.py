@@ -31,12 +31,24 @@ _ROOT = Path(__file__).parents[3]
 _SHIPPED = _ROOT / "dagster_home" / "dagster.yaml"
 _PROCESSES = 4
 
-_EARLIER_CONFIG = """\
-telemetry: {enabled: false}
+_EARLIER_ROOM = "asset_pipeline" + ".resources"
+_EARLIER_CONFIG = f"""\
+telemetry: {{enabled: false}}
 event_log_storage:
-  module: asset_pipeline.defs.instance.event_log
+  module: {_EARLIER_ROOM}.event_log
   class: PooledSqliteEventLogStorage
-  config: {home: {env: DAGSTER_HOME}}
+  config: {{home: {{env: DAGSTER_HOME}}}}
+"""
+_WRITTEN_EARLIER = f"""\
+# Written by asset-pipeline because there was none; yours to change.
+telemetry: {{enabled: false}}
+nux: {{enabled: false}}
+run_retries: {{enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false}}
+storage:
+  custom:
+    module: {_EARLIER_ROOM}.instance_storage
+    class: SqliteStorageByProvider
+    config: {{home: {{env: DAGSTER_HOME}}}}
 """
 
 
@@ -180,6 +192,19 @@ def test_an_earlier_file_keeps_partitions_apart(home: Path, work_as: Callable[[s
         with dg.DagsterInstance.get() as instance:
             instance.add_dynamic_partitions("image_prompts", [provider])
             assert instance.get_dynamic_partitions("image_prompts") == [provider]
+
+
+def test_a_file_of_an_earlier_release_goes_on(home: Path) -> None:
+    """The storage is the same under the module's former name; what we wrote names the new one."""
+    config = home / "dagster.yaml"
+    config.write_text(_WRITTEN_EARLIER.replace("nux: {enabled: false}\n", ""))
+    with open_instance() as instance:
+        instance.add_dynamic_partitions("image_prompts", ["made"])
+    assert _EARLIER_ROOM in config.read_text()
+    config.write_text(_WRITTEN_EARLIER)
+    with open_instance() as instance:
+        assert instance.get_dynamic_partitions("image_prompts") == ["made"]
+    assert _EARLIER_ROOM not in config.read_text()
 
 
 def _use(ledger: Path) -> None:

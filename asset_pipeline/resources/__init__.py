@@ -1,0 +1,1 @@
+"""Names that ``dagster.yaml`` files of earlier releases hold; nothing else belongs here."""
