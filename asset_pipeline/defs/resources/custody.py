@@ -32,6 +32,7 @@ from asset_pipeline.ledger.provenance import ProvenanceBook
 from asset_pipeline.ledger.records import Clip
 from asset_pipeline.media.decoder_pool import DecoderLimits
 from asset_pipeline.prompts.provenance import DEFAULT, ProvenancePolicy
+from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.provenance.marker import open_marker
 from asset_pipeline.provenance.stamp import Stamp
 from asset_pipeline.settings import load_settings
@@ -196,8 +197,11 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
         marker = open_marker(settings, clock)
         prompts = self.prompt_library.load().library.prompts
 
+        def prompt_of(clip: Clip) -> Prompt | None:
+            return prompts.get((clip.kind, clip.prompt_id))
+
         def policy_of(clip: Clip) -> ProvenancePolicy:
-            prompt = prompts.get((clip.kind, clip.prompt_id))
+            prompt = prompt_of(clip)
             return DEFAULT if prompt is None else prompt.provenance
 
         with self.ledger.open() as ledger:
@@ -214,4 +218,5 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
                 stamp=Stamp(marker, ProvenanceBook(ledger.engine, clock), store, run_id),
                 policy_of=policy_of,
                 require_marks=require_marks,
+                prompt_of=prompt_of,
             )
