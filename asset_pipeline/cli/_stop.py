@@ -103,12 +103,9 @@ def _so_far(tally: Tally, paid: MicroUsd, left_open: int) -> str:
     unsent = tally.clips - tally.landed - tally.failed - left_open
     if unsent > 0:
         parts.append(f"{_many(unsent, 'clip')} {'was' if unsent == 1 else 'were'} not started")
-    if left_open:
-        parts.append(
-            f"{_many(left_open, 'prediction')} {'is' if left_open == 1 else 'are'} open in the ledger"
-        )
-    else:
-        parts.append("nothing is open")
+    is_are = "is" if left_open == 1 else "are"
+    still_open = f"{_many(left_open, 'prediction')} {is_are} open in the ledger"
+    parts.append(still_open if left_open else "nothing is open")
     return ", ".join(parts)
 
 

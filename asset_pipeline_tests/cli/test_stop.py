@@ -15,7 +15,7 @@ from asset_pipeline.money import MicroUsd
 from asset_pipeline_tests.support.ledger_rows import prompt
 
 COMMANDS = Commands("asset-pipeline generate", "asset-pipeline generate --failed")
-LANDED = Landed(cast("Any", None), b"", MicroUsd(3000), cached=False)
+LANDED = Landed(cast("Any", None), cast("Any", None), MicroUsd(3000), cached=False)
 
 
 def tally_of(*failures: GenerationFailure | None) -> Tally:
