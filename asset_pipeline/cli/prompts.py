@@ -1,4 +1,4 @@
-"""`prompts validate|list|import|export`: the flags; the rest is in `prompts_view`."""
+"""`prompts validate|list|import|export|prune`: the flags; the rest is in `prompts_view`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.cli._options import AsJson, Collections, Kinds, Limit, PromptIds, Tags
 from asset_pipeline.cli._selection import PromptSelection
 
-app = typer.Typer(help="Check, list and import prompts.", no_args_is_help=True)
+app = typer.Typer(help="Check, list, import and export prompts.", no_args_is_help=True)
 
 
 @app.command()
@@ -146,3 +146,19 @@ def export_table(
 
     choice = PromptSelection(kind, collection, prompt, tag, everything=True, limit=limit)
     export_prompts(choice, target, overwrite=overwrite)
+
+
+@app.command()
+def prune(
+    *,
+    kind: Kinds = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show them, and delete nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask on a terminal.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete the partitions of prompts that are gone from the files; their clips stay."""
+    from asset_pipeline.cli._prune import prune_prompts  # noqa: PLC0415 -- as above
+
+    raise typer.Exit(prune_prompts(kind, dry_run=dry_run, sure=yes, as_json=as_json))
