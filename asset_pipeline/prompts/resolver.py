@@ -143,6 +143,7 @@ class Resolver:
             path=collection.path,
             renditions=collection.renditions,
             generic_prompts=collection.generic_prompts,
+            fields=entry.fields,
             provenance=collection.provenance,
         )
         findings.extend(length_findings(prompt, model))

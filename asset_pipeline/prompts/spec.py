@@ -75,6 +75,7 @@ class PromptEntry(_Written):
     inputs: dict[str, JsonValue] = Field(default_factory=dict)
     tags: list[str] = Field(default_factory=list)
     reference: str | None = None
+    fields: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,8 @@ class Prompt:
             the hash.
         generic_prompts: Those of its collection. They are for when this one is refused, so they
             are no part of the hash.
+        fields: What a team keeps beside a prompt, such as the other columns of its sheet. They
+            are published and exported, and never sent.
         takes: How many takes beyond the first were asked for, by variant; none where there are
             none.
         provenance: What its files may say of it; no part of the hash either.
@@ -109,6 +112,7 @@ class Prompt:
     path: str
     renditions: Renditions = field(default_factory=dict[str, Rendition])
     generic_prompts: tuple[str, ...] = ()
+    fields: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     takes: Mapping[int, int] = field(default_factory=dict[int, int])
     provenance: ProvenancePolicy = DEFAULT_PROVENANCE
     _hash: str | None = field(default=None, init=False, repr=False, compare=False)
