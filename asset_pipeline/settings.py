@@ -31,6 +31,8 @@ class Settings(BaseSettings):
 
     replicate_api_token: SecretStr | None = Field(None, alias="REPLICATE_API_TOKEN")
     replicate_base_url: str | None = Field(None, alias="REPLICATE_BASE_URL")
+    openrouter_api_key: SecretStr | None = Field(None, alias="OPENROUTER_API_KEY")
+    openrouter_base_url: str | None = Field(None, alias="OPENROUTER_BASE_URL")
     chosen_provider: ProviderName | None = Field(None, alias="ASSET_PIPELINE_PROVIDER")
     prompts_dir: Path = Field(Path("prompts"), alias="ASSET_PIPELINE_PROMPTS_DIR")
     data_dir: Path = Field(Path("data"), alias="ASSET_PIPELINE_DATA_DIR")

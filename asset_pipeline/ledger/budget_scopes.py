@@ -10,10 +10,13 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, select, true
 
-from asset_pipeline.ledger.schema import intents
+from asset_pipeline.ledger.schema import TEXT, intents
 
 TOTAL = "total"
 """The budget that every payment falls under, and under it once."""
+
+LLM = "llm"
+"""The budget of all calls to language models."""
 
 
 def daily(day: date) -> str:
@@ -43,11 +46,13 @@ class Scope:
     Attributes:
         run_id: The run whose cap it falls under.
         begun_at: When its money was set aside.
+        kind: What it makes: a clip of a kind, or a language model's text.
     """
 
     collection: str
     run_id: str
     begun_at: datetime
+    kind: str = ""
 
     @property
     def budgets(self) -> tuple[str, ...]:
@@ -57,8 +62,9 @@ class Scope:
         others have opened. The others come in the order of their names.
         """
         day = self.begun_at.astimezone(UTC).date()
-        others = (of_collection(self.collection), daily(day), monthly(day), of_run(self.run_id))
-        return (TOTAL, *others)
+        texts = (LLM,) if self.kind == TEXT else ()
+        others = (daily(day), *texts, monthly(day), of_run(self.run_id))
+        return (TOTAL, of_collection(self.collection), *others)
 
 
 def scope_of(connection: Connection, intent_id: str) -> Scope:
@@ -79,6 +85,8 @@ def within(budget: str, period: str, period_start: date | None) -> ColumnElement
             return (intents.c.run_id == name) & intents.c.run_budget.is_(None) | (
                 intents.c.run_budget == name
             )
+        case _ if budget == LLM:
+            return intents.c.kind == TEXT
         case _:
             return true() if budget == TOTAL else intents.c.collection == name
 
@@ -88,4 +96,5 @@ _SCOPE = select(
     intents.c.collection,
     func.coalesce(intents.c.run_budget, intents.c.run_id),
     intents.c.created_at,
+    intents.c.kind,
 ).where(intents.c.intent_id == bindparam("intent"))

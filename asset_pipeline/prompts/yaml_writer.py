@@ -20,6 +20,11 @@ def collection_yaml(collection: Collection, entries: Sequence[PromptEntry]) -> s
         "defaults": collection.defaults.model_dump(exclude_defaults=True),
         "prompts": [entry.model_dump(exclude_defaults=True) for entry in entries],
     }
+    return readable_yaml(document)
+
+
+def readable_yaml(document: object) -> str:
+    """Return a document in block style, its texts quoted only where they would read back wrong."""
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
 
 

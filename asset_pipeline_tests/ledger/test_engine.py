@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from sqlalchemy import CheckConstraint, create_engine, event, inspect, select, text
 from sqlalchemy.engine import make_url
 
+import asset_pipeline.ledger.llm_schema
 import asset_pipeline.ledger.rendition_schema  # noqa: F401 -- its table is compared too
 from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 from asset_pipeline.ledger import engine as engine_module
