@@ -37,19 +37,21 @@ def show_costs(by: By, *, as_json: bool) -> None:
         AssetPipelineError: Ledger or warehouse cannot be read, or the latter not be written.
     """
     # The ledger and its SQLAlchemy, which `sql` mostly does without.
+    from asset_pipeline.cli._calls import show_unproved, unproved_calls  # noqa: PLC0415
     from asset_pipeline.cli._charges import show_charges  # noqa: PLC0415
     from asset_pipeline.cli._ledger import open_ledger, publish_if_older  # noqa: PLC0415
 
     settings = load_settings()
     with open_ledger(settings) as ledger:
         publish_if_older(settings, ledger)
-        noted = ledger.noted_charges()
+        noted, unproved = ledger.noted_charges(), unproved_calls(ledger)
     columns, rows = query(settings.own_warehouse_path, f"FROM {_VIEWS[by]}")
     if as_json:
         write_json(_objects(columns, rows))
     else:
         show_cost_table(stdout(), by, columns, rows)
         show_charges(stdout(), noted)
+        show_unproved(stdout(), unproved)
 
 
 def show_cost_table(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from asset_pipeline.cli._amounts import read_amount
+from asset_pipeline.cli._calls import settle_calls
 from asset_pipeline.cli._ledger import open_whole_ledger
 from asset_pipeline.cli._output import say, show_table, stderr, stdout, write_json
 from asset_pipeline.errors import ExitCode
@@ -38,6 +39,7 @@ def resume(*, as_json: bool) -> ExitCode:
     say(stderr(), "Looking for what is open; predictions that still run are waited for.")
     maintenance.sweep()
     resumed = asyncio.run(maintenance.resume_open_intents(f"reconcile-{uuid.uuid4().hex}"))
+    settle_calls()
     if as_json:
         write_json([_document(each) for each in resumed])
     else:

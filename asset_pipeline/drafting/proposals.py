@@ -45,6 +45,7 @@ class Proposal:
         problems: Why it can't be accepted as it is.
         drafted_text: The text as it was drafted: an edited one is told by it.
         source_id: The prompt that it was made of, for an operation on a collection.
+        call: The intent of the call that wrote it, where that is not the file's.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Proposal:
     decision: Decision = Decision.OPEN
     drafted_text: str = ""
     source_id: str = ""
+    call: str = ""
 
     @property
     def is_edited(self) -> bool:
@@ -114,6 +116,7 @@ class _ProposalEntry(BaseModel):
     decision: Decision = Decision.OPEN
     drafted_text: str = ""
     source_id: str = ""
+    call: str = ""
 
 
 class _Written(BaseModel):
@@ -213,5 +216,6 @@ def _written(proposal: Proposal) -> dict[str, Any]:
         "decision": proposal.decision.value,
         "drafted_text": proposal.drafted_text,
         "source_id": proposal.source_id,
+        "call": proposal.call,
     }
     return {name: value for name, value in said.items() if value not in ("", [], {})}

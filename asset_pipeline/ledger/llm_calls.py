@@ -17,7 +17,7 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, Engine, RowMapping, insert, select, update
+from sqlalchemy import Connection, Engine, RowMapping, func, insert, select, update
 
 from asset_pipeline.clock import Clock
 from asset_pipeline.errors import AssetPipelineError
@@ -28,7 +28,7 @@ from asset_pipeline.ledger.identity import HeldIdentity
 from asset_pipeline.ledger.llm_schema import Evidence, llm_calls
 from asset_pipeline.ledger.records import Parent
 from asset_pipeline.ledger.schema import TEXT, BillingState, IntentState, intents
-from asset_pipeline.ledger.transactions import looking_again
+from asset_pipeline.ledger.transactions import looking_again, transaction
 from asset_pipeline.money import MicroUsd, format_usd, micro_usd_ceiling
 from asset_pipeline.origin import Origin
 
@@ -137,6 +137,26 @@ class LlmCall:
     def is_unproved(self) -> bool:
         """Whether it is charged at its worst case because no price is known."""
         return self.evidence is Evidence.WORST_CASE
+
+
+@dataclass(frozen=True, slots=True)
+class UnprovedCalls:
+    """How many calls are charged at their worst case, and how much in all."""
+
+    count: int
+    charged: MicroUsd
+
+    @classmethod
+    def of(cls, engine: Engine) -> UnprovedCalls:
+        """Return those of a ledger."""
+        query = (
+            select(func.count(), func.coalesce(func.sum(intents.c.charged_microusd), 0))
+            .select_from(intents.join(llm_calls))
+            .where(llm_calls.c.evidence == Evidence.WORST_CASE.value)
+        )
+        with transaction(engine, reading=True) as connection:
+            count, charged = connection.execute(query).one()
+        return cls(int(count), MicroUsd(int(charged)))
 
 
 class LlmCallRepository(LedgerAccess):

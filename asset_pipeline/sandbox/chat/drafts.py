@@ -180,7 +180,7 @@ _SPEECH = (
     "Here is what you should know about {item}.",
     "Today: {item}, in plain words.",
 )
-_LEADING_NUMBER = re.compile(r"^\s*\d+\s+")
+_NUMBER = re.compile(r"\b\d+\s+")
 _WORD = re.compile(r"[a-z0-9]+")
 _GERMAN = {
     "a": "ein",
@@ -292,9 +292,9 @@ def _text(brief: Mapping[str, Any], goal: str, item: str, index: int) -> str:
 
 
 def _subject(goal: str) -> str:
-    """Return the first part of a goal, without the number that it may begin with."""
+    """Return the first part of a goal, without the numbers in it."""
     first = re.split(r"[.,;:\n]", goal, maxsplit=1)[0]
-    words = _LEADING_NUMBER.sub("", first).split()[:_WORDS_KEPT]
+    words = _NUMBER.sub("", first).split()[:_WORDS_KEPT]
     return " ".join(words) or "a picture"
 
 
