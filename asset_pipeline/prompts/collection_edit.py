@@ -119,12 +119,15 @@ def _check(
     wanted = {entry.id: entry.model_dump(exclude_defaults=True) for entry in entries}
     expected: list[Any] = []
     for row in cast("list[Any]", before["prompts"]):
-        fields = cast("dict[str, Any]", row if isinstance(row, dict) else {})
-        name = str(fields.get("id", ""))
+        name = str(cast("dict[str, Any]", row)["id"]) if _is_entry(row) else ""
         expected.append(wanted.pop(name, row))
     expected += list(wanted.values())
     if {**before, "prompts": expected} != dict(after):
         raise _refusal("its form leaves no room for them")
+
+
+def _is_entry(row: object) -> bool:
+    return isinstance(row, dict) and "id" in row
 
 
 def _refusal(why: str) -> AssetPipelineError:
