@@ -360,12 +360,15 @@ def _refusal_of(response: httpx.Response, body: bytes) -> ProviderError:
 
 
 def _sentence(status: int, body: bytes) -> str:
-    try:
-        document = _mapping(read_json(body)[0])
-    except ValueError:
-        document = {}
-    said = _error_of(document.get("error"))
+    said = _error_of(_said(body).get("error"))
     return f"HTTP {status}: {said}" if said else f"HTTP {status}"
+
+
+def _said(body: bytes) -> Mapping[str, object]:
+    try:
+        return _mapping(read_json(body)[0])
+    except ValueError:
+        return {}
 
 
 def _error_of(value: object) -> str:
