@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export DAGSTER_HOME := $(CURDIR)/dagster_home
 
-.PHONY: install demo demo-faults dev test check format bench lock clean
+.PHONY: install system-tools demo demo-faults dev test test-fast check format bench docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show the commands
@@ -19,6 +19,15 @@ $(STAMP): requirements.lock pyproject.toml
 
 install: $(STAMP) ## Create .venv from the hashed lock file
 
+# No wheel holds them. Where they can't be had, the tests that need them skip and say so.
+system-tools: ## A browser and Prometheus for the tests that need them: Debian, as root
+	@if command -v chromium >/dev/null && command -v promtool >/dev/null; then true; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+	    --no-install-recommends chromium prometheus >/dev/null; } \
+	  || echo "chromium and prometheus can't be installed: the tests that need them are skipped"; \
+	else echo "install chromium and prometheus for the tests that need them; they are skipped now"; fi
+
 demo: $(STAMP) ## The main job on the embedded sandbox: pictures, speech, costs, gallery
 	ASSET_PIPELINE_PROVIDER=sandbox $(BIN)/asset-pipeline demo
 
@@ -26,11 +35,15 @@ demo: $(STAMP) ## The main job on the embedded sandbox: pictures, speech, costs,
 demo-faults: $(STAMP) ## The demo while failures are rehearsed: what is retried, lost, paid
 	$(BIN)/asset-pipeline demo --faults docs/examples/faults.yaml || test $$? -eq 1
 
-dev: $(STAMP) ## The Dagster UI with its daemon
-	$(BIN)/dagster dev
+dev: $(STAMP) ## Dagster with its daemon, and the service beside it; Ctrl-C ends both
+	@$(BIN)/asset-pipeline serve & service=$$!; trap 'kill $$service 2>/dev/null' EXIT; \
+	  $(BIN)/dagster dev
 
 test: $(STAMP) ## All tests, with coverage
 	$(BIN)/python -m pytest -n 4 --cov --cov-report=term --cov-fail-under=85
+
+test-fast: $(STAMP) ## The tests that kill no process and start no server
+	$(BIN)/python -m pytest -n 2 -m "not kills and not servers"
 
 check: $(STAMP) ## Lint, format, types, import contracts
 	$(BIN)/ruff check .
@@ -45,10 +58,13 @@ format: $(STAMP) ## Apply the formatter and the safe fixes
 bench: $(STAMP) ## Benchmarks, side by side with what a user would pick instead
 	$(BIN)/python -m benchmarks
 
+docs: $(STAMP) ## The documentation site into site/, strictly; no network is asked for anything
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --clean
+
 lock: $(STAMP) ## Compile the hashed lock file again
-	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra docs --extra service --extra provenance --generate-hashes --no-emit-index-url \
 	  --universal --python-version 3.11 --quiet --custom-compile-command "make lock" -o requirements.lock
 
 clean: ## Remove what tests and builds left: caches, coverage, packages; no ledger, no clip
 	rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache .coverage .coverage.* htmlcov \
-	  dist
+	  dist site

@@ -26,6 +26,7 @@ from asset_pipeline.defs.jobs import (
     CLIP_JOBS,
     COST_REPORT_JOB,
     PUBLISH_JOB,
+    PUBLISHED_JOBS,
     audit_job,
     reconcile_job,
 )
@@ -38,6 +39,7 @@ from asset_pipeline.defs.resources.openrouter import OpenRouterResource
 from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource
 from asset_pipeline.defs.resources.replicate import ReplicateResource
 from asset_pipeline.defs.resources.store import StoreResource
+from asset_pipeline.defs.reviews import reviews_sensor
 from asset_pipeline.defs.schedules import build_schedules
 from asset_pipeline.defs.schedules_file import read_schedules
 from asset_pipeline.defs.sensors.alert_outbox import AlertOutbox
@@ -48,6 +50,7 @@ from asset_pipeline.defs.sensors.dead_processes import (
 )
 from asset_pipeline.defs.sensors.follow_up import FOLLOW_UP_SENSOR
 from asset_pipeline.defs.sensors.prompt_files import prompt_files_sensor
+from asset_pipeline.defs.submissions import submissions_sensor
 from asset_pipeline.generation.retry.rules_file import load_rules
 from asset_pipeline.settings import load_settings
 
@@ -105,6 +108,7 @@ def build_defs(
         ],
         jobs=[
             *CLIP_JOBS.values(),
+            *PUBLISHED_JOBS.values(),
             PUBLISH_JOB,
             COST_REPORT_JOB,
             reconcile_job,
@@ -118,6 +122,8 @@ def build_defs(
             FOLLOW_UP_SENSOR,
             stale_intents_sensor,
             dead_runs_sensor,
+            submissions_sensor,
+            reviews_sensor,
             build_alert_sensor(AlertOutbox()),
         ],
         resources={**default_resources(), **(resources or {})},

@@ -6,6 +6,8 @@ from enum import IntEnum
 
 from asset_pipeline.disclosure.process_redactor import redacted
 
+_LONGEST = 2_000
+
 
 class ExitCode(IntEnum):
     """What a command's exit code means; a promise of the command line."""
@@ -39,4 +41,15 @@ class AssetPipelineError(Exception):
 
 
 class ConfigurationError(AssetPipelineError):
-    """A setting, config file or environment variable is wrong."""
+    """A setting, config file or environment variable is wrong.
+
+    What it quotes is cut: a file may hold ten thousand wrong fields, or one of a megabyte.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(shortened(message, _LONGEST), hint=shortened(hint, _LONGEST))
+
+
+def shortened(text: str, most: int) -> str:
+    """Return at most so many characters of a text; a cut one ends in three dots."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -114,8 +114,9 @@ def resolve_inside(root: Path, relative: str) -> Path:
             f"{relative!r} is not a path inside {root}.",
             hint="Give a relative path without '..'.",
         )
-    resolved_root = root.resolve()
-    resolved = (resolved_root / candidate).resolve()
+    # Not Path.resolve(): it raises at links that lead to themselves. Such are found no files later.
+    resolved_root = Path(os.path.realpath(root))
+    resolved = Path(os.path.realpath(resolved_root / candidate))
     if not resolved.is_relative_to(resolved_root):
         raise UnsafePathError(
             f"{relative!r} leads outside {root}.", hint="Links may not leave the folder."

@@ -29,40 +29,236 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
-    replicate_api_token: SecretStr | None = Field(None, alias="REPLICATE_API_TOKEN")
-    replicate_base_url: str | None = Field(None, alias="REPLICATE_BASE_URL")
-    openrouter_api_key: SecretStr | None = Field(None, alias="OPENROUTER_API_KEY")
-    openrouter_base_url: str | None = Field(None, alias="OPENROUTER_BASE_URL")
-    chosen_provider: ProviderName | None = Field(None, alias="ASSET_PIPELINE_PROVIDER")
-    prompts_dir: Path = Field(Path("prompts"), alias="ASSET_PIPELINE_PROMPTS_DIR")
-    data_dir: Path = Field(Path("data"), alias="ASSET_PIPELINE_DATA_DIR")
-    config_dir: Path = Field(Path("config"), alias="ASSET_PIPELINE_CONFIG_DIR")
-    chosen_ledger_url: SecretStr | None = Field(None, alias="ASSET_PIPELINE_LEDGER_URL")
-    chosen_store_url: str | None = Field(None, alias="ASSET_PIPELINE_STORE_URL")
+    replicate_api_token: SecretStr | None = Field(
+        None,
+        alias="REPLICATE_API_TOKEN",
+        description="The token of your Replicate account; without one the sandbox is used.",
+    )
+    replicate_base_url: str | None = Field(
+        None,
+        alias="REPLICATE_BASE_URL",
+        description="Another server that speaks Replicate's API; Replicate itself if not set.",
+    )
+    openrouter_api_key: SecretStr | None = Field(
+        None,
+        alias="OPENROUTER_API_KEY",
+        description="The key of your OpenRouter account, which drafts of prompts are paid with; "
+        "without one the sandbox writes them.",
+    )
+    openrouter_base_url: str | None = Field(
+        None,
+        alias="OPENROUTER_BASE_URL",
+        description="Another server that speaks OpenRouter's API; OpenRouter itself if not set.",
+    )
+    chosen_provider: ProviderName | None = Field(
+        None,
+        alias="ASSET_PIPELINE_PROVIDER",
+        description="Who makes the clips; decided by whether there is a token if not set.",
+    )
+    prompts_dir: Path = Field(
+        Path("prompts"),
+        alias="ASSET_PIPELINE_PROMPTS_DIR",
+        description="Where the prompt files are.",
+    )
+    data_dir: Path = Field(
+        Path("data"),
+        alias="ASSET_PIPELINE_DATA_DIR",
+        description="Where ledger, clips, tables, gallery, logs and reports are kept.",
+    )
+    config_dir: Path = Field(
+        Path("config"),
+        alias="ASSET_PIPELINE_CONFIG_DIR",
+        description="Where budgets.yaml, models.yaml, retry_rules.yaml, retention.yaml and "
+        "schedules.yaml are.",
+    )
+    chosen_ledger_url: SecretStr | None = Field(
+        None,
+        alias="ASSET_PIPELINE_LEDGER_URL",
+        description="The ledger's database, sqlite:///path or "
+        "postgresql://user:password@host/name; SQLite in the data folder if not set.",
+    )
+    chosen_store_url: str | None = Field(
+        None,
+        alias="ASSET_PIPELINE_STORE_URL",
+        description="Where clips are stored: a folder, s3://bucket/prefix or gs://bucket/prefix; "
+        "a folder in the data folder if not set.",
+    )
     store_encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = Field(
-        None, alias="ASSET_PIPELINE_STORE_ENCRYPTION"
+        None,
+        alias="ASSET_PIPELINE_STORE_ENCRYPTION",
+        description="The server-side encryption that an S3 bucket asks for.",
     )
-    store_kms_key: str = Field("", alias="ASSET_PIPELINE_STORE_KMS_KEY")
-    store_requester_pays: bool = Field(default=False, alias="ASSET_PIPELINE_STORE_REQUESTER_PAYS")
-    store_user_project: str = Field("", alias="ASSET_PIPELINE_STORE_USER_PROJECT")
+    store_kms_key: str = Field(
+        "",
+        alias="ASSET_PIPELINE_STORE_KMS_KEY",
+        description="The KMS key that objects are encrypted with.",
+    )
+    store_requester_pays: bool = Field(
+        default=False,
+        alias="ASSET_PIPELINE_STORE_REQUESTER_PAYS",
+        description="Whether requests to an S3 bucket are paid for by us.",
+    )
+    store_user_project: str = Field(
+        "",
+        alias="ASSET_PIPELINE_STORE_USER_PROJECT",
+        description="The Google Cloud project that pays for requests to a GCS bucket.",
+    )
     store_addressing: Literal["auto", "path", "virtual"] = Field(
-        "auto", alias="ASSET_PIPELINE_STORE_ADDRESSING"
+        "auto",
+        alias="ASSET_PIPELINE_STORE_ADDRESSING",
+        description="How an S3 bucket is named in addresses.",
     )
-    store_headers: SecretStr | None = Field(None, alias="ASSET_PIPELINE_STORE_HEADERS")
-    chosen_publish_url: str | None = Field(None, alias="ASSET_PIPELINE_PUBLISH_URL")
-    max_in_flight: int = Field(64, ge=1, le=1000, alias="ASSET_PIPELINE_MAX_IN_FLIGHT")
-    rate_limit_per_minute: int = Field(600, ge=0, alias="ASSET_PIPELINE_RATE_LIMIT_PER_MINUTE")
-    budget_total_usd: Decimal | None = Field(None, ge=0, alias="ASSET_PIPELINE_BUDGET_TOTAL_USD")
-    budget_daily_usd: Decimal | None = Field(None, ge=0, alias="ASSET_PIPELINE_BUDGET_DAILY_USD")
-    budget_run_usd: Decimal | None = Field(None, ge=0, alias="ASSET_PIPELINE_BUDGET_RUN_USD")
-    webhook_url: SecretStr | None = Field(None, alias="ASSET_PIPELINE_WEBHOOK_URL")
+    store_headers: SecretStr | None = Field(
+        None,
+        alias="ASSET_PIPELINE_STORE_HEADERS",
+        description="Headers that are sent with each request to an S3 bucket, as a JSON object.",
+    )
+    chosen_publish_url: str | None = Field(
+        None,
+        alias="ASSET_PIPELINE_PUBLISH_URL",
+        description="Where the published assets go, as for the store; a folder in the data folder "
+        "if not set.",
+    )
+    max_in_flight: int = Field(
+        64,
+        ge=1,
+        le=1000,
+        alias="ASSET_PIPELINE_MAX_IN_FLIGHT",
+        description="Clips that one batch has in flight at a time.",
+    )
+    rate_limit_per_minute: int = Field(
+        600,
+        ge=0,
+        alias="ASSET_PIPELINE_RATE_LIMIT_PER_MINUTE",
+        description="Creates a minute, over all processes that share the ledger; 0 for no limit "
+        "of our own.",
+    )
+    budget_total_usd: Decimal | None = Field(
+        None,
+        ge=0,
+        alias="ASSET_PIPELINE_BUDGET_TOTAL_USD",
+        description="The cap on all spending, over budgets.yaml.",
+    )
+    budget_daily_usd: Decimal | None = Field(
+        None,
+        ge=0,
+        alias="ASSET_PIPELINE_BUDGET_DAILY_USD",
+        description="The cap on a UTC day's spending, over budgets.yaml.",
+    )
+    budget_run_usd: Decimal | None = Field(
+        None,
+        ge=0,
+        alias="ASSET_PIPELINE_BUDGET_RUN_USD",
+        description="The cap on a run's spending, over budgets.yaml.",
+    )
+    webhook_url: SecretStr | None = Field(
+        None,
+        alias="ASSET_PIPELINE_WEBHOOK_URL",
+        description="A public address that Replicate tells of each prediction's end; lost replies "
+        "are found by it.",
+    )
     late_acceptance_seconds: float | None = Field(
-        None, ge=0, le=3600, alias="ASSET_PIPELINE_LATE_ACCEPTANCE_SECONDS"
+        None,
+        ge=0,
+        le=3600,
+        alias="ASSET_PIPELINE_LATE_ACCEPTANCE_SECONDS",
+        description="A create without an answer is not called absent before so many seconds; 120 "
+        "if not set, 15 at the sandbox.",
     )
-    alert_webhook_url: SecretStr | None = Field(None, alias="ASSET_PIPELINE_ALERT_WEBHOOK_URL")
-    max_images_decoded: int = Field(2, ge=1, le=64, alias="ASSET_PIPELINE_MAX_IMAGES_DECODED")
+    alert_webhook_url: SecretStr | None = Field(
+        None,
+        alias="ASSET_PIPELINE_ALERT_WEBHOOK_URL",
+        description="Where failed runs are told, such as a Slack webhook.",
+    )
+    max_images_decoded: int = Field(
+        2,
+        ge=1,
+        le=64,
+        alias="ASSET_PIPELINE_MAX_IMAGES_DECODED",
+        description="Pictures decoded at a time, which bounds memory.",
+    )
+    decoder_megabytes: int = Field(
+        2048,
+        ge=512,
+        le=65536,
+        alias="ASSET_PIPELINE_DECODER_MEGABYTES",
+        description="Memory that the decoder of one file may take; the largest picture takes 820.",
+    )
+    decoder_cpu_seconds: int = Field(
+        60,
+        ge=1,
+        le=3600,
+        alias="ASSET_PIPELINE_DECODER_CPU_SECONDS",
+        description="Computing that one file may take; the largest picture takes 5 seconds.",
+    )
+    decoder_wall_seconds: float = Field(
+        300.0,
+        ge=1,
+        le=86400,
+        alias="ASSET_PIPELINE_DECODER_WALL_SECONDS",
+        description="Time that one file may take on a busy machine.",
+    )
+    signing_cert: str | None = Field(
+        None,
+        alias="ASSET_PIPELINE_SIGNING_CERT",
+        description="The certificate chain that files are signed with: PEM text, or its file.",
+    )
+    signing_key: SecretStr | None = Field(
+        None,
+        alias="ASSET_PIPELINE_SIGNING_KEY",
+        description="The private key of that certificate: PEM text, or its file.",
+    )
+    trust_anchors: str | None = Field(
+        None,
+        alias="ASSET_PIPELINE_TRUST_ANCHORS",
+        description="Certificates that `verify` trusts besides: PEM text, or their file.",
+    )
 
-    allow_private_outputs: bool = Field(default=False, alias="ASSET_PIPELINE_ALLOW_PRIVATE_OUTPUTS")
+    service_url: str | None = Field(
+        None,
+        alias="ASSET_PIPELINE_SERVICE_URL",
+        description="Where people reach the service; pages of Dagster and the gallery link to it.",
+    )
+    trusted_proxies: str = Field(
+        "",
+        alias="ASSET_PIPELINE_TRUSTED_PROXIES",
+        description="Addresses of proxies that may say who asks, separated by commas.",
+    )
+    proxy_user_header: str = Field(
+        "X-Forwarded-User",
+        alias="ASSET_PIPELINE_PROXY_USER_HEADER",
+        description="The header in which a trusted proxy names the person.",
+    )
+    proxy_scopes: str = Field(
+        "read,review,generate",
+        alias="ASSET_PIPELINE_PROXY_SCOPES",
+        description="What people that a trusted proxy names may do.",
+    )
+    cors_origins: str = Field(
+        "",
+        alias="ASSET_PIPELINE_CORS_ORIGINS",
+        description="Origins of other sites whose pages may use the service's API.",
+    )
+    upload_quota_mb: int = Field(
+        1024,
+        ge=1,
+        alias="ASSET_PIPELINE_UPLOAD_QUOTA_MB",
+        description="Megabytes of uploaded reference files a key.",
+    )
+    upload_days: int = Field(
+        7,
+        ge=1,
+        le=365,
+        alias="ASSET_PIPELINE_UPLOAD_DAYS",
+        description="Days that an uploaded file is kept.",
+    )
+
+    allow_private_outputs: bool = Field(
+        default=False,
+        alias="ASSET_PIPELINE_ALLOW_PRIVATE_OUTPUTS",
+        description="Whether outputs may be fetched from private networks and this machine though "
+        "the API is a public one.",
+    )
 
     @field_validator("webhook_url")
     @classmethod
@@ -75,7 +271,10 @@ class Settings(BaseSettings):
     @field_validator("prompts_dir", "data_dir", "config_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+        try:
+            return value.expanduser().absolute()
+        except RuntimeError:
+            raise ValueError("there is no such user's home folder") from None
 
     @cached_property
     def provider(self) -> ProviderName:
@@ -143,6 +342,11 @@ class Settings(BaseSettings):
     def log_path(self) -> Path:
         """The newest file of structured logs."""
         return self.data_dir / "logs" / "asset-pipeline.jsonl"
+
+    @cached_property
+    def uploads_dir(self) -> Path:
+        """Where files that were uploaded for prompts to start from lie until they expire."""
+        return self.data_dir / "uploads"
 
     @cached_property
     def scratch_dir(self) -> Path:

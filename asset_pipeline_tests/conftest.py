@@ -31,6 +31,26 @@ _OURS = ("ASSET_PIPELINE_", "REPLICATE_", "OPENROUTER_", "DAGSTER_HOME")
 
 NewLedger = Callable[[], SecretStr]
 
+_KILLS = Path(__file__).parent / "crash"
+_SERVERS = frozenset(
+    {"server", "site", "own_site", "sandbox", "slow_sandbox", "start", "instant", "postgres"}
+    | {"seaweed_server", "gcs_server"}
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what kills processes and what starts servers: `make test-fast` leaves both out."""
+    for item in items:
+        if item.path.is_relative_to(_KILLS):
+            item.add_marker("kills")
+        elif isinstance(item, pytest.Function) and _needs_server(item):
+            item.add_marker("servers")
+
+
+def _needs_server(item: pytest.Function) -> bool:
+    values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return not _SERVERS.isdisjoint(item.fixturenames) or "postgres" in values
+
 
 @pytest.fixture
 def clock() -> FakeClock:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from typer.main import get_command
-
 from asset_pipeline.catalog.reader import load_catalog
-from asset_pipeline.cli.app import app
+from asset_pipeline.cli.prompts import app
 from asset_pipeline.drafting.brief import load_brief
 
 _PAGE = (Path(__file__).parent.parent / "docs" / "briefs.md").read_text(encoding="utf-8")
@@ -26,7 +24,6 @@ def test_the_brief_on_the_page_can_be_used(tmp_path: Path) -> None:
 
 def test_the_commands_on_the_page_exist() -> None:
     """Each line names a command that there is."""
-    prompts = get_command(app).commands["prompts"]  # type: ignore[attr-defined]
     lines = re.findall(r"asset-pipeline prompts (\w+)", _PAGE)
     assert lines
-    assert set(lines) <= set(prompts.commands)
+    assert set(lines) <= {command.name for command in app.registered_commands}

@@ -24,7 +24,7 @@ from dagster._core.events import StepMaterializationData
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.definitions import build_defs
 from asset_pipeline.defs.materializations import CODE_VERSION
-from asset_pipeline.defs.partition_states import read_states
+from asset_pipeline.defs.prompt_states import read_states
 from asset_pipeline.defs.resources.ledger import LedgerResource
 from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource
 from asset_pipeline.defs.sensors.follow_up import FOLLOW_UP_SENSOR

@@ -1,1 +1,5 @@
-"""Which models exist: their inputs, outputs, prices and fallbacks."""
+"""Models: their inputs, outputs, prices, seeds and fallbacks.
+
+What is known of a model without asking anybody belongs here. What a prompt says does not
+(``prompts``), nor what was charged (``generation.payment.billing``).
+"""

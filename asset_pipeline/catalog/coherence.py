@@ -1,4 +1,4 @@
-"""What a model's entry says must be true: of other models, and of what it costs."""
+"""Checks of the catalog across models: fallbacks, prices and multiplying inputs."""
 
 from __future__ import annotations
 

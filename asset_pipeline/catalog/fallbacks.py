@@ -1,4 +1,4 @@
-"""What a prompt's inputs are for a fallback model: other names, other values, and less."""
+"""Translating a prompt's inputs for a fallback model."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def price_ratio(
     text: str,
     on: date,
 ) -> Decimal | None:
-    """Return how many times the price of ``model`` a fallback costs, at the worst.
+    """Return the worst-case price of a fallback divided by that of ``model``.
 
     Returns:
         The ratio; None when the fallback can't take these inputs, or the model costs nothing.

@@ -1,4 +1,4 @@
-"""Inputs that multiply what a prediction costs: declared and counted, or the model is refused.
+"""Inputs that multiply a prediction's cost; a model with an undeclared one is refused.
 
 A reservation for one picture bounds nothing where a prompt may ask for four. What multiplies is
 known by its name, or by what its description says, for a provider's schema has no mark for it.
@@ -63,7 +63,7 @@ _TEXTS = {
 
 
 def uncounted(model: Model) -> Iterator[tuple[str, str]]:
-    """Yield what multiplies a model's price unseen: the field, and a sentence of what to write."""
+    """Yield inputs that multiply the price undeclared, each with advice on what to write."""
     if model.count_input is not None:
         wrong = _bad_count_input(model, model.count_input)
         if wrong is not None:

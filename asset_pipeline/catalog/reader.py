@@ -10,16 +10,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
 from asset_pipeline.catalog.coherence import incoherences
 from asset_pipeline.catalog.spec import Fallback, InputSpec, Model, PriceRule
-from asset_pipeline.config.error_messages import complaint
+from asset_pipeline.config.error_messages import MOST_TOLD, complaint, first_issues
 from asset_pipeline.config.guarded_file import wait_until_still
+from asset_pipeline.config.overlays import overlaid
 from asset_pipeline.config.suggestions import did_you_mean, nearest
-from asset_pipeline.config.yaml_source import SourceError, parse_yaml, read_utf8
+from asset_pipeline.config.yaml_source import read_configuration
 from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 
 FILE_NAME = "models.yaml"
@@ -68,12 +70,16 @@ class Catalog:
         return (*close, *(name for name in priced if name not in close))
 
     def check_inputs(self, model: Model, inputs: Mapping[str, JsonValue]) -> list[InputIssue]:
-        """Return all that is wrong with the inputs of a prompt for ``model``, in order."""
-        issues = [
+        """Return what is wrong with the inputs of a prompt for ``model``, in order.
+
+        Of wrong ones, the first that are told.
+        """
+        found = (
             InputIssue(name, objection)
             for name, value in inputs.items()
             if (objection := _objection(model, name, value)) is not None
-        ]
+        )
+        issues = list(islice(found, MOST_TOLD))
         issues.extend(
             InputIssue(name, f"{model.name} needs it.")
             for name, spec in model.inputs.items()
@@ -113,10 +119,10 @@ def load_catalog(config_dir: Path | None) -> Catalog:
     label = FILE_NAME
     if config_dir is not None and (config_dir / FILE_NAME).exists():
         label = str(config_dir / FILE_NAME)
-        # A price that is cut is another price.
+        # A price with its digits cut off would be another price.
         wait_until_still(config_dir / FILE_NAME)
         for name, entry in _read(config_dir / FILE_NAME, label=label).items():
-            entries[name] = _overlay(entries.get(name, {}), entry)
+            entries[name] = overlaid(entries.get(name, {}), entry)
     models = {name: _model(name, entry, label) for name, entry in entries.items()}
     for wrong in incoherences(models):
         raise ConfigurationError(f"{label}: {wrong}", hint="The packaged file shows the form.")
@@ -125,15 +131,7 @@ def load_catalog(config_dir: Path | None) -> Catalog:
 
 def _read(path: Path, *, label: str) -> dict[str, JsonValue]:
     """Return a file's entries by model name; their fields are not looked at yet."""
-    try:
-        document = parse_yaml(read_utf8(path))
-    except SourceError as error:
-        line = "" if error.line is None else f":{error.line}"
-        raise ConfigurationError(f"{label}{line}: {error.message}", hint=error.hint) from None
-    for flaw in document.flaws:
-        field = ".".join(str(part) for part in flaw.path)
-        raise ConfigurationError(f"{label}:{flaw.line}: {field}: {flaw.message}", hint=flaw.hint)
-    value = document.value
+    value = read_configuration(path, label=label)
     models = value.get("models") if isinstance(value, dict) else None
     if not isinstance(value, dict) or set(value) != {"models"} or not isinstance(models, dict):
         raise ConfigurationError(
@@ -141,16 +139,6 @@ def _read(path: Path, *, label: str) -> dict[str, JsonValue]:
             hint="Put each model's entry under models, by its name: owner/name.",
         )
     return models
-
-
-def _overlay(below: JsonValue, above: JsonValue) -> JsonValue:
-    """Lay one value over another: mappings merge key by key, anything else replaces."""
-    if not isinstance(below, dict) or not isinstance(above, dict):
-        return above
-    merged = dict(below)
-    for key, value in above.items():
-        merged[key] = _overlay(below[key], value) if key in below else value
-    return merged
 
 
 def _model(name: str, entry: JsonValue, label: str) -> Model:
@@ -169,7 +157,7 @@ def _model(name: str, entry: JsonValue, label: str) -> Model:
 
 
 def _sentences(error: ValidationError) -> Iterator[str]:
-    for issue in error.errors(include_url=False):
+    for issue in first_issues(error):
         where = ".".join(str(step) for step in issue["loc"])
         message, hint = complaint(issue, _fields_beside(issue["loc"]))
         yield f"{where}: {message} {hint}".removeprefix(": ").rstrip()

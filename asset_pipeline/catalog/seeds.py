@@ -1,4 +1,4 @@
-"""What makes one variant of a prompt another request than the next: the seed.
+"""Seeds: they make each variant of a prompt a different request.
 
 Two variants never ask for the same thing, for the second would be paid for what is there already.
 Where the user gave no seed, each attempt has one of its own. A seed that was given, wherever it was
@@ -29,7 +29,7 @@ def given_seed(model: Model, inputs: Mapping[str, JsonValue]) -> int | None:
 def with_variants_seed(
     model: Model, inputs: Mapping[str, JsonValue], variant: int
 ) -> dict[str, JsonValue]:
-    """Return the inputs of one variant: a given seed is moved on, all else stays."""
+    """Return the inputs of one variant: a given seed is increased, the rest is unchanged."""
     seed = given_seed(model, inputs)
     if seed is None or model.seed_input is None:
         return dict(inputs)

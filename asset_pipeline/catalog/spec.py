@@ -33,7 +33,7 @@ class OutputShape(StrEnum):
 
 
 class PriceUnit(StrEnum):
-    """What a price is for one of."""
+    """The unit that a price is for."""
 
     IMAGE = "image"
     PREDICT_SECOND = "predict_second"
@@ -47,7 +47,7 @@ class _Spec(BaseModel):
 
 
 class PriceRule(_Spec):
-    """A price, the day it began to hold and who says so."""
+    """A price, the day from which it holds, and its source."""
 
     unit: PriceUnit
     usd: Decimal = Field(ge=0, description="US dollars for one unit.")
@@ -125,7 +125,7 @@ class Fallback(_Spec):
 class Model(_Spec):
     """A model on the provider: how to call it, what comes back and what that costs.
 
-    A price that is missing is no price of zero: a model without prices is refused before
+    A missing price does not mean free: a model without prices is refused before
     anything is sent.
     """
 

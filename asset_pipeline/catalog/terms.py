@@ -19,7 +19,7 @@ from asset_pipeline.catalog.spec import Model, OutputShape, PriceUnit
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What one attempt was begun on.
+    """The terms that were in force when an attempt began.
 
     Attributes:
         unit: What the price is for one of.

@@ -16,10 +16,13 @@ from asset_pipeline.cli._remote_checkups import (
     look_at_provider,
     look_at_store,
 )
+from asset_pipeline.clock import SystemClock
 from asset_pipeline.defs.instance.folder import flaws, is_made, storage_folder_if_made
 from asset_pipeline.defs.instance.home import dagster_home
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.prompts.library import load_library
+from asset_pipeline.provenance.keys import EXPIRES_SOON, EXTRA_HINT, is_configured, load_key
+from asset_pipeline.provenance.manifests import is_installed
 from asset_pipeline.settings import ProviderName, Settings
 from asset_pipeline.warehouse.query import query
 
@@ -144,6 +147,32 @@ def _dagster_folder(home: Path) -> Iterator[Checkup]:
         yield Checkup("DAGSTER_HOME", State.OK, f"{home} has a dagster.yaml and can be written.")
 
 
+def _signing(settings: Settings) -> Iterator[Checkup]:
+    """Look at certificate and key: whether they fit, and how long they hold."""
+    if not is_configured(settings):
+        yield Checkup("signing key", State.OK, "None: renditions and exports are marked, unsigned.")
+        return
+    if not is_installed():
+        what = "A signing key is configured, and c2pa-python is not installed: nothing is signed."
+        yield Checkup("signing key", State.FAIL, what, EXTRA_HINT)
+        return
+    key = load_key(settings)
+    if key is None:
+        return
+    now = SystemClock().now()
+    key.check(now)
+    until = f"{key.subject}, by {key.issuer}: good until {key.not_after:%Y-%m-%d}."
+    if key.not_after - now < EXPIRES_SOON:
+        days = (key.not_after - now).days
+        advice = "Replace it: what it signed stops verifying as trusted on that day."
+        yield Checkup("signing key", State.WARN, f"{until} That is in {days} days.", advice)
+    elif key.is_development:
+        advice = "A certificate that others trust is bought; see docs/provenance.md."
+        yield Checkup("signing key", State.WARN, f"{until} It is for development.", advice)
+    else:
+        yield Checkup("signing key", State.OK, until)
+
+
 def _warehouse(settings: Settings) -> Iterator[Checkup]:
     own, fixed = settings.own_warehouse_path, settings.warehouse_path
     # Of an earlier release there is one for all.
@@ -164,5 +193,6 @@ _LOOKS: Final[dict[str, Look]] = {
     "prompts": _prompts,
     "DAGSTER_HOME": _dagster,
     "warehouse": _warehouse,
+    "signing key": _signing,
     "store": look_at_store,
 }

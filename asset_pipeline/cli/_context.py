@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from asset_pipeline.catalog.reader import Catalog, load_catalog
+from asset_pipeline.cli import _resources as resources
 from asset_pipeline.cli._output import say, stderr
 from asset_pipeline.defs.instance.home import dagster_home
 from asset_pipeline.prompts.library import Library, load_library
@@ -37,19 +38,18 @@ def open_context() -> CliContext:
     """
     settings = load_settings()
     catalog = load_catalog(settings.config_dir)
-    return CliContext(settings, catalog, load_library(settings.prompts_dir, catalog))
+    files = load_library(settings.prompts_dir, catalog)
+    # SQLAlchemy takes a third of a second to import, and a new project has no ledger.
+    from asset_pipeline.defs.resources.submitted import with_ledgers  # noqa: PLC0415
+
+    return CliContext(settings, catalog, with_ledgers(files, catalog, settings))
 
 
 def states_of(prompts: Iterable[Prompt], ledger: LedgerReader) -> PromptStates:
     """Return how prompts stand; before Dagster's folder exists, all of them are missing."""
     if not dagster_home().is_dir():
         return PromptStates()
-    # Dagster takes a second and a half to import, and only states are asked of it.
-    from asset_pipeline.defs.instance.access import open_instance  # noqa: PLC0415 -- as above
-    from asset_pipeline.defs.prompt_states import standing_of  # noqa: PLC0415
-
-    with open_instance() as instance:
-        return standing_of(instance, prompts, ledger.engine)
+    return resources.states_of(prompts, ledger.engine)
 
 
 def show_problems(library: Library) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from asset_pipeline.cli._generation import GenerateOptions, make
 from asset_pipeline.cli._output import say, show_error, show_table, stdout
 from asset_pipeline.cli._selection import PromptSelection
 from asset_pipeline.cli._summary import Summary, show_failures
+from asset_pipeline.cli.generate import GenerateOptions, make
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.money import MicroUsd, format_usd, micro_usd
 from asset_pipeline.sandbox.faults.plan import FaultPlan, load_plan

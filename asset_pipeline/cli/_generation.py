@@ -1,4 +1,7 @@
-"""What `generate` does: choose, run the Dagster jobs in this process, publish, sum up."""
+"""Generating: choose, run the Dagster jobs in this process, publish, sum up.
+
+`generate` and both forms of `demo` do this; what they show of it is theirs.
+"""
 
 from __future__ import annotations
 
@@ -11,66 +14,29 @@ from dagster import DagsterInstance
 from asset_pipeline.cli._charges import show_charges
 from asset_pipeline.cli._context import CliContext, open_context, show_problems
 from asset_pipeline.cli._ledger import open_ledger, read_caps
-from asset_pipeline.cli._output import say, show_error, stderr
+from asset_pipeline.cli._output import say, stderr
 from asset_pipeline.cli._progress import showing
 from asset_pipeline.cli._runs import CommandRunOptions, Runner, cancel_dead_runs, sync_library
 from asset_pipeline.cli._selection import PromptSelection
 from asset_pipeline.cli._stages import generate_in_stages
-from asset_pipeline.cli._summary import Summary, show_summary, write_summary
-from asset_pipeline.cli._tally import Tally
-from asset_pipeline.cli.plan_view import plan_of
+from asset_pipeline.cli._summary import Summary, Tally
+from asset_pipeline.cli.generate import GenerateOptions
+from asset_pipeline.cli.plan import plan_of
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.defs.instance.access import open_instance
 from asset_pipeline.defs.prompt_states import standing_of
 from asset_pipeline.defs.resources.store import StoreResource
 from asset_pipeline.errors import AssetPipelineError
-from asset_pipeline.generation.planning.stages import Rollout
 from asset_pipeline.generation.reconciliation.resume import ResumeResult
 from asset_pipeline.generation.retry.rules_file import load_rules
 from asset_pipeline.ledger.reports import LedgerReader
 from asset_pipeline.ledger.schema import IntentState
-from asset_pipeline.money import MicroUsd, format_usd
+from asset_pipeline.money import format_usd
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.prompts.states import PromptKey, PromptState, PromptStates
 
 INTERRUPTED = 130
 """What a shell says of a command that Ctrl-C ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class GenerateOptions:
-    """What one `generate` was told.
-
-    Attributes:
-        max_usd: A cap for all its runs together.
-        ask: Whether a person is asked before clips are paid for again.
-        rollout: The stages to run in, and when to stop between two of them.
-    """
-
-    choice: PromptSelection
-    max_usd: MicroUsd | None = None
-    max_in_flight: int | None = None
-    force: bool = False
-    ask: bool = True
-    as_json: bool = False
-    rollout: Rollout | None = None
-
-
-def carry_out(orders: GenerateOptions) -> int:
-    """Generate, publish, show what came of it, and return the exit code.
-
-    Raises:
-        AssetPipelineError: Nothing could be run.
-        typer.Exit: It was interrupted.
-    """
-    summary = make(orders)
-    if orders.as_json:
-        write_summary(summary)
-    else:
-        show_summary(summary)
-    if summary.broken is not None:
-        show_error(summary.broken)
-    return summary.exit_code
 
 
 def make(orders: GenerateOptions) -> Summary:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
+import socket
 from collections.abc import Generator
 
 from asset_pipeline.cli._context import open_context
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.ledger.budgets import BudgetCaps, CapsSource
 from asset_pipeline.ledger.configurations import Configurations, Recalled
+from asset_pipeline.ledger.custody import CustodyRepository
 from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.provider_ledger import open_own_engine
+from asset_pipeline.ledger.records import Clip
 from asset_pipeline.ledger.reports import LedgerReader
-from asset_pipeline.settings import Settings
+from asset_pipeline.settings import Settings, load_settings
 from asset_pipeline.warehouse.publication import publish_own, show_own
 from asset_pipeline.warehouse.publish import published_mark
 
@@ -48,6 +52,30 @@ def open_whole_ledger(settings: Settings) -> Generator[Ledger]:
         ledger.close()
 
 
+@contextlib.contextmanager
+def open_custody() -> Generator[CustodyRepository]:
+    """Yield what the ledger knows of stored clips: approvals, deletions, losses.
+
+    Raises:
+        AssetPipelineError: It cannot be opened, or its folder cannot be written.
+    """
+    custody = CustodyRepository(open_own_engine(load_settings()), SystemClock())
+    try:
+        yield custody
+    finally:
+        custody.close()
+
+
+def clip_fields(clip: Clip) -> dict[str, object]:
+    """Return which clip one is, for machines."""
+    return {
+        "clip_id": clip.clip_id,
+        "kind": clip.kind,
+        "prompt_id": clip.prompt_id,
+        "variant": clip.variant,
+    }
+
+
 def read_caps(settings: Settings, ledger: LedgerReader) -> BudgetCaps:
     """Return the caps in force.
 
@@ -67,3 +95,12 @@ def publish_if_older(settings: Settings, ledger: LedgerReader) -> None:
         return
     prompts = open_context().library.prompts.values()
     publish_own(ledger.engine, prompts, settings, clock=SystemClock())
+
+
+def actor() -> str:
+    """Return ``user@host``; a user without a name in this system is its number's bearer."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"

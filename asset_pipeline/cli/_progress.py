@@ -18,7 +18,7 @@ from rich.progress import (
 from rich.text import Text
 
 from asset_pipeline.cli._output import say, stderr
-from asset_pipeline.cli._tally import Tally
+from asset_pipeline.cli._summary import Tally
 from asset_pipeline.clock import Clock
 from asset_pipeline.money import format_usd
 

@@ -14,11 +14,10 @@ from pydantic import SecretStr
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
+from asset_pipeline.cli import _resources as resources
 from asset_pipeline.cli._checkup import Checkup, State, nearest
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.custody.store_ownership import OwnershipEvidence
-from asset_pipeline.defs.resources.replicate import ReplicateResource
-from asset_pipeline.defs.resources.store import StoreResource
 from asset_pipeline.disclosure.addresses import shown_address
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.ledger.engine import HEAD_REVISION, LedgerError, open_engine, parse_url
@@ -48,7 +47,7 @@ def look_at_provider(settings: Settings) -> Iterator[Checkup]:
     if not is_sandbox and settings.replicate_api_token is None:
         yield Checkup("provider", State.WARN, "Not asked: there is no token.")
         return
-    asyncio.run(_ask(ReplicateResource().open_provider))
+    asyncio.run(_ask(resources.replicate().open_provider))
     yield Checkup("provider", State.OK, "It answers, and takes the token.")
 
 
@@ -145,7 +144,7 @@ def _found_revision(url: SecretStr) -> str | None:
 
 def look_at_store(settings: Settings) -> Iterator[Checkup]:
     """Try the store, hold it against the ledger, and ask a bucket what keeps it private."""
-    resource = StoreResource()
+    resource = resources.store()
     store = resource.open()
     is_bucket = bucket_of(settings.store_url) is not None
     asked = bucket_settings(settings).describe()
@@ -192,13 +191,13 @@ def _standing(settings: Settings, store: Store) -> str:
     except LedgerError:
         return ""  # its own line says so
     with closing(IdentityRepository(open_engine(settings.ledger_url), SystemClock())) as book:
-        belonging = StoreResource().belonging(store, book.engine)
+        belonging = resources.store().belonging(store, book.engine)
         return belonging.moved if belonging.look() is OwnershipEvidence.MOVED else ""
 
 
 def _marker(settings: Settings) -> StoreMarker | None:
     """Return the store's marker; None as well when it can't be read, which is told elsewhere."""
     try:
-        return read_marker(StoreResource().open(), marker_key(settings.provider.value))
+        return read_marker(resources.store().open(), marker_key(settings.provider.value))
     except AssetPipelineError:
         return None

@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import dagster as dg
 from dagster import DagsterInstance, DagsterRunStatus, ExecuteInProcessResult, RunsFilter
-from dagster._core.events import RunFailureReason
+from sqlalchemy.exc import OperationalError
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.cli._observed_runs import ObservedGeneration
+from asset_pipeline.chunks import chunks
 from asset_pipeline.definitions import build_defs, default_resources
+from asset_pipeline.defs._dagster_private import RunFailureReason
 from asset_pipeline.defs.assets.clips import PARTITIONS_A_RUN
 from asset_pipeline.defs.jobs import CLIP_JOBS, PUBLISH_JOB
 from asset_pipeline.defs.partition_sync import add_partitions, observe_edits
-from asset_pipeline.defs.resources.generation import GenerationResource
+from asset_pipeline.defs.resources.generation import GenerationResource, RunLimits
 from asset_pipeline.defs.resources.maintenance import MaintenanceResource
-from asset_pipeline.defs.run_tags import COMMAND_TAG
+from asset_pipeline.defs.resources.prompt_library import Prompts
+from asset_pipeline.defs.run_tags import COMMAND_TAG, UNFINISHED
 from asset_pipeline.errors import AssetPipelineError, ExitCode
-from asset_pipeline.generation.batch import PromptOutcome
+from asset_pipeline.generation.batch import Batch, PromptOutcome
 from asset_pipeline.generation.reconciliation.resume import Resumed
+from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.ledger.reports import LedgerReader
 from asset_pipeline.money import MicroUsd, to_decimal
@@ -32,14 +45,109 @@ from asset_pipeline.processes import identity_from, this_process
 from asset_pipeline.prompts.library import Library
 from asset_pipeline.prompts.spec import Prompt
 
+
+class ObservedGeneration:
+    """Stands in for the generation resource in a run of this process.
+
+    It is handed to Dagster as a ready object: Dagster builds configurable resources anew from
+    their config for each run, and a watcher is none.
+
+    Args:
+        generation: What opens the batches.
+        watch: Told of each outcome, in the event loop of the run: it must return at once.
+
+    Attributes:
+        error: What ended a whole batch.
+        interrupted: Whether a signal did.
+        warnings: What was said about budgets that are being used up.
+    """
+
+    def __init__(
+        self, generation: GenerationResource, watch: Callable[[PromptOutcome], None]
+    ) -> None:
+        self._generation = generation
+        self._watch = watch
+        self.error: AssetPipelineError | None = None
+        self.interrupted = False
+        self.warnings: list[str] = []
+        self._batch: Batch | None = None
+
+    def waiting(self) -> int:
+        """Return how many clips wait for reserved money to come back."""
+        return 0 if self._batch is None else self._batch.waiting
+
+    @contextlib.asynccontextmanager
+    async def open_batch(
+        self, limits: RunLimits, prompts: Prompts
+    ) -> AsyncGenerator[ObservedBatch]:
+        """Yield a batch as the resource does.
+
+        An error that ends the whole batch, such as a missing token or a full disk, would be the
+        same in five seconds.
+        """
+
+        def warn(sentence: str) -> None:
+            self.warnings.append(sentence)
+            if limits.warn is not None:
+                limits.warn(sentence)
+
+        heard = replace(limits, warn=warn)
+        with self._keeping_errors():
+            async with self._generation.open_batch(heard, prompts) as batch:
+                self._batch = batch
+                yield ObservedBatch(batch, self._watch)
+
+    def take_order(self) -> int:
+        """Return the run's place in the order of what is wanted, as the resource does."""
+        with self._keeping_errors():
+            return self._generation.take_order()
+
+    @contextlib.contextmanager
+    def _keeping_errors(self) -> Generator[None]:
+        """Keep what ends a whole run for the command to tell, and let Dagster not retry it."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            # Dagster applies the retry policy to interruptions too, and would begin again.
+            self.interrupted = True
+            raise dg.Failure("Interrupted.", allow_retries=False) from None
+        except AssetPipelineError as error:
+            self.error = error
+            raise dg.Failure(str(error), allow_retries=False) from error
+        except (OperationalError, OSError) as error:
+            self.error = _sentence(error)
+            raise dg.Failure(str(self.error), allow_retries=False) from error
+
+    def note_endings(self, outcomes: Iterable[PromptOutcome], run_id: str) -> None:
+        """Write down how the run ended prompts, as the resource does."""
+        self._generation.note_endings(outcomes, run_id)
+
+
+class ObservedBatch:
+    """A batch that shows each outcome to the watcher before it passes it on."""
+
+    def __init__(self, batch: Batch, watch: Callable[[PromptOutcome], None]) -> None:
+        self._batch = batch
+        self._watch = watch
+
+    async def run(self, prompts: Iterable[Prompt], total: int) -> AsyncIterator[PromptOutcome]:
+        """Yield the outcomes of the batch."""
+        async for outcome in self._batch.run(prompts, total):
+            self._watch(outcome)
+            yield outcome
+
+
+def _sentence(error: OperationalError | OSError) -> AssetPipelineError:
+    cause = error.orig if isinstance(error, OperationalError) else error
+    return LedgerError(
+        f"The data folder cannot be written: {cause}.",
+        hint="Check its permissions and the room on the disk, then run the command again: "
+        "what is paid for is in the ledger and is not paid again.",
+    )
+
+
 _HOST_TAG = "asset_pipeline/host"
 _PROCESS_TAG = "asset_pipeline/process"
-_UNFINISHED = [
-    DagsterRunStatus.NOT_STARTED,
-    DagsterRunStatus.STARTING,
-    DagsterRunStatus.STARTED,
-    DagsterRunStatus.CANCELING,
-]
 
 # The command shows progress and failures itself; the event log has all the rest.
 _NO_TAGS: Mapping[str, str] = {}
@@ -135,8 +243,8 @@ class Runner:
         """
         for kind in Kind:
             of_kind = [prompt.prompt_id for prompt in prompts if prompt.kind is kind]
-            for start in range(0, len(of_kind), PARTITIONS_A_RUN):
-                self._generate(kind, of_kind[start : start + PARTITIONS_A_RUN], options)
+            for prompt_ids in chunks(of_kind, PARTITIONS_A_RUN):
+                self._generate(kind, prompt_ids, options)
 
     def publish(self) -> None:
         """Publish the warehouse and the gallery.
@@ -224,7 +332,7 @@ def cancel_dead_runs(instance: DagsterInstance, ledger: LedgerReader) -> int:
     tells.
     """
     host = this_process().host
-    filters = RunsFilter(statuses=_UNFINISHED, tags={_HOST_TAG: host})
+    filters = RunsFilter(statuses=UNFINISHED, tags={_HOST_TAG: host})
     runs = {run.run_id: run for run in instance.get_runs(filters=filters)}
     known = {
         run_id: None if process is None else process.runs()

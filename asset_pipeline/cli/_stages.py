@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from asset_pipeline.cli._runs import CommandRunOptions, Runner
-from asset_pipeline.cli._tally import Tally
+from asset_pipeline.cli._summary import Tally
 from asset_pipeline.errors import AssetPipelineError, ExitCode
 from asset_pipeline.generation.planning.stages import Rollout, StageResult, cut, obstacle
 from asset_pipeline.money import MicroUsd

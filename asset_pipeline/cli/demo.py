@@ -1,22 +1,40 @@
-"""What `demo` does: the whole library on the sandbox, and what to look at then."""
+"""`demo`: the whole library on the sandbox, and what to look at then."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.cli._generation import GenerateOptions, make
+from asset_pipeline.cli._fault_demo import rehearse
+from asset_pipeline.cli._limits import check_room
 from asset_pipeline.cli._output import say, show_error, show_table, stdout
 from asset_pipeline.cli._selection import PromptSelection
 from asset_pipeline.cli._summary import show_failures
-from asset_pipeline.cli.costs import cost_rows, show_cost_table
-from asset_pipeline.cli.warehouse import By
+from asset_pipeline.cli.costs import By, cost_rows, show_cost_table
+from asset_pipeline.cli.generate import GenerateOptions, make
 from asset_pipeline.money import format_usd
 from asset_pipeline.settings import ProviderName
 from asset_pipeline.warehouse.query import query
 
 _COUNT_CLIPS = "SELECT kind, count(*) FROM clips WHERE superseded_at IS NULL GROUP BY kind"
+
+
+def demo(
+    faults: Annotated[
+        Path | None,
+        typer.Option("--faults", help="Rehearse a plan's failures, in data/demo-faults."),
+    ] = None,
+) -> None:
+    """Make everything in the prompts folder on the embedded sandbox, where nothing costs money."""
+    check_room()
+    if faults is not None:
+        raise typer.Exit(rehearse(faults))
+    raise typer.Exit(demonstrate())
 
 
 def demonstrate() -> int:

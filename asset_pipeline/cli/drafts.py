@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from asset_pipeline.cli._amounts import read_amount
-from asset_pipeline.cli._options import AsJson, PromptIds
+from asset_pipeline.cli._options import AsJson, PromptIds, read_amount
 from asset_pipeline.drafting.operations import Operation
 from asset_pipeline.errors import AssetPipelineError
 

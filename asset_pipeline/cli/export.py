@@ -1,22 +1,35 @@
-"""What `export` does: choose, name, copy, and say what became of each clip."""
+"""`export`: choose, name, copy, and say what became of each clip."""
 
 from __future__ import annotations
 
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from asset_pipeline.cli import _resources as resources
 from asset_pipeline.cli._context import open_context, show_problems, states_of
 from asset_pipeline.cli._count import counting
+from asset_pipeline.cli._options import (
+    AsJson,
+    Collections,
+    Everything,
+    Failed,
+    Kinds,
+    Limit,
+    Missing,
+    PromptIds,
+    Stale,
+    Tags,
+)
 from asset_pipeline.cli._output import say, show_table, stdout, write_json
 from asset_pipeline.cli._selection import PromptSelection
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.custody.export_names import DEFAULT_TEMPLATE, NamedClip, Template, named
 from asset_pipeline.custody.export_targets import Target, open_target
 from asset_pipeline.custody.exporter import Copied, ExportResult
-from asset_pipeline.definitions import default_resources
-from asset_pipeline.defs.resources.custody import CustodyResource
 from asset_pipeline.errors import ExitCode
 from asset_pipeline.ledger.records import Clip
 from asset_pipeline.ledger.reports import LedgerReader
@@ -24,12 +37,67 @@ from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.settings import load_settings
 from asset_pipeline.stores.environment import settings_for
 
+if TYPE_CHECKING:
+    from asset_pipeline.defs.resources.custody import CustodyResource
+
+
+def export(
+    *,
+    to: Annotated[
+        str, typer.Option("--to", metavar="PLACE", help="A folder, s3://bucket/… or gs://bucket/….")
+    ],
+    template: Annotated[
+        str | None,
+        typer.Option(
+            "--template", help="Names of the files; {collection}/{prompt_id}-{variant}.{ext}."
+        ),
+    ] = None,
+    require_marks: Annotated[
+        bool,
+        typer.Option(
+            "--require-marks", help="Write no file that does not say that a model made it."
+        ),
+    ] = False,
+    kind: Kinds = None,
+    collection: Collections = None,
+    prompt: PromptIds = None,
+    tag: Tags = None,
+    missing: Missing = False,
+    failed: Failed = False,
+    stale: Stale = False,
+    everything: Everything = False,
+    limit: Limit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Copy current clips under human names, with manifest.json, manifest.csv and SHA256SUMS.
+
+    The copies are marked as made by a model, and signed where there is a key, unless their
+    collection asks for something else; the clips' own files in the store stay as they are.
+
+    All prompts are taken if none are named. A second export writes only what has changed. No file
+    is replaced that something else put there, or that somebody has worked on since it was exported.
+    Exit code 1 if a clip could not be copied.
+    """
+    choice = PromptSelection(
+        kinds=kind,
+        collections=collection,
+        prompt_ids=prompt,
+        tags=tag,
+        missing=missing,
+        failed=failed,
+        stale=stale,
+        everything=everything or not (missing or failed or stale),
+        limit=limit,
+    )
+    raise typer.Exit(run_export(choice, to, template, require_marks=require_marks, as_json=as_json))
+
+
 _SHOWN = 50
 _KEPT_NAMED = 5
 
 
 def run_export(
-    choice: PromptSelection, to: str, template: str | None, *, as_json: bool
+    choice: PromptSelection, to: str, template: str | None, *, require_marks: bool, as_json: bool
 ) -> ExitCode:
     """Export the current clips of the chosen prompts and return the exit code.
 
@@ -40,13 +108,13 @@ def run_export(
     target = open_target(to, settings_for(to, load_settings()))
     workshop = open_context()
     show_problems(workshop.library)
-    custody = cast("CustodyResource", default_resources()["custody"])
+    custody = resources.custody()
     with custody.ledger.open() as ledger:
         all_prompts, reader = workshop.library.prompts.values(), LedgerReader(ledger.engine)
         prompts = choice.take(workshop.library, lambda: states_of(all_prompts, reader))
         clips = _clips_of(prompts, ledger.current_clips())
     wanted = named(clips, pattern)
-    results = _copy(custody, target, wanted)
+    results = _copy(custody, target, wanted, require_marks=require_marks)
     bare = len(prompts) - len({(clip.kind, clip.prompt_id) for clip in clips})
     if as_json:
         _write(target, results, bare)
@@ -61,12 +129,18 @@ def _clips_of(prompts: Sequence[Prompt], current: Sequence[Clip]) -> list[Clip]:
 
 
 def _copy(
-    custody: CustodyResource, target: Target, wanted: Sequence[NamedClip]
+    custody: CustodyResource,
+    target: Target,
+    wanted: Sequence[NamedClip],
+    *,
+    require_marks: bool,
 ) -> list[ExportResult]:
     counts: Counter[Copied] = Counter()
     with (
         counting("clips", SystemClock()) as update,
-        custody.exporting(target, run_id=f"export-{uuid.uuid4().hex}") as exporter,
+        custody.exporting(
+            target, run_id=f"export-{uuid.uuid4().hex}", require_marks=require_marks
+        ) as exporter,
     ):
 
         def report(each: ExportResult) -> None:
@@ -99,6 +173,8 @@ def _show(target: Target, results: Sequence[ExportResult], bare: int) -> None:
         named = ", ".join(each.named.path for each in kept[:_KEPT_NAMED])
         more = f" and {len(kept) - _KEPT_NAMED:,} more" if len(kept) > _KEPT_NAMED else ""
         say(console, f"Changed since they were exported, and kept: {named}{more}.", "yellow")
+    for note, count in Counter(each.note for each in results if each.note).items():
+        say(console, f"{count:,} files: {note}.", "yellow")
     say(
         console,
         f"{target.name}: {counts[Copied.COPIED]:,} clips copied, {counts[Copied.UNCHANGED]:,} "
@@ -118,9 +194,11 @@ def _write(target: Target, results: Sequence[ExportResult], bare: int) -> None:
                 {
                     "path": each.named.path,
                     "clip_id": each.named.clip.clip_id,
-                    "sha256": each.named.clip.sha256,
+                    "sha256": each.named.clip.sha256 if each.file is None else each.file.sha256,
+                    "original_sha256": each.named.clip.sha256,
                     "result": each.result,
                     "reason": each.reason,
+                    "note": each.note,
                 }
                 for each in results
             ],

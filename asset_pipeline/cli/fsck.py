@@ -1,23 +1,52 @@
-"""What `fsck` does: check the store, show what is wrong, and let Dagster know what is lost."""
+"""`fsck`: check the store, show what is wrong, and let Dagster know what is lost."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from typing import cast
+from typing import Annotated
 
-from asset_pipeline.cli._actor import actor
+import typer
+
+from asset_pipeline.cli import _resources as resources
 from asset_pipeline.cli._count import counting
+from asset_pipeline.cli._ledger import actor
+from asset_pipeline.cli._options import (
+    AsJson,
+)
 from asset_pipeline.cli._output import say, show_table, stdout, write_json
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.custody.fsck import FsckReport
-from asset_pipeline.definitions import default_resources
-from asset_pipeline.defs.instance.access import open_instance
 from asset_pipeline.defs.instance.home import dagster_home
-from asset_pipeline.defs.lost_clips import show_lost
-from asset_pipeline.defs.resources.custody import CustodyResource
 from asset_pipeline.errors import ExitCode
 from asset_pipeline.ledger.fsck_passes import FsckPass
+
+
+def fsck(
+    *,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Fetch again what the provider still has; count the rest as lost, so that "
+            "`generate` makes it again.",
+        ),
+    ] = False,
+    accept_loss: Annotated[
+        bool,
+        typer.Option(
+            "--accept-loss", help="With --repair: believe it even if a tenth of the store is gone."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Hold the store against the ledger, both ways: every object is read and hashed.
+
+    A check that was killed goes on where it was. Its findings are the table fsck_report of the
+    warehouse. Exit code 1 if a clip is not whole and could not be mended.
+    """
+    raise typer.Exit(run_fsck(repair=repair, accept_loss=accept_loss, as_json=as_json))
+
 
 _SHOWN = 100
 
@@ -28,7 +57,7 @@ def run_fsck(*, repair: bool, accept_loss: bool, as_json: bool) -> ExitCode:
     Raises:
         AssetPipelineError: Ledger or store can't be read, or too much is missing to believe it.
     """
-    custody = cast("CustodyResource", default_resources()["custody"])
+    custody = resources.custody()
     with counting("objects", SystemClock()) as update:
 
         def report(at: FsckPass, total: int) -> None:
@@ -45,8 +74,7 @@ def run_fsck(*, repair: bool, accept_loss: bool, as_json: bool) -> ExitCode:
         )
     custody.publish()
     if repair and dagster_home().is_dir():
-        with open_instance() as instance:
-            show_lost(instance, custody.lost_prompts())
+        resources.show_lost(custody.lost_prompts())
     if as_json:
         _write(found)
     else:

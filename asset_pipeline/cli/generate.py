@@ -1,15 +1,15 @@
-"""`generate` and `demo`: the flags; what they do is in :mod:`asset_pipeline.cli._generation`."""
+"""`generate`: what it is told, and what it shows."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from asset_pipeline.cli._amounts import read_amount
 from asset_pipeline.cli._imports import without_gc
+from asset_pipeline.cli._limits import check_room
 from asset_pipeline.cli._options import (
     AsJson,
     Collections,
@@ -22,13 +22,63 @@ from asset_pipeline.cli._options import (
     PromptIds,
     Stale,
     Tags,
+    read_amount,
 )
+from asset_pipeline.cli._output import show_error
 from asset_pipeline.cli._selection import PromptSelection
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.generation.planning.stages import Bounds, Rollout, parse_stages
+from asset_pipeline.money import MicroUsd
+
+if TYPE_CHECKING:
+    from asset_pipeline.cli._summary import Summary
 
 _STAGES = "In stages"
 _FAILURE_RATE = "0.2"
+
+Stages: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--stages",
+        help="Stop after so many prompts in all to look: 5,50,all.",
+        rich_help_panel=_STAGES,
+    ),
+]
+MaxFailureRate: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--max-failure-rate",
+        help=f"Go on unless more of a stage's prompts failed; {_FAILURE_RATE} if not given.",
+        rich_help_panel=_STAGES,
+    ),
+]
+MaxCostPerClip: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--max-cost-per-clip",
+        help="Go on unless a stage's clips cost more US dollars each.",
+        rich_help_panel=_STAGES,
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateOptions:
+    """What one `generate` was told.
+
+    Attributes:
+        max_usd: A cap for all its runs together.
+        ask: Whether a person is asked before clips are paid for again.
+        rollout: The stages to run in, and when to stop between two of them.
+    """
+
+    choice: PromptSelection
+    max_usd: MicroUsd | None = None
+    max_in_flight: int | None = None
+    force: bool = False
+    ask: bool = True
+    as_json: bool = False
+    rollout: Rollout | None = None
 
 
 def generate(
@@ -49,30 +99,9 @@ def generate(
     force: Annotated[
         bool, typer.Option("--force", help="Pay again for clips that are stored already.")
     ] = False,
-    stages: Annotated[
-        str | None,
-        typer.Option(
-            "--stages",
-            help="Stop after so many prompts in all to look: 5,50,all.",
-            rich_help_panel=_STAGES,
-        ),
-    ] = None,
-    max_failure_rate: Annotated[
-        str | None,
-        typer.Option(
-            "--max-failure-rate",
-            help=f"Go on unless more of a stage's prompts failed; {_FAILURE_RATE} if not given.",
-            rich_help_panel=_STAGES,
-        ),
-    ] = None,
-    max_cost_per_clip: Annotated[
-        str | None,
-        typer.Option(
-            "--max-cost-per-clip",
-            help="Go on unless a stage's clips cost more US dollars each.",
-            rich_help_panel=_STAGES,
-        ),
-    ] = None,
+    stages: Stages = None,
+    max_failure_rate: MaxFailureRate = None,
+    max_cost_per_clip: MaxCostPerClip = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -83,10 +112,7 @@ def generate(
 
     In stages, a few prompts go first, and exit code 1 says that a stage was too bad to go on.
     """
-    # Dagster and everything else that makes clips: `--help` does not wait for them.
-    with without_gc():
-        from asset_pipeline.cli._generation import GenerateOptions, carry_out  # noqa: PLC0415
-
+    check_room()
     choice = PromptSelection(
         kinds=kind,
         collections=collection,
@@ -98,7 +124,7 @@ def generate(
         everything=everything or (force and not (missing or failed or stale)),
         limit=limit,
     )
-    orders = GenerateOptions(
+    options = GenerateOptions(
         choice,
         max_usd=None if max_usd is None else read_amount("--max-usd", max_usd),
         max_in_flight=max_in_flight,
@@ -107,23 +133,35 @@ def generate(
         as_json=as_json,
         rollout=_rollout(stages, max_failure_rate, max_cost_per_clip),
     )
-    raise typer.Exit(carry_out(orders))
+    raise typer.Exit(carry_out(options))
 
 
-def demo(
-    faults: Annotated[
-        Path | None,
-        typer.Option("--faults", help="Rehearse a plan's failures, in data/demo-faults."),
-    ] = None,
-) -> None:
-    """Make everything in the prompts folder on the embedded sandbox, where nothing costs money."""
-    if faults is not None:
-        from asset_pipeline.cli._fault_demo import rehearse  # noqa: PLC0415 -- as above
+def make(options: GenerateOptions) -> Summary:
+    """Generate and publish, with progress on stderr.
 
-        raise typer.Exit(rehearse(faults))
-    from asset_pipeline.cli.demo import demonstrate  # noqa: PLC0415 -- as above
+    Raises:
+        AssetPipelineError: Nothing could be run.
+        typer.Exit: It was interrupted.
+    """
+    # Dagster and all that makes clips, three seconds of imports: `--help` does not wait for them.
+    with without_gc():
+        from asset_pipeline.cli import _generation as generation  # noqa: PLC0415
 
-    raise typer.Exit(demonstrate())
+    return generation.make(options)
+
+
+def carry_out(options: GenerateOptions) -> int:
+    """Generate, publish, show what came of it, and return the exit code.
+
+    Raises:
+        AssetPipelineError: Nothing could be run.
+        typer.Exit: It was interrupted.
+    """
+    summary = make(options)
+    summary.show(as_json=options.as_json)
+    if summary.broken is not None:
+        show_error(summary.broken)
+    return summary.exit_code
 
 
 def _rollout(

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
+from asset_pipeline.cli._ledger import actor, open_whole_ledger
+from asset_pipeline.cli._options import read_amount
 from asset_pipeline.cli._output import say, stdout
+from asset_pipeline.clock import SystemClock
+from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.ledger import backup as copies
+from asset_pipeline.ledger import engine
+from asset_pipeline.ledger.engine import HEAD_REVISION
+from asset_pipeline.ledger.reports import LedgerReader
+from asset_pipeline.money import format_usd
+from asset_pipeline.settings import load_settings
 
 app = typer.Typer(help="Upgrade, back up, restore and correct the ledger.", no_args_is_help=True)
 
@@ -15,12 +25,7 @@ app = typer.Typer(help="Upgrade, back up, restore and correct the ledger.", no_a
 @app.command()
 def upgrade() -> None:
     """Bring the ledger's schema up to date; every command that opens it does the same."""
-    # SQLAlchemy: `--help` does not wait for it. The same below.
-    from asset_pipeline.ledger.engine import HEAD_REVISION  # noqa: PLC0415
-    from asset_pipeline.ledger.engine import upgrade as upgrade_ledger  # noqa: PLC0415
-    from asset_pipeline.settings import load_settings  # noqa: PLC0415
-
-    before = upgrade_ledger(load_settings().ledger_url)
+    before = engine.upgrade(load_settings().ledger_url)
     if before == HEAD_REVISION:
         said = f"The ledger is at revision {HEAD_REVISION}, the newest."
     elif before is None:
@@ -35,10 +40,7 @@ def backup(
     file: Annotated[Path, typer.Argument(help="A file that does not exist yet.")],
 ) -> None:
     """Copy the ledger to a file while runs go on; the copy shows one moment and is verified."""
-    from asset_pipeline.ledger.backup import backup as back_up  # noqa: PLC0415
-    from asset_pipeline.settings import load_settings  # noqa: PLC0415
-
-    size = back_up(load_settings().ledger_url, file.expanduser())
+    size = copies.backup(load_settings().ledger_url, file.expanduser())
     say(stdout(), f"{file}: {size:,} bytes, verified.")
 
 
@@ -47,11 +49,7 @@ def restore(
     file: Annotated[Path, typer.Argument(help="A file that `ledger backup` wrote.")],
 ) -> None:
     """Put a backup in the ledger's place, when no process uses it; the former one is kept."""
-    from asset_pipeline.clock import SystemClock  # noqa: PLC0415
-    from asset_pipeline.ledger.backup import restore as put_back  # noqa: PLC0415
-    from asset_pipeline.settings import load_settings  # noqa: PLC0415
-
-    kept = put_back(load_settings().ledger_url, file.expanduser(), now=SystemClock().now())
+    kept = copies.restore(load_settings().ledger_url, file.expanduser(), now=SystemClock().now())
     console = stdout()
     if kept is not None:
         say(console, f"The ledger that was there is kept as {kept}.")
@@ -74,14 +72,6 @@ def correct(
 
     The difference becomes an entry in every budget that the payment falls under.
     """
-    from asset_pipeline.cli._actor import actor  # noqa: PLC0415
-    from asset_pipeline.cli._amounts import read_amount  # noqa: PLC0415
-    from asset_pipeline.cli._ledger import open_whole_ledger  # noqa: PLC0415
-    from asset_pipeline.errors import AssetPipelineError  # noqa: PLC0415
-    from asset_pipeline.ledger.reports import LedgerReader  # noqa: PLC0415
-    from asset_pipeline.money import format_usd  # noqa: PLC0415
-    from asset_pipeline.settings import load_settings  # noqa: PLC0415
-
     amount = read_amount("--usd", usd)
     if not because.strip():
         raise AssetPipelineError("--because is empty.", hint="Say how you know what was billed.")

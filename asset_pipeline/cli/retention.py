@@ -1,18 +1,50 @@
-"""What `retention` does: show what may go, by rule, and delete it if told so."""
+"""`retention`: show what may go, by rule, and delete it if told so."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import cast
+from typing import TYPE_CHECKING, Annotated
 
-from asset_pipeline.cli._actor import actor
+import typer
+
+from asset_pipeline.cli import _resources as resources
 from asset_pipeline.cli._count import counting
+from asset_pipeline.cli._ledger import actor
+from asset_pipeline.cli._options import (
+    AsJson,
+)
 from asset_pipeline.cli._output import say, show_table, stderr, stdout, write_json
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.custody.deleter import Deleted
-from asset_pipeline.definitions import default_resources
-from asset_pipeline.defs.resources.custody import CustodyResource, Retained
 from asset_pipeline.errors import ExitCode
+
+if TYPE_CHECKING:
+    from asset_pipeline.defs.resources.custody import Retained
+
+
+def retention(
+    *,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Do it. Without this nothing is deleted.")
+    ] = False,
+    accept_loss: Annotated[
+        bool,
+        typer.Option(
+            "--accept-loss",
+            help="With --delete: delete current clips though many prompts, or all of a "
+            "collection, have left the prompt files.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what retention.yaml lets go, and delete it if told so.
+
+    The current clip of a live prompt, and what is approved, are kept whatever the rules say. If a
+    tenth of the current clips would go, or a whole collection has left the prompt files, nothing is
+    deleted until --accept-loss says that it is meant so.
+    """
+    raise typer.Exit(run_retention(delete=delete, accept_loss=accept_loss, as_json=as_json))
+
 
 _SHOWN = 50
 
@@ -24,7 +56,7 @@ def run_retention(*, delete: bool, accept_loss: bool, as_json: bool) -> ExitCode
         AssetPipelineError: The rules are wrong, or prompts, ledger or store can't be read, or so
             many current clips would go that it is rather the prompt files that are away.
     """
-    custody = cast("CustodyResource", default_resources()["custody"])
+    custody = resources.custody()
     with counting("objects deleted", SystemClock()) as update:
 
         def report(so_far: Deleted) -> None:

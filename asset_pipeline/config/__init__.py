@@ -1,1 +1,4 @@
-"""What people write by hand: YAML with line numbers, and files that guards go by."""
+"""YAML files that people write: read with line numbers, and reloaded when they change.
+
+How a file is read belongs here. What it means belongs to the room that uses it.
+"""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from asset_pipeline.config.suggestions import did_you_mean
@@ -16,6 +17,15 @@ _MESSAGES = {
     "dict_type": "it must be a mapping of names to values",
     "model_type": "it must be a mapping of fields",
 }
+
+
+MOST_TOLD = 20
+"""How many faults of one thing are put into words, which takes some 50 us each; nobody reads on."""
+
+
+def first_issues(error: ValidationError) -> list[ErrorDetails]:
+    """Return what is wrong with a configuration, as far as it is told."""
+    return error.errors(include_url=False)[:MOST_TOLD]
 
 
 def complaint(issue: ErrorDetails, fields: Iterable[str]) -> tuple[str, str]:

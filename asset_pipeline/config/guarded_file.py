@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from asset_pipeline.config.yaml_source import CONFIGURATION_BYTES
 from asset_pipeline.errors import ConfigurationError
+from asset_pipeline.foreign.files import ForeignFileError, read_file
 
 SETTLE_SECONDS = 2.0
 """How long a file must have stood still before what it says is taken."""
@@ -137,9 +139,12 @@ class GuardedFile:
 
     def _content(self) -> bytes:
         try:
-            return self._path.read_bytes()
+            return read_file(self._path, inside=self._path.parent, most=CONFIGURATION_BYTES)
         except OSError as error:
             raise _unreadable(self._path, error) from None
+        except ForeignFileError as error:
+            message = f"{self._path}: can't be read: {error.message}"
+            raise ConfigurationError(message, hint=error.hint) from None
 
 
 def wait_until_still(path: Path) -> None:

@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 from functools import lru_cache
+from itertools import islice
 
 _CUTOFF = 0.55
+
+# Who writes a name of a thousand letters, or a table of a thousand columns, is not helped by a
+# guess: comparing one of a million letters takes half a second.
+_LONGEST = 100
+_MOST_NAMES = 1_000
+
+_LISTED = 20
 
 
 def nearest(name: str, names: Iterable[str], *, limit: int = 3) -> tuple[str, ...]:
@@ -20,11 +28,12 @@ def nearest(name: str, names: Iterable[str], *, limit: int = 3) -> tuple[str, ..
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return a hint for an unknown ``name``: the nearest names, else all that are known."""
-    known = tuple(names)
-    close = nearest(name, known)
+    known = tuple(islice((each for each in names if len(each) <= _LONGEST), _MOST_NAMES))
+    close = nearest(name, known) if len(name) <= _LONGEST else ()
     if close:
         return f"Did you mean {' or '.join(close)}?"
-    return f"Known: {', '.join(known)}." if known else ""
+    more = ", ..." if len(known) > _LISTED else ""
+    return f"Known: {', '.join(known[:_LISTED])}{more}." if known else ""
 
 
 # Cached because one wrong default repeats its mistake in every prompt of a collection.

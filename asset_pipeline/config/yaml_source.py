@@ -4,13 +4,21 @@ Scalars follow the YAML 1.2 core schema, less octal, hexadecimal, infinity and n
 PyYAML's own 1.1 rules ``aspect_ratio: 16:9`` is the integer 969 and ``voice: no`` is false; here
 both are the text that was typed. Values are built straight from the C parser's events: a third of
 ``CSafeLoader``'s time for 100,000 prompts, and a duplicate key is seen instead of silently winning.
+
+What these files may cost is bounded, because somebody else may have written them: their bytes, how
+deep and how wide they are, and the parser's time. Nothing here recurses deeper than a file may be
+nested; ``yaml.compose`` ends the process at some ten thousand levels.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeAlias, cast
 
@@ -21,6 +29,7 @@ from yaml.events import (
     DocumentStartEvent,
     Event,
     MappingEndEvent,
+    MappingStartEvent,
     NodeEvent,
     ScalarEvent,
     SequenceEndEvent,
@@ -28,7 +37,8 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.errors import AssetPipelineError, ConfigurationError
+from asset_pipeline.foreign.files import ForeignFileError, read_file
 
 FieldPath: TypeAlias = tuple[str | int, ...]
 """Where a value sits in a document: ``("prompts", 3, "inputs", "seed")``."""
@@ -48,6 +58,25 @@ _WORDS: dict[str, JsonValue] = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 _MAX_DEPTH = 32
+
+MOST_BYTES = 32 * 1024**2
+"""The longest file of prompts that is read; 100,000 prompts with their inputs take 20 MB."""
+
+CONFIGURATION_BYTES = 4 * 1024**2
+"""The longest configuration file; the packaged models.yaml has 30 kB."""
+
+# Deeper than this the file is given up: in brackets the parser looks at all that are open with each
+# new one, so that 40,000 take it 2 s and ten times as many a hundred times as long.
+_DEEPEST = 1000
+
+# Values take some hundred bytes each, and a microsecond.
+_MOST_VALUES = 1_500_000
+_MOST_FLAWS = 10_000
+_MOST_CONTROLS = 10_000
+
+# The parser takes 1.5 s for the widest files. What takes longer feeds on something that it does
+# again for all that was before, such as checking a directive against each other one.
+_PARSER_SECONDS = 8.0
 
 
 class SourceError(AssetPipelineError):
@@ -76,19 +105,27 @@ class Document:
     flaws: tuple[YamlFlaw, ...]
 
 
-def read_utf8(path: Path) -> str:
+def read_utf8(path: Path, *, inside: Path | None = None, most: int = MOST_BYTES) -> str:
     """Read a text file, strictly UTF-8; a byte order mark is dropped.
 
+    Args:
+        path: The file.
+        inside: The folder that it must lie in once links are followed; None where a person named
+            the file itself.
+        most: The longest that is read, in bytes.
+
     Raises:
-        SourceError: The file cannot be read, or some byte of it is not UTF-8.
+        SourceError: The file cannot be read, is none that may be, or some byte is not UTF-8.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path, inside=inside, most=most)
     except OSError as error:
         raise SourceError(
             f"The file cannot be read: {error.strerror or error}.",
             hint="Check that it exists and that you may read it.",
         ) from error
+    except ForeignFileError as error:
+        raise SourceError(f"The file cannot be read: {error.message}", hint=error.hint) from None
     try:
         return data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -99,25 +136,46 @@ def read_utf8(path: Path) -> str:
         ) from None
 
 
-def parse_yaml(text: str) -> Document:
-    """Parse the one document in ``text``; an empty text is None.
+def read_configuration(
+    path: Path, *, label: str = "", meaning: Callable[[str], JsonValue] | None = None
+) -> JsonValue:
+    """Read a configuration file: one YAML document, without a flaw.
+
+    Args:
+        path: The file; it must lie in its folder once links are followed.
+        label: What errors call it; its path if not given.
+        meaning: What a scalar means that is not quoted; as :func:`plain_value` says if not given.
 
     Raises:
-        SourceError: The text is not YAML, or holds a second document.
+        ConfigurationError: It cannot be read, or is no YAML of the strict kind.
     """
-    # The stub leaves the loader's methods untyped.
-    loader = cast("_EventSource", yaml.CSafeLoader(_speakable(text)))
+    name = label or str(path)
     try:
-        return _Builder(loader.get_event).document()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        raise SourceError(
-            f"This is not YAML: {error.problem or error.context}.",
-            hint="Check the indentation and the quotes here and on the line before.",
-            line=None if mark is None else mark.line + 1,
-        ) from None
-    finally:
-        loader.dispose()
+        text = read_utf8(path, inside=path.parent, most=CONFIGURATION_BYTES)
+        document = parse_yaml(text, meaning=meaning or plain_value)
+    except SourceError as error:
+        line = "" if error.line is None else f":{error.line}"
+        raise ConfigurationError(f"{name}{line}: {error.message}", hint=error.hint) from None
+    for flaw in document.flaws:
+        where = "".join(f"{part}." for part in flaw.path).removesuffix(".")
+        at = f" {where}:" if where else ""
+        raise ConfigurationError(f"{name}:{flaw.line}:{at} {flaw.message}", hint=flaw.hint)
+    return document.value
+
+
+def parse_yaml(text: str, *, meaning: Callable[[str], JsonValue] | None = None) -> Document:
+    """Parse the one document in ``text``; an empty text is None.
+
+    Args:
+        text: The file's.
+        meaning: What a scalar means that is not quoted; as :func:`plain_value` says if not given.
+
+    Raises:
+        SourceError: The text is not YAML, holds a second document, or is deeper or wider than
+            any file that is meant.
+    """
+    with _events(text) as next_event:
+        return _Builder(next_event, meaning or plain_value).document()
 
 
 def plain_value(scalar: str) -> JsonValue:
@@ -137,9 +195,78 @@ def lines_of(text: str, paths: Sequence[FieldPath]) -> list[int]:
 
     Costs a second parse of ``text``, so it is meant for a document known to have a problem.
     """
-    compose = cast("Callable[..., yaml.Node | None]", yaml.compose)  # pyright: ignore[reportUnknownMemberType] -- its stub leaves the stream untyped
-    root = compose(_speakable(text), Loader=yaml.CSafeLoader)
-    return [1 if root is None else _line(root, path) for path in paths]
+    top = _Sought()
+    for path in paths:
+        sought = top
+        for part in path:
+            sought = sought.below.setdefault(part, _Sought())
+    with _events(text) as next_event:
+        _find_lines(next_event, top)
+    return [_line(top, path) for path in paths]
+
+
+@dataclass(slots=True)
+class _Sought:
+    """A value whose line somebody asks for, or that of something below it."""
+
+    line: int | None = None
+    below: dict[str | int, _Sought] = field(default_factory=dict["str | int", "_Sought"])
+
+
+def _line(top: _Sought, path: FieldPath) -> int:
+    sought, line = top, top.line or 1
+    for part in path:
+        sought = sought.below[part]
+        if sought.line is None:
+            break
+        line = sought.line
+    return line
+
+
+class _Place:
+    """A collection that is being walked through: what is sought in it, and where the walk is."""
+
+    def __init__(self, sought: _Sought | None, *, is_mapping: bool) -> None:
+        self._sought = sought
+        self._is_mapping = is_mapping
+        self._at: str | int | None = 0
+        self._line = 0
+        self._has_key = False
+
+    def next(self, event: NodeEvent) -> _Sought | None:
+        """Take the next key, value or item; return it if it is sought and seen for the first time.
+
+        A value is read at the line of its key, if it has one.
+        """
+        if self._is_mapping and not self._has_key:
+            self._has_key = True
+            self._at = event.value if isinstance(event, ScalarEvent) else None
+            self._line = _event_line(event)
+            return None
+        at, line = self._at, self._line if self._is_mapping else _event_line(event)
+        if isinstance(at, int):
+            self._at = at + 1
+        self._has_key = False
+        found = None if self._sought is None or at is None else self._sought.below.get(at)
+        if found is None or found.line is not None:
+            return None
+        found.line = line
+        return found
+
+
+def _find_lines(next_event: Callable[[], Event], top: _Sought) -> None:
+    places: list[_Place] = []
+    while not isinstance(event := next_event(), StreamEndEvent):
+        if isinstance(event, SequenceEndEvent | MappingEndEvent):
+            places.pop()
+        elif isinstance(event, NodeEvent):
+            if places:
+                found = places[-1].next(event)
+            else:
+                found, top.line = top, _event_line(event)
+            if isinstance(event, CollectionStartEvent):
+                is_mapping = isinstance(event, MappingStartEvent)
+                places.append(_Place(found, is_mapping=is_mapping))
 
 
 class _EventSource(Protocol):
@@ -147,11 +274,54 @@ class _EventSource(Protocol):
     def dispose(self) -> None: ...
 
 
+class _TimedText:
+    """Text for the parser, which asks for it in pieces of 16 kB, until its time is over."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = io.BytesIO(data)
+        # Of this thread's own work: on a busy machine a good file takes as long as it takes.
+        self._deadline = time.thread_time() + _PARSER_SECONDS
+
+    def read(self, size: int = -1, /) -> bytes:
+        if time.thread_time() > self._deadline:
+            raise SourceError(
+                f"The file takes longer to read than {_PARSER_SECONDS:.0f} s.", hint="Simplify it."
+            )
+        return self._data.read(size)
+
+
+@contextlib.contextmanager
+def _events(text: str) -> Generator[Callable[[], Event]]:
+    """Yield what returns the next event of a text.
+
+    Raises:
+        SourceError: The text is not YAML, or takes too long.
+    """
+    # The stub leaves the loader's methods untyped.
+    loader = cast("_EventSource", yaml.CSafeLoader(_TimedText(_speakable(text).encode())))
+    try:
+        yield loader.get_event
+    except yaml.YAMLError as error:
+        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+        said = error.problem or error.context if isinstance(error, yaml.MarkedYAMLError) else error
+        raise SourceError(
+            f"This is not YAML: {said}.",
+            hint="Check the indentation and the quotes here and on the line before.",
+            line=None if mark is None else mark.line + 1,
+        ) from None
+    finally:
+        loader.dispose()
+
+
 class _Builder:
     """Builds plain values from parser events, noting where it is in case something is wrong."""
 
-    def __init__(self, next_event: Callable[[], Event]) -> None:
+    def __init__(
+        self, next_event: Callable[[], Event], meaning: Callable[[str], JsonValue]
+    ) -> None:
         self._next = next_event
+        self._meaning = meaning
+        self._values = 0
         self._path: list[str | int] = []
         self._flaws: list[YamlFlaw] = []
 
@@ -170,8 +340,15 @@ class _Builder:
         return Document(value, tuple(self._flaws))
 
     def _value(self, event: Event) -> JsonValue:
+        self._values += 1
+        if self._values > _MOST_VALUES:
+            raise SourceError(
+                f"The file holds more than {_MOST_VALUES:,} values.",
+                hint="Split it.",
+                line=_event_line(event),
+            )
         if type(event) is ScalarEvent and event.tag is None and event.anchor is None:
-            return event.value if event.style else plain_value(event.value)
+            return event.value if event.style else self._meaning(event.value)
         if isinstance(event, NodeEvent) and event.anchor is not None:
             self._flaw(event, "Anchors and aliases are not used here.", "Write the value out.")
         elif isinstance(event, ScalarEvent | CollectionStartEvent) and event.tag is not None:
@@ -226,39 +403,34 @@ class _Builder:
             event = self._next()
             if isinstance(event, CollectionStartEvent):
                 depth += 1
+                if depth + len(self._path) > _DEEPEST:
+                    raise SourceError(
+                        f"The file is nested over {_DEEPEST} levels deep.",
+                        hint="Flatten it.",
+                        line=_event_line(event),
+                    )
             elif isinstance(event, SequenceEndEvent | MappingEndEvent):
                 depth -= 1
 
     def _flaw(self, event: Event, message: str, hint: str) -> None:
+        if len(self._flaws) >= _MOST_FLAWS:
+            raise SourceError(
+                f"The file holds more than {_MOST_FLAWS:,} things that no such file may say.",
+                hint=hint,
+                line=_event_line(event),
+            )
         path = tuple(part for part in self._path if part != "")
         self._flaws.append(YamlFlaw(path, _event_line(event), message, hint))
 
 
 def _speakable(text: str) -> str:
+    if next(islice(_CONTROL.finditer(text), _MOST_CONTROLS, None), None) is not None:
+        raise SourceError(
+            f"This is no text: it holds more than {_MOST_CONTROLS:,} control characters.",
+            hint="Check that it is the file that was meant.",
+        )
     return _CONTROL.sub(CONTROL_STAND_IN, text)
 
 
 def _event_line(event: Event) -> int:
     return event.start_mark.line + 1
-
-
-def _line(node: yaml.Node, path: FieldPath) -> int:
-    line = node.start_mark.line + 1
-    for part in path:
-        child = _child(node, part)
-        if child is None:
-            break
-        node, line = child
-    return line
-
-
-def _child(node: yaml.Node, part: str | int) -> tuple[yaml.Node, int] | None:
-    """Return the value at ``part`` and the line it is read at: its key's, if it has one."""
-    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-        child = node.value[part]
-        return child, child.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value == part:
-                return value, key.start_mark.line + 1
-    return None

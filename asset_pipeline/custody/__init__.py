@@ -1,1 +1,4 @@
-"""Keeping what is stored: proving it whole, deleting by rules, sharing and publishing it."""
+"""Custody of stored clips: integrity checks, retention, links and exports.
+
+What happens to a clip after it was stored belongs here. Nothing that pays may depend on it.
+"""

@@ -1,4 +1,4 @@
-"""Deleting stored clips so that a kill at any moment leaves neither a ghost nor a lie.
+"""Deleting stored clips so that a kill leaves ledger and store consistent.
 
 First the ledger: from that transaction on the clips don't count as stored, and nobody reuses or
 records the object. Then the object. Then the ledger again: done. What a kill leaves in between is
@@ -7,13 +7,15 @@ decided and not done; the next deletion, or check of the store, finishes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from asset_pipeline.chunks import chunks
 from asset_pipeline.custody.retention_plan import Doomed
 from asset_pipeline.ledger.custody import CustodyRepository, Protected
 from asset_pipeline.ledger.leftovers import LeftoverRepository
+from asset_pipeline.ledger.provenance import ProvenanceBook
 from asset_pipeline.stores.protocol import Store, StoreError
 
 _WORKERS = 8
@@ -27,7 +29,7 @@ class Deleted:
     Attributes:
         objects: Objects that are gone.
         bytes: Their size.
-        spared: Chosen, but protected by the time it was their turn.
+        spared: Chosen, but protected by the time they would have been deleted.
         failed: Decided, but the store did not remove them; they are tried again the next time.
         renditions: Renditions of deleted files that went with them.
     """
@@ -68,7 +70,7 @@ class Deleter:
         return self._all(self.book.undone())
 
     def delete_renditions(self, leftovers: LeftoverRepository) -> Deleted:
-        """Delete what was made from deleted files. The objects first: a kill is made up for."""
+        """Delete renditions of deleted files, objects first: after a kill it is repeated."""
         found = leftovers.leftovers()
         keys = sorted({each.object_key for each in found if not each.is_shared})
         with ThreadPoolExecutor(_WORKERS, "delete") as workers:
@@ -76,6 +78,13 @@ class Deleter:
         done = [each for each in found if gone.get(each.object_key, each.is_shared)]
         leftovers.forget(done)
         return Deleted(renditions=len(done))
+
+    def delete_sidecars(self, book: ProvenanceBook) -> int:
+        """Delete the manifests that lay beside deleted files; return how many."""
+        found = book.left_sidecars()
+        gone = [each for each in found if self._remove(each.object_key)]
+        book.forget(gone)
+        return len(gone)
 
     def delete(
         self, doomed: Sequence[Doomed], protected: Protected, report: Callable[[Deleted], None]
@@ -88,7 +97,7 @@ class Deleter:
             report: Told of the totals after each step.
         """
         total = Deleted()
-        for chunk in _chunks(doomed):
+        for chunk in chunks(doomed, _A_STEP):
             reasons = [(each.object_key, f"retention rule: {each.rule}") for each in chunk]
             decided = self.book.decide(reasons, protected, actor=self.actor)
             self.checkpoint("decided")
@@ -112,8 +121,3 @@ class Deleter:
         except StoreError:
             return False
         return True
-
-
-def _chunks(doomed: Sequence[Doomed]) -> Iterator[Sequence[Doomed]]:
-    for start in range(0, len(doomed), _A_STEP):
-        yield doomed[start : start + _A_STEP]

@@ -1,4 +1,4 @@
-"""Names for people: a template and a clip become a path that no file system or bucket misreads.
+"""Readable names: a template and a clip become a path that is safe everywhere.
 
 Whatever a collection is called and whatever a template says, the path is one that
 :func:`asset_pipeline.stores.protocol.check_key` takes: relative, never climbing, never hidden.
@@ -51,7 +51,7 @@ _HINT = f"Build it from {', '.join(f'{{{name}}}' for name in _FIELDS)}, letters,
 
 
 class NamingError(AssetPipelineError):
-    """A template that makes no safe names, or the same name twice."""
+    """A template gives unsafe names, or the same name twice."""
 
 
 @dataclass(frozen=True, slots=True)

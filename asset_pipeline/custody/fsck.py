@@ -1,4 +1,4 @@
-"""The whole check: look, mend what can be mended, and count the rest as lost."""
+"""The integrity check: compare, repair what can be repaired, count the rest as lost."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WELL = (FsckOutcome.REPAIRED, FsckOutcome.RESTORED)
 
 
 class TooMuchLostError(AssetPipelineError):
-    """So much is missing that it is rather the store that is the wrong one."""
+    """So much is missing that this is probably the wrong store."""
 
     exit_code = ExitCode.SOME_FAILED
 
@@ -49,7 +49,7 @@ class FsckReport:
 
     @property
     def flaws(self) -> list[FsckFinding]:
-        """What is not as it should be, even now; a file that nobody counts on harms nobody."""
+        """The findings that remain; files that the ledger does not know are left out."""
         return [
             each
             for each in self.findings
@@ -115,7 +115,7 @@ class Fsck:
         book: FsckRepository,
         custody: CustodyRepository,
     ) -> list[FsckFinding]:
-        """Mend what can be mended; return what nothing has any more."""
+        """Repair what can be repaired; return the objects that are lost."""
         gone: list[FsckFinding] = []
         asking = _Asking(self.open_provider)
         try:

@@ -1,4 +1,4 @@
-"""Links that expire: to be handed on, never to be kept in a log, an event or a table."""
+"""Signed links that expire; they are secrets and go into no log, event or table."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class StoreLinks:
 
     @property
     def expire_at(self) -> datetime:
-        """When they stop to hold."""
+        """When they expire."""
         return (self.now + LONGEST_LINK).replace(microsecond=0)
 
     def url_of(self, clip: Clip) -> str | None:
@@ -65,7 +65,7 @@ class StoreLinks:
 
 
 def links_of(store: Store, now: datetime) -> StoreLinks | None:
-    """Return what links to a store's clips; None for a store that signs none.
+    """Return the links to a store's clips; None for a store that can't sign.
 
     Raises:
         StoreError: It would sign, and has no key to do it with.

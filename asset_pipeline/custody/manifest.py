@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from asset_pipeline.catalog.reader import Catalog
@@ -13,6 +13,7 @@ from asset_pipeline.custody.export_names import CHECKSUMS, MANIFEST_CSV, MANIFES
 from asset_pipeline.custody.export_targets import Target, write_text
 from asset_pipeline.custody.links import SignedLink
 from asset_pipeline.ledger.exports import ExportLine
+from asset_pipeline.ledger.provenance import ProvenanceRecord
 from asset_pipeline.money import to_decimal
 
 FORMAT = 1
@@ -25,7 +26,11 @@ LinkOf = Callable[[ExportLine], SignedLink | None]
 
 
 def write_manifest(
-    target: Target, lines: Sequence[ExportLine], catalog: Catalog, link_of: LinkOf
+    target: Target,
+    lines: Sequence[ExportLine],
+    catalog: Catalog,
+    link_of: LinkOf,
+    accounts: Mapping[str, ProvenanceRecord | None],
 ) -> None:
     """Write the three files, each whole or not at all; the checksums last.
 
@@ -34,17 +39,23 @@ def write_manifest(
         lines: The files, by path.
         catalog: For the models' licences.
         link_of: Gives a file's link; None where there is none.
+        accounts: What files say of themselves, by path.
     """
-    entries = [_entry(line, catalog, link_of(line)) for line in lines]
+    entries = [_entry(line, catalog, link_of(line), accounts.get(line.path)) for line in lines]
     document = {"format": FORMAT, "clips": entries}
     text = json.dumps(document, ensure_ascii=False, indent=1)
     write_text(target, MANIFEST_JSON, _utf8(text) + "\n", content_type="application/json")
     write_text(target, MANIFEST_CSV, _utf8(_as_csv(entries)), content_type="text/csv")
-    sums = "".join(f"{line.clip.sha256}  {line.path}\n" for line in lines)
+    sums = "".join(f"{line.sha256}  {line.path}\n" for line in lines)
     write_text(target, CHECKSUMS, sums, content_type="text/plain")
 
 
-def _entry(line: ExportLine, catalog: Catalog, link: SignedLink | None) -> dict[str, Any]:
+def _entry(
+    line: ExportLine,
+    catalog: Catalog,
+    link: SignedLink | None,
+    account: ProvenanceRecord | None,
+) -> dict[str, Any]:
     clip = line.clip
     model = catalog.models.get(clip.model)
     return {
@@ -59,8 +70,14 @@ def _entry(line: ExportLine, catalog: Catalog, link: SignedLink | None) -> dict[
         "clip_id": clip.clip_id,
         "prediction_id": clip.prediction_id,
         "generation_hash": clip.generation_hash,
-        "sha256": clip.sha256,
-        "bytes": clip.bytes,
+        "sha256": line.sha256,
+        "bytes": line.bytes,
+        "original_sha256": clip.sha256,
+        "marks": "" if account is None else account.marks,
+        "digital_source_type": "" if account is None else account.digital_source_type,
+        "signed_by": "nobody" if account is None else account.signed_by.value,
+        "signer": "" if account is None else account.signer,
+        "provenance_note": "" if account is None else account.note,
         "mime": clip.mime,
         "width": clip.width,
         "height": clip.height,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -19,7 +19,7 @@ from asset_pipeline.generation.failures import GenerationFailure
 from asset_pipeline.generation.payment.delivery import Deliverer
 from asset_pipeline.generation.timeouts import Timeouts
 from asset_pipeline.ledger.records import Intent
-from asset_pipeline.media.decoder_pool import DecoderPool
+from asset_pipeline.media.decoder_pool import DecoderLimits, DecoderPool
 from asset_pipeline.media.preview_cache import PreviewCache
 from asset_pipeline.providers.prediction import Prediction, PredictionStatus
 from asset_pipeline.providers.protocol import NotFoundError, Provider, UnavailableError
@@ -44,6 +44,7 @@ class Repairs:
     Attributes:
         previews: The folder of kept previews.
         scratch: The folder for downloads.
+        decoder_limits: What one file may take.
     """
 
     store: Store
@@ -52,6 +53,7 @@ class Repairs:
     scratch: Path
     clock: Clock
     timing: Timeouts
+    decoder_limits: DecoderLimits = field(default_factory=DecoderLimits)
 
     async def mend(self, provider: Provider, intent: Intent, sha256: str) -> Mended:
         """Fetch an intent's output again and put it in its place.
@@ -74,7 +76,7 @@ class Repairs:
     ) -> Mended:
         if prediction.status is not PredictionStatus.SUCCEEDED:
             return Mended.GONE
-        decoders = DecoderPool(1, self.previews)
+        decoders = DecoderPool(1, self.previews, self.decoder_limits)
         with ThreadPoolExecutor(1, "mend") as worker:
             deliverer = Deliverer(
                 provider,
@@ -117,7 +119,7 @@ class Repairs:
 
 
 def set_aside(store: Store, key: str, scratch: Path) -> None:
-    """Move an object that is not what it was paid to be to a key of its own.
+    """Move a damaged object to a key of its own.
 
     Its key is then free for the file itself. A damaged file may still be of use to a person.
 

@@ -1,4 +1,4 @@
-"""What keeps retention from deleting current clips by mistake.
+"""A guard that keeps retention from deleting current clips by mistake.
 
 The current clip of a live prompt is kept whatever the rules say, and which prompts are live is read
 from the prompt files. A folder that is not mounted, moved or renamed looks as if its prompts had
@@ -23,7 +23,7 @@ _NAMED = 5
 
 
 class TooMuchGoesError(AssetPipelineError):
-    """So many current clips would go that it is rather the prompt files that are away."""
+    """So many current clips would go that prompt files are probably missing."""
 
     exit_code = ExitCode.SOME_FAILED
 
@@ -44,7 +44,7 @@ class Leaving:
 
     @property
     def is_suspicious(self) -> bool:
-        """Whether it may rather be that prompt files are away."""
+        """Whether prompt files are probably missing."""
         return bool(self.away) or self.clips > max(_MOST, self.of * _MOST_PERCENT // 100)
 
     def refuse(self) -> None:

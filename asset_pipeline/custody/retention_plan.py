@@ -1,4 +1,4 @@
-"""Which objects the rules let go: a pure function, so that what it keeps can be proved.
+"""Which objects may be deleted by the rules: a pure function with property tests.
 
 An object is deleted whole or not at all, and several clips may share one: it goes only when every
 one of them may.

@@ -6,11 +6,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.config.error_messages import first_issues
 from asset_pipeline.config.guarded_file import wait_until_still
+from asset_pipeline.config.yaml_source import read_configuration
 from asset_pipeline.errors import ConfigurationError
 
 RETENTION_FILE = "retention.yaml"
@@ -78,21 +79,16 @@ def load_rules(config_dir: Path) -> RetentionRules:
         ConfigurationError: The file is wrong; the error names the field.
     """
     path = config_dir / RETENTION_FILE
-    if path.exists():
-        # A rule whose second half is not written yet deletes more than it says.
-        wait_until_still(path)
-    try:
-        document: object = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return RetentionRules.model_validate({})
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        said = " ".join(str(error).split())
-        raise ConfigurationError(f"{path} can't be read: {said}", hint=_FORM) from None
+    # A rule whose second half is not written yet deletes more than it says.
+    wait_until_still(path)
+    document = read_configuration(path)
     try:
         return RetentionRules.model_validate({} if document is None else document)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(str(part) for part in issue['loc']) or 'the file'}: {issue['msg']}"
-            for issue in error.errors(include_url=False)
+            for issue in first_issues(error)
         )
         raise ConfigurationError(f"{path}: {problems}.", hint=_FORM) from None

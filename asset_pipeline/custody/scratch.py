@@ -1,4 +1,4 @@
-"""Files on their way, named so that a sweep knows those that a killed process left."""
+"""Temporary files, named so that a sweep finds those of killed processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ledger against store, both ways: every object is read and hashed, every file is asked for.
+"""Comparing ledger and store both ways: every object is read and hashed.
 
 A check goes by the keys in order and notes in the ledger how far it has come, so that a killed one
 goes on where it was, on another machine too.
@@ -7,12 +7,12 @@ goes on where it was, on another machine too.
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from asset_pipeline.chunks import chunks
 from asset_pipeline.clock import Clock
 from asset_pipeline.ledger.custody_schema import FsckPhase, FsckProblem
 from asset_pipeline.ledger.fsck_passes import CheckedObject, FsckFinding, FsckPass, FsckRepository
@@ -75,7 +75,7 @@ class StoreCheck:
                     bytes=at.bytes + sum(size for _, size in looked),
                 )
                 self._advance(at, self._still_true(findings), total)
-        for batch in _batches(self._listed(at.cursor)):
+        for batch in chunks(self._listed(at.cursor), _LISTED_A_STEP):
             at = replace(at, cursor=batch[-1].key)
             self._advance(at, self._extras(batch), total)
         at = replace(at, phase=FsckPhase.DONE)
@@ -109,7 +109,7 @@ class StoreCheck:
     def _refuse_silence(
         self, step: Sequence[CheckedObject], findings: Sequence[FsckFinding]
     ) -> None:
-        """Stop when nothing at all can be read: that says nothing about the objects."""
+        """Stop when no object can be read: the store is down, and the objects may be whole."""
         unread = [each for each in findings if each.problem is FsckProblem.UNREADABLE]
         if len(unread) == len(step) > 1:
             raise StoreError(
@@ -165,8 +165,3 @@ def _finding(
         prompt_id=expected.prompt_id,
         variant=expected.variant,
     )
-
-
-def _batches(objects: Iterator[StoredObject]) -> Iterator[list[StoredObject]]:
-    while batch := list(itertools.islice(objects, _LISTED_A_STEP)):
-        yield batch

@@ -1,4 +1,4 @@
-"""Whether a store is the one that holds a ledger's clips; until that is sure, nothing is decided.
+"""Checking that a store belongs to a ledger, before anything is decided about clips.
 
 A disk that is not mounted, another prefix or another bucket looks like a store that lost every
 clip. A ledger that vanished looks like one that never paid for any. Each would have everything paid
@@ -32,7 +32,7 @@ _ADOPT = "`asset-pipeline store adopt`"
 
 
 class WrongStoreError(AssetPipelineError):
-    """Store and ledger don't belong together, as far as can be told: no verdict, no payment."""
+    """Store and ledger don't belong together, as far as is known; nothing is paid."""
 
 
 class OwnershipEvidence(Enum):
@@ -68,7 +68,7 @@ class StoreOwnership:
                 its marker, and is the ledger's from now on.
 
         Returns:
-            What a person should hear of all the same; mostly nothing.
+            A note for the user; mostly empty.
 
         Raises:
             WrongStoreError: It can't be told, or is another ledger's.

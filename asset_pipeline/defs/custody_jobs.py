@@ -1,4 +1,4 @@
-"""Jobs that keep what is stored: the check of the store, and deletion by the rules."""
+"""Custody jobs: the integrity check of the store, and retention."""
 
 import time
 from collections.abc import Callable
@@ -18,19 +18,19 @@ _LINE_SECONDS = 5.0
 
 
 class RetentionConfig(dg.Config):
-    """What a run of the retention job may be told."""
+    """The config of the retention job."""
 
     delete: bool = Field(
-        default=False, description="Delete what the rules let go; otherwise it is only told."
+        default=False, description="Delete what the rules let go; otherwise it is only listed."
     )
 
 
 @dg.op(
-    description="Reads every stored clip back, holds it against the ledger both ways, fetches "
+    description="Reads every stored clip back, compares it with the ledger both ways, fetches "
     "again what the provider still has and counts the rest as lost; fails if anything is not whole."
 )
 async def check_store(context: dg.OpExecutionContext, custody: CustodyResource) -> None:
-    """Hold the store against the ledger; go on where a killed run was."""
+    """Compare the store with the ledger; continue where a killed run stopped."""
     say = _paced(context.log.info)
 
     def report(at: FsckPass, total: int) -> None:
@@ -102,8 +102,8 @@ def apply_retention(
 
 @dg.job(
     name=FSCK_JOB,
-    description="Hold the store against the ledger, mend what can be mended, and show what is lost "
-    "as failed partitions. It spends nothing.",
+    description="Compare the store with the ledger, repair what can be repaired, and show "
+    "what is lost as failed partitions. It spends nothing.",
 )
 def fsck_job() -> None:
     """Check the store."""

@@ -1,4 +1,4 @@
-"""Telling Dagster of landed partitions while a batch runs: many events in one write."""
+"""Logging events of landed partitions while a batch runs, many in one write."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
 import dagster as dg
-from dagster import DagsterEvent, EventLogEntry
-from dagster._core.events import AssetObservationData, StepMaterializationData
+from dagster import DagsterEvent, DagsterInstance, EventLogEntry
 
 from asset_pipeline.clock import SystemClock
+from asset_pipeline.defs._dagster_private import AssetObservationData, StepMaterializationData
 from asset_pipeline.generation.batch import PromptOutcome
 
 # A partition turns green so soon after it landed. An event alone costs 5 ms of the interpreter's
@@ -21,7 +21,7 @@ _PAUSE = 0.5
 
 
 class EventBatcher:
-    """Gathers outcomes and tells of them in a thread, those that came meanwhile together.
+    """Collects outcomes and logs them in a thread, several in one write.
 
     Args:
         tell: Stores what is to be known of some outcomes; blocking.
@@ -39,7 +39,7 @@ class EventBatcher:
 
     @contextlib.asynccontextmanager
     async def telling(self) -> AsyncGenerator[None]:
-        """Tell of what is added within the block, and of all of it when the block has ended."""
+        """Log what is added within the block; at its end, everything is logged."""
         task = asyncio.create_task(self._keep_telling())
         try:
             yield
@@ -52,7 +52,7 @@ class EventBatcher:
     async def _keep_telling(self) -> None:
         while True:
             await self._some.wait()
-            # To its end, even when the batch is: what a thread has begun can't be called back.
+            # Wait for it even if the batch was cancelled: a thread's work can't be interrupted.
             telling = asyncio.ensure_future(asyncio.to_thread(self._flush))
             try:
                 await asyncio.shield(telling)
@@ -101,17 +101,11 @@ def _log(
     events: Sequence[tuple[StepMaterializationData | AssetObservationData, str]],
 ) -> None:
     step = context.get_step_execution_context()
-    now = SystemClock().now().timestamp()
-    entries = [
-        EventLogEntry(
-            error_info=None,
-            user_message="",
-            level=logging.INFO,
-            run_id=context.run.run_id,
-            job_name=step.job_name,
-            step_key=step.step.key,
-            timestamp=now,
-            dagster_event=DagsterEvent(
+    store_events(
+        context.instance,
+        context.run.run_id,
+        [
+            DagsterEvent(
                 event_type_value=kind.value,
                 job_name=step.job_name,
                 step_handle=step.step.handle,
@@ -121,8 +115,43 @@ def _log(
                 event_specific_data=data,
                 message=message,
                 pid=os.getpid(),
-            ),
-        )
-        for data, message in events
-    ]
-    context.instance.event_log_storage.store_event_batch(entries)
+            )
+            for data, message in events
+        ],
+        step_key=step.step.key,
+    )
+
+
+def store_events(
+    instance: DagsterInstance,
+    run_id: str,
+    events: Iterable[DagsterEvent],
+    *,
+    step_key: str | None = None,
+    level: int = logging.INFO,
+) -> None:
+    """Store events of a run, or of none, in one write: one by itself takes 7 to 20 ms.
+
+    Args:
+        instance: Whose event log takes them.
+        run_id: Of the run that they belong to.
+        events: In their order; all of them get the time of now.
+        step_key: Of the step that they belong to.
+        level: Of the log's levels.
+    """
+    now = SystemClock().now().timestamp()
+    instance.event_log_storage.store_event_batch(
+        [
+            EventLogEntry(
+                error_info=None,
+                user_message="",
+                level=level,
+                run_id=run_id,
+                job_name=event.job_name,
+                step_key=step_key,
+                timestamp=now,
+                dagster_event=event,
+            )
+            for event in events
+        ]
+    )

@@ -1,4 +1,4 @@
-"""How a batch that is not whole ends: named failures, and a retry only where one makes sense."""
+"""How an incomplete batch ends: named failures, and a retry where one can help."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import dagster as dg
 from dagster import MetadataValue
-from dagster._core.storage.tags import RETRY_ON_ASSET_OR_OP_FAILURE_TAG
 
+from asset_pipeline.defs._dagster_private import RETRY_ON_ASSET_OR_OP_FAILURE_TAG
 from asset_pipeline.defs.markdown import shown, table
 from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
@@ -37,7 +37,7 @@ _TABLED = 500
 
 
 def retry_policy(rules: RetryRules) -> dg.RetryPolicy:
-    """Return how a step is retried that breaks without a word: the rules of a server that fails.
+    """Return the retry policy of a step that breaks with no class: that of server errors.
 
     What failed by class never gets here: it carries its own wait, or forbids retries.
     """
@@ -79,7 +79,7 @@ def failure_of(
 
 
 def keep_run_from_retries(context: dg.AssetExecutionContext) -> None:
-    """Tag the run: a failed step has had its retries, and the whole run is not repeated for it.
+    """Tag the run so that Dagster does not retry it: the failed step had its retries.
 
     Forbidding the step's retries does not do that. It holds whatever the instance is set to.
     """
@@ -137,7 +137,7 @@ def _final(failed: Sequence[PromptOutcome]) -> dg.Failure:
 
 
 def _heading(failed: Sequence[PromptOutcome]) -> str:
-    """Return how many failed, and how many were kept from it."""
+    """Return how many prompts failed, were refused or were stopped."""
     counts = Counter(outcome.how for outcome in failed)
     parts: list[str] = []
     if count := counts[HowEnded.FAILED]:

@@ -8,9 +8,10 @@ from dagster import MetadataValue
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.defs.markdown import bullets
-from asset_pipeline.defs.resources.maintenance import MaintenanceResource, ProviderSilentError
+from asset_pipeline.defs.resources.maintenance import MaintenanceResource
 from asset_pipeline.defs.run_tags import KIND_TAG
 from asset_pipeline.defs.signals import stopped_by_signals
+from asset_pipeline.generation.reconciliation.orphans import ProviderSilentError
 from asset_pipeline.generation.reconciliation.resume import Resumed, ResumeResult
 from asset_pipeline.money import MicroUsd, format_usd
 
@@ -30,6 +31,16 @@ CLIP_JOBS = {
     for kind in Kind
 }
 
+PUBLISHED_JOBS = {
+    kind: dg.define_asset_job(
+        name=f"publish_{kind}_clips",
+        selection=dg.AssetSelection.assets(dg.AssetKey(["published", kind.value])).without_checks(),
+        # No kind's tag: publishing takes no clip run's place.
+        description=f"Copy the {kind} clips of the chosen prompts to where people take them from.",
+    )
+    for kind in Kind
+}
+
 COST_REPORT_JOB = dg.define_asset_job(
     name="report_costs",
     selection=dg.AssetSelection.assets("cost_report"),
@@ -44,7 +55,9 @@ PUBLISH_JOB = dg.define_asset_job(
 )
 
 
-@dg.op(description="Proves open intents at the provider, fetches their clips, closes their books.")
+@dg.op(
+    description="Proves open intents at the provider, fetches their clips, finishes their payments."
+)
 async def resume_open_intents(
     context: dg.OpExecutionContext, maintenance: MaintenanceResource
 ) -> None:
@@ -65,7 +78,7 @@ async def resume_open_intents(
 
 @dg.op(description="Derives all balances and states of the ledger again; fails where they differ.")
 def audit_ledger(context: dg.OpExecutionContext, maintenance: MaintenanceResource) -> None:
-    """Hold the ledger against itself."""
+    """Compare the ledger's balances with its entries."""
     report = maintenance.audit_ledger()
     found = [
         f"{each.subject}: {each.rule}: expected {each.expected}, found {each.found}"
@@ -78,9 +91,9 @@ def audit_ledger(context: dg.OpExecutionContext, maintenance: MaintenanceResourc
     )
 
 
-@dg.op(description="Records what the provider made and no intent asked for; fails if there is any.")
+@dg.op(description="Records predictions that no intent asked for; fails if there is any.")
 async def audit_orphans(context: dg.OpExecutionContext, maintenance: MaintenanceResource) -> None:
-    """Hold the provider's list against the ledger."""
+    """Compare the provider's list with the ledger."""
     try:
         report = await maintenance.audit_orphans(ORPHAN_REACH)
     except ProviderSilentError as error:
@@ -117,8 +130,8 @@ def reconcile_job() -> None:
 
 @dg.job(
     name="audit_spending",
-    description="Hold the ledger against itself and against the provider's list; a run that fails "
-    "names what did not agree.",
+    description="Compare the ledger with its own entries and with the provider's list; a run that "
+    "fails names the differences.",
 )
 def audit_job() -> None:
     """Audit the ledger, and the provider's list against it."""

@@ -13,11 +13,13 @@ from collections.abc import Collection, Mapping
 
 import dagster as dg
 from dagster import DagsterEvent, DagsterInstance, DagsterRun, DagsterRunStatus
-from dagster._core.events import AssetMaterializationPlannedData
-from dagster._core.storage.partition_status_cache import AssetPartitionStatus
-from dagster._core.utils import make_new_run_id
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.defs._dagster_private import (
+    AssetMaterializationPlannedData,
+    AssetPartitionStatus,
+    make_new_run_id,
+)
 from asset_pipeline.defs.partitions import PARTITIONS
 
 FSCK_JOB = "fsck"

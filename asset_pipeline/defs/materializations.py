@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 import dagster as dg
 from dagster import MetadataValue
@@ -16,6 +17,7 @@ from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.generation.payment.recorder import Landed
 from asset_pipeline.media.preview import Preview
 from asset_pipeline.money import format_usd, to_decimal
+from asset_pipeline.settings import load_settings
 
 # Raise it when the same prompt would give another clip: all clips then show as stale.
 CODE_VERSION = "1"
@@ -47,6 +49,10 @@ def metadata_of(outcome: PromptOutcome) -> dict[str, Any]:
         # The command, never a link: an event is kept for good, and read by many.
         "link": MetadataValue.text(f"asset-pipeline link {prompt.kind}/{prompt.prompt_id}"),
     }
+    desk = load_settings().service_url
+    if desk:
+        place = urlencode({"kind": prompt.kind.value, "prompt_id": prompt.prompt_id})
+        told["review"] = MetadataValue.url(f"{desk.rstrip('/')}/?{place}")
     if any(landed.clip.strategy for landed in clips):
         told["made_instead"] = MetadataValue.md(_stand_ins(clips))
     pages = [shown_address(each.web_url) for each in clips if is_web_address(each.web_url)]

@@ -8,6 +8,7 @@ import dagster as dg
 from dagster import AssetRecordsFilter, DagsterInstance
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.chunks import chunks
 from asset_pipeline.defs.assets.prompts import prompt_key
 from asset_pipeline.defs.partitions import partition_set
 from asset_pipeline.prompts.library import FOLDERS, Library
@@ -71,10 +72,8 @@ def _observed_in(
     latest = instance.event_log_storage.get_latest_storage_id_by_partition(
         prompt_key(kind), dg.DagsterEventType.ASSET_OBSERVATION, set(removed)
     )
-    ids = list(latest.values())
     found: list[str] = []
-    for start in range(0, len(ids), _A_QUERY):
-        chunk = ids[start : start + _A_QUERY]
+    for chunk in chunks(latest.values(), _A_QUERY):
         records = instance.fetch_observations(
             AssetRecordsFilter(prompt_key(kind), storage_ids=chunk), limit=len(chunk)
         ).records

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 from dagster import AssetKey, DagsterInstance
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.chunks import chunks
 from asset_pipeline.defs.assets.prompts import changed_prompts, observe
 from asset_pipeline.defs.partitions import partition_set
 from asset_pipeline.prompts.spec import Prompt
@@ -16,8 +16,6 @@ from asset_pipeline.prompts.spec import Prompt
 # One statement holds so many keys as variables (SQLite allows 32,766), and one transaction so many
 # events: readers and other writers get their turn between two of them.
 _A_CALL = 5000
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +60,14 @@ def sync_prompts(
     removed = known.difference(prompt.prompt_id for prompt in prompts)
     added: list[str] = []
     new = [prompt.prompt_id for prompt in prompts if prompt.prompt_id not in known]
-    for keys in _chunks(new):
+    for keys in chunks(new, _A_CALL):
         if not go_on():
             break
         instance.add_dynamic_partitions(partition_set(kind), keys)
         added.extend(keys)
     observed: list[str] = []
     changed = changed_prompts(instance, kind, prompts)
-    for chunk in _chunks(changed):
+    for chunk in chunks(changed, _A_CALL):
         if not go_on():
             break
         observe(instance, chunk)
@@ -84,7 +82,7 @@ def add_partitions(
     """Add the partitions of prompts that have none yet, and return their keys."""
     known = set(instance.get_dynamic_partitions(partition_set(kind)))
     added = [prompt.prompt_id for prompt in prompts if prompt.prompt_id not in known]
-    for keys in _chunks(added):
+    for keys in chunks(added, _A_CALL):
         instance.add_dynamic_partitions(partition_set(kind), keys)
     return tuple(added)
 
@@ -93,10 +91,5 @@ def observe_edits(instance: DagsterInstance, kind: Kind, prompts: Mapping[str, P
     """Observe the prompts that were edited since their clips landed, so that the UI shows it."""
     landed = instance.event_log_storage.get_materialized_partitions(AssetKey(kind.value))
     known = [prompts[prompt_id] for prompt_id in landed if prompt_id in prompts]
-    for chunk in _chunks(changed_prompts(instance, kind, known)):
+    for chunk in chunks(changed_prompts(instance, kind, known), _A_CALL):
         observe(instance, chunk)
-
-
-def _chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    for start in range(0, len(items), _A_CALL):
-        yield items[start : start + _A_CALL]

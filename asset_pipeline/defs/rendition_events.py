@@ -17,7 +17,7 @@ from asset_pipeline.ledger.renditions import Rendition
 from asset_pipeline.renditions.renderer import RenderedClip
 
 # Raise it when the same clip would give other renditions: all of them then show as stale.
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What one run of `image` or `audio` may be told in the launchpad, and what is wrong with it."""
+"""The run config of `image` and `audio`, and its validation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_IN_FLIGHT = 1000
 
 
 class ClipsConfig(dg.Config):
-    """What one run may be told; leave all of it out for an ordinary run.
+    """The config of one run; an ordinary run needs none of it.
 
     Bounds are not declared here: Dagster's own message about them is a traceback, and its retry
     policy would try a wrong number again.
@@ -87,7 +87,7 @@ class RunOptions:
 
 
 def check_config(config: ClipsConfig, kind: Kind, prompts: Prompts) -> RunOptions:
-    """Return what a run is told.
+    """Return a run's checked config.
 
     Raises:
         Failure: Something is wrong; it names all of it, and is not tried again.

@@ -1,4 +1,4 @@
-"""Runs that are asked for without a person: batched, and no more than the budgets bear."""
+"""Automatic run requests: batched, and no more than the budgets have room for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from asset_pipeline.defs.jobs import CLIP_JOBS
 from asset_pipeline.defs.prompt_states import standing_of
 from asset_pipeline.defs.resources.ledger import LedgerResource
 from asset_pipeline.defs.resources.prompt_library import Prompts
-from asset_pipeline.defs.run_tags import run_tags
+from asset_pipeline.defs.run_tags import UNFINISHED, run_tags
 from asset_pipeline.generation.planning.budget_fit import affordable
 from asset_pipeline.ledger.budgets import BudgetCaps, CapsSource
 from asset_pipeline.ledger.reports import LedgerReader
@@ -25,18 +25,10 @@ from asset_pipeline.settings import load_settings
 # What one tick asks for at the most: hours of work for the provider, worked out in seconds.
 _PROMPTS_A_TICK = 4 * PARTITIONS_A_RUN
 
-_UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    """What one kind's due prompts came to.
+    """The run requests for one kind's due prompts.
 
     Attributes:
         runs: To be launched.
@@ -112,7 +104,7 @@ def request_due(
 def _under_way(instance: DagsterInstance, kind: Kind, sensor: str) -> bool:
     filters = RunsFilter(
         job_name=CLIP_JOBS[kind].name,
-        statuses=_UNFINISHED,
+        statuses=UNFINISHED,
         tags={"dagster/sensor_name": sensor},
     )
     return instance.get_runs_count(filters) > 0

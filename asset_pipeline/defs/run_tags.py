@@ -1,4 +1,4 @@
-"""The tags by which runs are found and limited: kind, collection, budget."""
+"""What runs are found and limited by: tags for kind, collection and budget, and their status."""
 
 from __future__ import annotations
 
@@ -18,11 +18,23 @@ BUDGET_TAG = "asset_pipeline/budget"
 COMMAND_TAG = "asset_pipeline/command"
 """The command that a run is a part of: --max-usd is one cap for all its runs."""
 
+LAUNCH_TAG = "asset_pipeline/launch"
+"""The launch of submissions that a run makes; its retries carry it too."""
+
 SEVERAL = "several"
 """Where a tag has one value and a run has many."""
 
 SHARED = "shared"
 """A run under nothing but the budgets that everything falls under."""
+
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+"""The statuses of runs that have not ended."""
 
 
 def run_tags(kind: Kind, collections: Collection[str], caps: BudgetCaps) -> Mapping[str, str]:
@@ -41,7 +53,7 @@ def run_tags(kind: Kind, collections: Collection[str], caps: BudgetCaps) -> Mapp
 
 
 def budget_id_of(run: dg.DagsterRun) -> str:
-    """Return whose cap a run's is: the command's that it is a part of, else its first launch's.
+    """Return the budget id of a run: its command's, else its first launch's.
 
     Executing a run again copies its tags and names its root: three repetitions spend one cap.
     """

@@ -1,4 +1,4 @@
-"""What runs by the clock; when is in ``schedules.yaml``."""
+"""The schedules; their times are in ``schedules.yaml``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import UTC, timedelta
 import dagster as dg
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.chunks import chunks
 from asset_pipeline.defs.assets.clips import PARTITIONS_A_RUN
 from asset_pipeline.defs.custody_jobs import fsck_job, retention_job
 from asset_pipeline.defs.jobs import (
@@ -15,7 +16,7 @@ from asset_pipeline.defs.jobs import (
     audit_job,
     reconcile_job,
 )
-from asset_pipeline.defs.partition_states import failed_prompts
+from asset_pipeline.defs.prompt_states import failed_prompts
 from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource
 from asset_pipeline.defs.run_requests import clip_run
 from asset_pipeline.defs.schedules_file import ScheduleEntry, Schedules
@@ -42,11 +43,11 @@ _RECONCILE = (
     "provider only when something is open."
 )
 _AUDIT = (
-    "Hold the ledger against itself and the provider's list. On from the start; turn it off where "
-    "others use the same account: what they spend on it is charged to the budgets here."
+    "Compare the ledger with its own entries and the provider's list. On from the start; turn it "
+    "off where others use the same account: what they spend on it is charged to the budgets here."
 )
-_RETENTION = "Tell, or delete where the rules say so, what the retention rules let go."
-_FSCK = "Read every stored clip back and hold it against the ledger; on S3 reading costs money."
+_RETENTION = "Show what the retention rules let go, and delete it where the rules say so."
+_FSCK = "Read every stored clip back and compare it with the ledger; on S3 reading costs money."
 
 
 def _plain(
@@ -100,10 +101,7 @@ def _retry_failed(kind: Kind, timing: ScheduleEntry, zone: str) -> dg.ScheduleDe
         if not failed:
             return dg.SkipReason(f"No {kind} partition shows as failed.")
         again = [prompts[prompt_id] for prompt_id in failed]
-        return [
-            clip_run(kind, again[start : start + PARTITIONS_A_RUN], caps)
-            for start in range(0, len(again), PARTITIONS_A_RUN)
-        ]
+        return [clip_run(kind, run, caps) for run in chunks(again, PARTITIONS_A_RUN)]
 
     return retry_failed
 

@@ -1,4 +1,4 @@
-"""``schedules.yaml`` in the config folder: when what runs by the clock runs, and if it does."""
+"""``schedules.yaml`` in the config folder: the times of the schedules, on or off."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
-from dagster._utils.schedules import is_valid_cron_schedule
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
-from asset_pipeline.config.yaml_source import SourceError, parse_yaml, read_utf8
+from asset_pipeline.config.yaml_source import read_configuration
+from asset_pipeline.defs._dagster_private import is_valid_cron_schedule
 from asset_pipeline.errors import ConfigurationError
 
 FILE_NAME = "schedules.yaml"
@@ -72,15 +72,11 @@ def read_schedules(config_dir: Path) -> Schedules:
     path = config_dir / FILE_NAME
     if not path.exists():
         return Schedules()
-    try:
-        document = parse_yaml(read_utf8(path))
-    except SourceError as error:
-        raise ConfigurationError(f"{path}: {error.message}", hint=error.hint) from None
-    content = document.value if document.value is not None else {}
-    flaws = [f"line {flaw.line}: {flaw.message}" for flaw in document.flaws]
-    if flaws or not isinstance(content, dict):
+    written = read_configuration(path)
+    content = {} if written is None else written
+    if not isinstance(content, dict):
         raise ConfigurationError(
-            f"{path}: {' '.join(flaws) or 'it is not a mapping.'}",
+            f"{path}: it is not a mapping.",
             hint="Write it as 'retry_failed: {cron: \"23 2 * * *\", on: true}'.",
         )
     try:

@@ -1,4 +1,4 @@
-"""Which landed clips are not what their prompts would give now, for 100,000 partitions at once.
+"""Finding stale clips among 100,000 partitions at once.
 
 It is what the Dagster UI calls stale: the prompt was observed anew, or the code has a new version.
 A materialization says in tags what it was made from, which Dagster cannot look up in bulk, and
@@ -15,6 +15,7 @@ import dagster as dg
 from dagster import AssetRecordsFilter, DagsterEventType, DagsterInstance
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.chunks import chunks
 from asset_pipeline.defs.assets.prompts import observed_hashes, prompt_key
 from asset_pipeline.defs.materializations import CODE_VERSION
 from asset_pipeline.prompts.spec import Prompt
@@ -88,9 +89,8 @@ def _made_from(
 ) -> Iterator[tuple[str, str | None]]:
     """Yield which version of the prompt each materialization was made from, by its own tag."""
     tag = f"dagster/input_data_version/{prompt_key(kind).to_user_string()}"
-    ids = list(materializations)
-    for start in range(0, len(ids), _EVENTS_A_QUERY):
-        for storage_id, tags in _tags(instance, kind, ids[start : start + _EVENTS_A_QUERY]).items():
+    for ids in chunks(materializations, _EVENTS_A_QUERY):
+        for storage_id, tags in _tags(instance, kind, ids).items():
             yield materializations[storage_id], tags.get(tag)
 
 

@@ -1,1 +1,4 @@
-"""What may be told, and to whom: secrets masked, addresses shortened, terminals left in peace."""
+"""Redaction: secrets masked, addresses shortened, control sequences removed from output.
+
+What keeps a secret from a file, a log or a screen belongs here. It imports nothing of ours.
+"""

@@ -36,6 +36,9 @@ def secrets_in(environment: Mapping[str, str]) -> list[str]:
     for name, value in environment.items():
         if any(word in name.upper() for word in _SECRET_NAMES):
             found.append(value)
+        elif "PRIVATE KEY-----" in value:
+            # Its lines: a log, or an error of a library, shows one of them rather than all.
+            found.extend(line.strip() for line in value.replace("\\n", "\n").splitlines()[1:-1])
         elif "://" in value:
             found.extend(secrets_in_url(value))
     return found

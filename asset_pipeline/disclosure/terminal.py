@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 
-# Escape sequences begin with one of these; overrides of the writing direction make text look like
-# other text. Tabs and ends of lines are text.
-_COMMANDS = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+COMMANDS = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+"""Characters that are no text, for a class of a regular expression.
+
+Escape sequences begin with one of them; overrides of the writing direction make text look like
+other text; lone surrogates can't be encoded. Tabs and ends of lines are text.
+"""
+
+_COMMANDS = re.compile(f"[{COMMANDS}]")
 _IN_JSON = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 

@@ -1,1 +1,4 @@
-"""The gate for what others send: text, numbers, documents and addresses, judged before use."""
+"""Validation of what other systems send: text, numbers, documents and addresses.
+
+Checks of single values belong here. What a reply means belongs in ``providers``.
+"""

@@ -8,6 +8,7 @@ from urllib.parse import urljoin
 
 import httpx
 
+from asset_pipeline.disclosure.addresses import shown_address
 from asset_pipeline.foreign.text import cleaned, is_clean
 
 LONGEST_ADDRESS = 8192
@@ -86,10 +87,9 @@ def origin_of(url: httpx.URL) -> tuple[str, str, int]:
 
 def shown(address: str) -> str:
     """Return an address for people, without user, password and query."""
-    plain = address.partition("?")[0].partition("#")[0]
-    scheme, mark, rest = plain.partition("://")
-    host, slash, path = rest.partition("/")
-    return cleaned(f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}", _SHOWN)
+    # What is no URL keeps its query there: it may be a path.
+    plain = shown_address(address).partition("?")[0].partition("#")[0]
+    return cleaned(plain, _SHOWN)
 
 
 def number_of(host: str) -> IPv4Address | IPv6Address | None:

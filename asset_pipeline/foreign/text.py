@@ -10,6 +10,8 @@ import math
 import re
 from datetime import UTC, datetime
 
+from asset_pipeline.disclosure.terminal import COMMANDS
+
 ID_LENGTH = 64
 """The ledger's column holds so much; Replicate's own ids have 26 characters."""
 
@@ -18,10 +20,8 @@ _ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.:-]{{0,{ID_LENGTH - 1}}}")
 # Whole sequences: what stays of one would be read as text.
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)?", re.DOTALL)
 
-# Control characters but tab and newlines, lone surrogates, marks that turn the order of a line.
-_UNFIT = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+# The separators of lines and paragraphs end a line of text where nobody expects it.
+_UNFIT = re.compile(f"[{COMMANDS}\u2028\u2029]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _CUT = "..."
 

@@ -1,4 +1,4 @@
-"""One batch: many prompts at once, each clip on its own, one failure never stopping another."""
+"""One batch: many prompts concurrently; a failed clip stops no other."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from asset_pipeline.prompts.spec import Prompt
 
 @dataclass(slots=True)
 class PromptOutcome:
-    """What became of one prompt: done when all its variants landed.
+    """The result of one prompt; it is done when all its variants are stored.
 
     Landed variants of a failed prompt are kept and never paid again.
 
@@ -50,7 +50,7 @@ class PromptOutcome:
 
     @property
     def overtaken(self) -> bool:
-        """Whether something newer was wanted of the prompt before its clips had landed."""
+        """Whether a newer request for the prompt came before its clips were stored."""
         return any(landed.clip.superseded_at is not None for landed in self.landed)
 
     @property
@@ -164,7 +164,7 @@ class Batch:
 
         async def everybody() -> None:
             await asyncio.gather(*tasks)
-            # Nothing is left but clips that wait: their next attempt is Dagster's retry.
+            # Only waiting clips are left: Dagster's retry of the step makes their next attempts.
             for clip, seconds in turns.left():
                 clip.give_up(again_after=seconds)
                 await end(clip)
@@ -219,7 +219,7 @@ def _count(progress: BatchProgress, outcome: PromptOutcome) -> None:
 
 
 async def _stop(tasks: Sequence[asyncio.Future[Any]]) -> None:
-    """Cancel what still runs and let it put its intents in order."""
+    """Cancel what still runs, and wait until its intents are in order."""
     for task in tasks:
         task.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""From what the provider said to a class of failure: structured signals first, then words."""
+"""Classifying the provider's errors: by structured signals first, then by words."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def from_prediction(prediction: Prediction) -> GenerationFailure:
 
 
 def hint_for_ended(error_class: ErrorClass) -> str:
-    """Return what to do about an attempt that has ended, where its class's own advice misleads.
+    """Return advice for an attempt that has ended, where its class's advice is wrong.
 
     That of some is for what is still open: to reconcile it, to take it up. Empty for all others.
     """
@@ -104,7 +104,7 @@ def hint_for_ended(error_class: ErrorClass) -> str:
 
 
 def class_of_loss(words: str) -> ErrorClass:
-    """Return the class of a create whose reply was lost and that was never accepted.
+    """Return the class of a create that lost its reply and was never accepted.
 
     Args:
         words: What was recorded of the loss.

@@ -1,4 +1,4 @@
-"""Why a clip did not land: its class, its cause, and what to do about it."""
+"""Failures of clips: class, cause and advice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_MESSAGE_LENGTH = 500
 
 
 class ErrorClass(StrEnum):
-    """What kind of failure it was, which decides what may be done about it."""
+    """The class of a failure; the retry rules go by it."""
 
     SERVER_ERROR = "server_error"
     RATE_LIMIT = "rate_limit"
@@ -58,7 +58,7 @@ _HINTS = {
     ErrorClass.UNKNOWN: "Nothing is held for it; --failed generates it again, for another payment.",
 }
 
-# What holds only while an intent is open: an ended one holds no money.
+# Advice that holds only while an intent is open: an ended one holds no money.
 _HINTS_WHILE_OPEN = {
     ErrorClass.UNKNOWN: "Run `asset-pipeline reconcile`; its money stays reserved until then.",
 }
@@ -137,7 +137,7 @@ class HeldBackFailure(GenerationFailure):
 
 
 class LateFileFailure(GenerationFailure):
-    """The file of a clip that is paid for can't be had yet, and may still be to be had.
+    """The file of a paid clip is not available yet; it may still come.
 
     Args:
         obstacle: What came instead of the file.
@@ -159,7 +159,7 @@ class LateFileFailure(GenerationFailure):
 
 
 class StoreFailure(GenerationFailure):
-    """Our own store failed. The clip is paid for and kept at hand, so its intent stays open."""
+    """Our store failed. The paid clip's file is kept, so its intent stays open."""
 
     leaves_open = True
 

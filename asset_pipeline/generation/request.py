@@ -1,4 +1,4 @@
-"""From a prompt to what is asked of a model, and the hash that stands for it."""
+"""Generation requests: a prompt's resolved inputs for a model, and their hash."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from asset_pipeline.catalog.seeds import counts_in_hash, given_seed, with_varian
 from asset_pipeline.catalog.spec import Model, OutputShape, PriceUnit
 from asset_pipeline.catalog.terms import Terms, terms_of
 from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.foreign.files import ForeignFileError, read_file
 from asset_pipeline.generation.retry.rules import Strategy
 from asset_pipeline.ledger.records import AttemptInputs, Intent, NewIntent, Parent
 from asset_pipeline.money import to_decimal
-from asset_pipeline.prompts.spec import Prompt
+from asset_pipeline.prompts.resolver import MAX_REFERENCE_BYTES
+from asset_pipeline.prompts.spec import MAX_VARIANTS, Prompt
 
 _SEED_BITS = 31
 
@@ -36,7 +38,7 @@ class BadReferenceError(AssetPipelineError):
 
 @dataclass(frozen=True, slots=True)
 class StandIn:
-    """What a request stands in for: another prompt's text, or another model, than was wanted.
+    """A request's substitution: the text or the model differs from what was wanted.
 
     Attributes:
         wanted_hash: The generation that was wanted.
@@ -167,7 +169,9 @@ def resolve(prompt: Prompt, variant: int, catalog: Catalog, prompts_dir: Path) -
     """
     model = catalog.get(prompt.model)
     sent = model.request_inputs(prompt.full_text, prompt.inputs)
-    inputs = with_variants_seed(model, sent, variant)
+    take = prompt.takes.get(variant, 0)
+    # A given seed moves on with each take, past those of all variants.
+    inputs = with_variants_seed(model, sent, variant + take * MAX_VARIANTS)
     reference = None
     if prompt.reference is not None and model.reference_input is not None:
         reference = prompts_dir / prompt.reference
@@ -179,7 +183,7 @@ def resolve(prompt: Prompt, variant: int, catalog: Catalog, prompts_dir: Path) -
         inputs=inputs,
         reference=reference,
         generation_hash=generation_hash(
-            model.name, inputs, variant if counts_in_hash(model, inputs) else 1
+            model.name, inputs, variant if counts_in_hash(model, inputs) else 1, take
         ),
         prompt_hash=prompt.prompt_hash,
     )
@@ -289,9 +293,13 @@ def _from_what_was_sent(intent: Intent) -> Terms:
     )
 
 
-def generation_hash(model: str, inputs: Mapping[str, JsonValue], variant: int) -> str:
-    """Return the SHA-256 of the canonical JSON of what makes a clip."""
-    document = {"inputs": inputs, "model": model, "variant": variant}
+def generation_hash(
+    model: str, inputs: Mapping[str, JsonValue], variant: int, take: int = 0
+) -> str:
+    """Return the SHA-256 of the canonical JSON of what makes a clip; a later take is another."""
+    document: dict[str, object] = {"inputs": inputs, "model": model, "variant": variant}
+    if take:
+        document["take"] = take
     canonical = json.dumps(
         document, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
     )
@@ -309,12 +317,15 @@ def derived_seed(generation_hash: str, attempt: int) -> int:
 
 def _data_uri(path: Path, expected_sha256: str | None) -> str:
     try:
-        content = path.read_bytes()
+        content = read_file(path, inside=None, most=MAX_REFERENCE_BYTES)
     except OSError as error:
         raise BadReferenceError(
             f"The reference file {path} can't be read: {error.strerror}.",
             hint="Put it back, or correct the prompt.",
         ) from None
+    except ForeignFileError as error:
+        message = f"The reference file {path} can't be read: {error.message}"
+        raise BadReferenceError(message, hint="Put it back, or correct the prompt.") from None
     if hashlib.sha256(content).hexdigest() != expected_sha256:
         # The hash that the clip would be filed under stands for the old content.
         raise BadReferenceError(

@@ -1,4 +1,4 @@
-"""A session: one process's right to pay for one run, with all it needs opened and closed."""
+"""A session: registers a process as a worker of a run, and opens and closes what it uses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from asset_pipeline.ledger.group_commit import GroupCommit
 from asset_pipeline.ledger.ledger import Ledger, Payer
 from asset_pipeline.ledger.rate_limit import RateLimitRepository
 from asset_pipeline.ledger.workers import HEARTBEAT_SECONDS
-from asset_pipeline.media.decoder_pool import DecoderPool
+from asset_pipeline.media.decoder_pool import DecoderLimits, DecoderPool
 from asset_pipeline.media.preview_cache import PreviewCache
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.providers.protocol import Provider
@@ -51,12 +51,14 @@ class SessionPlan:
         rate_limit_per_minute: Creates a minute; 0 means no limit of our own.
         max_in_flight: Predictions at the provider at once.
         max_images_decoded: Files decoded at once, which bounds memory.
+        decoder_limits: What one file may take.
         run_cap: A cap of this run's own.
         budget_id: The launch that the cap is for, where the run is a part or a repetition of it.
         pay_again_before: Pay again for clips that were stored before this time.
         breaker_rules: Returns the thresholds in force.
         webhook_url: Where the provider is to tell of a prediction's end.
         wanted_order: The run's place in the order of what is wanted; one is taken if it has none.
+        launch_id: The launch of submissions that the run makes; empty for any other run.
     """
 
     run_id: str
@@ -73,6 +75,8 @@ class SessionPlan:
     checkpoint: Callable[[str], None] = _no_checkpoint
     webhook_url: str | None = None
     wanted_order: int = 0
+    launch_id: str = ""
+    decoder_limits: DecoderLimits = field(default_factory=DecoderLimits)
 
 
 @contextlib.asynccontextmanager
@@ -86,7 +90,7 @@ async def open_session(
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(provider.aclose)
         writing = stack.enter_context(GroupCommit(ledger.engine))
-        decoders = DecoderPool(plan.max_images_decoded, plan.previews)
+        decoders = DecoderPool(plan.max_images_decoded, plan.previews, plan.decoder_limits)
         stack.push_async_callback(decoders.aclose)
         storing = stack.enter_context(ThreadPoolExecutor(_STORING_THREADS, "store"))
         deliverer = Deliverer(
@@ -127,7 +131,14 @@ async def open_session(
             webhook_url=plan.webhook_url,
         )
         order = plan.wanted_order or await writing.run(ledger.take_order)
-        payer = Payer(plan.run_id, worker_id, plan.run_cap, order, plan.budget_id or None)
+        payer = Payer(
+            plan.run_id,
+            worker_id,
+            plan.run_cap,
+            order,
+            plan.budget_id or None,
+            plan.launch_id,
+        )
         beating = asyncio.ensure_future(_beat(collaborators, worker_id))
         try:
             yield PaidCall(collaborators, payer, pay_again_before=plan.pay_again_before)
@@ -144,6 +155,6 @@ async def _try_putting(store: Store, storing: Executor) -> None:
 async def _beat(collaborators: PaymentContext, worker_id: str) -> None:
     while True:
         await collaborators.clock.sleep(HEARTBEAT_SECONDS)
-        # A ledger that is busy for a while must not end the beating: the next one says the same.
+        # A ledger that is busy for a while must not end the heartbeat: the next one repeats it.
         with contextlib.suppress(LedgerError):
             await collaborators.write(collaborators.ledger.beat, worker_id)

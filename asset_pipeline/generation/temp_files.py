@@ -1,4 +1,4 @@
-"""Sweeping: the temporary files of processes that were killed are removed once they are old.
+"""Removing old temporary files of killed processes.
 
 A living process writes its own files within minutes, so age alone tells them apart, and no other
 process has to be asked. A verified file of a clip that is paid for is another thing: it is kept
@@ -29,7 +29,7 @@ _LEFTOVER = re.compile(
 )
 
 
-# Of a clip that is verified and not on record yet.
+# The file of a clip that is verified and not recorded yet.
 _VERIFIED = re.compile(r"(?P<intent>[0-9a-f]{32})\.clip")
 
 
@@ -72,7 +72,7 @@ def _sweep_folder(
 ) -> Iterator[int]:
     try:
         with os.scandir(folder) as entries:
-            # By name first: a folder of previews has thousands of files and hardly a leftover.
+            # Compare names first: a previews folder has thousands of files and few leftovers.
             leftovers = [entry for entry in entries if _may_go(entry.name)]
     except OSError:
         return

@@ -1,4 +1,4 @@
-"""How long the paid call waits for what. Tests shrink these; people rarely touch them."""
+"""The timeouts of the paid call. Tests shorten them; users rarely change them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose turn it is in a batch: new clips, and those whose wait is over.
+"""The work queue of a batch: new clips, and those whose wait is over.
 
 A clip that has to wait gives its place to others and comes back, as long as others are under way.
 When nothing is left but waiting it is not waited here: Dagster retries the step after the wait.
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class DelayQueue(Generic[T]):
-    """Hands out work to concurrent workers of one event loop.
+    """A delay queue for concurrent workers of one event loop.
 
     Whoever took a piece says :meth:`done` or :meth:`again` before it takes the next.
 
@@ -37,7 +37,7 @@ class DelayQueue(Generic[T]):
         self._news = asyncio.Event()
 
     async def next(self) -> T | None:
-        """Return a piece of work; None when there is none but what only waits."""
+        """Return a piece of work; None if the rest only waits."""
         while True:
             if self._waiting and self._waiting[0][0] <= self._clock.monotonic():
                 _, _, piece, here = heapq.heappop(self._waiting)
@@ -70,7 +70,7 @@ class DelayQueue(Generic[T]):
         self._tell()
 
     def left(self) -> list[tuple[T, float]]:
-        """Return what still waits, each with its seconds; for when no worker is left."""
+        """Return what still waits, each with its seconds, after the workers have ended."""
         now = self._clock.monotonic()
         return [(piece, max(0.0, due - now)) for due, _, piece, _ in sorted(self._waiting)]
 

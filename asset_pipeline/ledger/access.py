@@ -1,4 +1,4 @@
-"""How the ledger's rooms reach the database: one transaction at a time, stamped by one clock."""
+"""Access to the ledger's database, for the repositories in this package."""
 
 from __future__ import annotations
 

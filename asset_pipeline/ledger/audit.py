@@ -1,4 +1,4 @@
-"""The audit: every balance and state derived again from its entries, every mismatch listed."""
+"""The audit: derives every balance and state from its entries and lists mismatches."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What was held against what, and what did not agree."""
+    """What was compared, and the mismatches."""
 
     budgets: int
     intents: int
@@ -62,7 +62,7 @@ def audit(connection: Connection) -> AuditReport:
         connection: In a transaction that has asked nothing yet.
     """
     if connection.dialect.name == "postgresql":
-        # Else each question sees another moment.
+        # Otherwise each query sees another moment.
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
     found = [
         *_budget_mismatches(connection),
@@ -119,7 +119,7 @@ def _budget_mismatches(connection: Connection) -> Iterator[Mismatch]:
 
 
 def _scope_mismatches(connection: Connection) -> Iterator[Mismatch]:
-    """Hold each budget against the intents in its scope, whatever its entries say.
+    """Compare each budget with the intents in its scope, whatever its entries say.
 
     A budget that missed a payment agrees with its own entries all the same.
     """
@@ -130,13 +130,14 @@ def _scope_mismatches(connection: Connection) -> Iterator[Mismatch]:
             intents.c.collection,
             func.coalesce(intents.c.run_budget, intents.c.run_id),
             intents.c.created_at,
+            intents.c.key_id,
             intents.c.kind,
             intents.c.charged_microusd,
             intents.c.reserved_microusd,
         )
     )
-    for collection, run_id, begun_at, kind, owed, held in rows:
-        for budget in Scope(collection, run_id, begun_at, kind).budgets:
+    for collection, run_id, begun_at, key_id, kind, owed, held in rows:
+        for budget in Scope(collection, run_id, begun_at, key_id, kind).budgets:
             charged[budget] += owed
             reserved[budget] += held
     for row in connection.execute(select(budgets)).mappings():
@@ -147,7 +148,7 @@ def _scope_mismatches(connection: Connection) -> Iterator[Mismatch]:
 
 
 def _intent_mismatches(connection: Connection) -> Iterator[Mismatch]:
-    """Hold each intent against its entries, under each budget that it fell under.
+    """Compare each intent with its entries in every budget that it falls under.
 
     The total is among them for every payment, so that an intent without entries shows too.
     """

@@ -144,8 +144,8 @@ def _alone(ledger: Path) -> Generator[sqlite3.Connection]:
     """Yield the one connection to the ledger; nobody else may even read while the block runs.
 
     Raises:
-        LedgerError: Somebody has it open, if only idly.
-        _DamagedError: It is no database any more.
+        LedgerError: A process has it open, even if idle.
+        _DamagedError: It is damaged and no longer a database.
     """
     opened = sqlite3.connect(ledger, timeout=_LOCK_SECONDS, isolation_level=None)
     with contextlib.closing(opened) as connection:

@@ -64,7 +64,7 @@ class BreakerRules(BaseModel):
 
 
 class Outcome(StrEnum):
-    """What became of something that was sent, as far as it speaks about the model's health."""
+    """How a request ended, as far as it shows the model's health."""
 
     ACCEPTED = "accepted"  # the create was answered with a prediction
     MADE = "made"  # the prediction ended, and not by a fault of the provider's
@@ -135,7 +135,7 @@ class Permit:
 
 
 def closed(model: str, now: datetime) -> Breaker:
-    """Return the breaker of a model that nothing is known about."""
+    """Return a new model's breaker, which is closed."""
     return Breaker(
         model=model,
         state=BreakerState.CLOSED,
@@ -195,7 +195,7 @@ def after(
     rules: BreakerRules,
     failure: Failure | None = None,
 ) -> Breaker:
-    """Return what an outcome makes of a breaker; the same object when it changes nothing.
+    """Return a breaker after an outcome; the same object if nothing changes.
 
     Args:
         breaker: As it stands.
@@ -234,7 +234,7 @@ def _after_probe(breaker: Breaker, outcome: Outcome, now: datetime) -> Breaker:
     if outcome in {Outcome.MADE, Outcome.ANSWERED}:
         return reset(breaker, now)
     if outcome is Outcome.NOTHING:
-        # Somebody else may probe at once.
+        # Another process may probe at once.
         freed = replace(breaker, probe_owner=None, probe_expires_at=None)
         return replace(freed, epoch=breaker.epoch + 1, updated_at=now)
     return breaker  # accepted: whether the model can make it is still to be seen

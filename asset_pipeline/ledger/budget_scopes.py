@@ -1,4 +1,4 @@
-"""Whose money a budget counts: every intent's in its scope, whatever caps were set at the time.
+"""Budget scopes: which intents a budget counts, whatever caps were set at the time.
 
 A cap that is set late, or lifted for a while and set again, has counted everything all the same.
 """
@@ -39,6 +39,11 @@ def of_collection(collection: str) -> str:
     return f"collection:{collection}"
 
 
+def of_key(key_id: str) -> str:
+    """Return the name of the budget of one API key."""
+    return f"key:{key_id}"
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What decides which budgets a payment falls under.
@@ -46,12 +51,14 @@ class Scope:
     Attributes:
         run_id: The run whose cap it falls under.
         begun_at: When its money was set aside.
+        key_id: The API key on whose behalf it is paid; None without one.
         kind: What it makes: a clip of a kind, or a language model's text.
     """
 
     collection: str
     run_id: str
     begun_at: datetime
+    key_id: str | None = None
     kind: str = ""
 
     @property
@@ -63,8 +70,16 @@ class Scope:
         """
         day = self.begun_at.astimezone(UTC).date()
         texts = (LLM,) if self.kind == TEXT else ()
-        others = (daily(day), *texts, monthly(day), of_run(self.run_id))
-        return (TOTAL, of_collection(self.collection), *others)
+        return (
+            TOTAL,
+            of_collection(self.collection),
+            daily(day),
+            # Nobody's budget is called so: the statement that asks for them has one shape.
+            of_key(self.key_id or ""),
+            *texts,
+            monthly(day),
+            of_run(self.run_id),
+        )
 
 
 def scope_of(connection: Connection, intent_id: str) -> Scope:
@@ -87,6 +102,8 @@ def within(budget: str, period: str, period_start: date | None) -> ColumnElement
             )
         case _ if budget == LLM:
             return intents.c.kind == TEXT
+        case "key":
+            return intents.c.key_id == name
         case _:
             return true() if budget == TOTAL else intents.c.collection == name
 
@@ -96,5 +113,6 @@ _SCOPE = select(
     intents.c.collection,
     func.coalesce(intents.c.run_budget, intents.c.run_id),
     intents.c.created_at,
+    intents.c.key_id,
     intents.c.kind,
 ).where(intents.c.intent_id == bindparam("intent"))

@@ -1,4 +1,4 @@
-"""The shares of a cap at which people want to hear how much is left."""
+"""Warning thresholds of budgets, as shares of their caps."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Waiting for reserved money to come back: what may, and in which order processes take it.
+"""The queue across processes for reserved money that may be released.
 
-A reservation is no spending: most of it is given back where a price by time is reserved for the
+A reservation is not a charge: most of it is released where a price by time is reserved for the
 longest time. What does not fit now waits as long as money is held that may come back. One row a
 process and budget says who waits, so that a dear clip is not starved by cheap ones elsewhere.
 """
@@ -21,7 +21,7 @@ from asset_pipeline.ledger.postings import BudgetExceededError, ComingBack
 from asset_pipeline.ledger.schema import OPEN_STATES, IntentState, intents, waiting
 from asset_pipeline.money import MicroUsd
 
-# A process that waits looks again twice a second; one that has not for so long is gone or done.
+# A waiting process asks twice a second; one that was silent for so long is gone or done.
 _SILENT_AFTER = timedelta(seconds=10)
 
 # An intent that nothing was written of for so long, past its own deadline, is driven by nobody,
@@ -40,7 +40,7 @@ class Ticket:
 
 def tickets(connection: Connection, now: datetime) -> list[Ticket]:
     """Return who waits, in the order of coming."""
-    # A ticket of the future is of a clock that was set back since, or of a machine that is off.
+    # A ticket from the future comes from a clock that was set back, or that is wrong.
     times = {"silent": now - _SILENT_AFTER, "ahead": now + _SILENT_AFTER}
     return [Ticket(*row) for row in connection.execute(_TICKETS, times)]
 
@@ -48,7 +48,7 @@ def tickets(connection: Connection, now: datetime) -> list[Ticket]:
 def check_turn(
     found: Sequence[Ticket], lines: Sequence[BudgetLine], worker_id: str, needed: MicroUsd
 ) -> None:
-    """Let nobody pass a process that waits for the same budget and came earlier.
+    """Refuse a process while an earlier one waits for the same budget.
 
     Raises:
         BudgetExceededError: Somebody comes first; see :func:`outlook`.
@@ -65,9 +65,9 @@ def outlook(
     worker_id: str,
     now: datetime,
 ) -> BudgetExceededError:
-    """Return what a refused reservation comes to: to wait, and a place in the order; or final.
+    """Decide about a refused reservation: wait with a place in the queue, or fail.
 
-    It is final where the money would not do even if all came back that may.
+    It fails if the money would not suffice even after all possible releases.
     """
     ahead = _ahead(tickets(connection, now), lines, worker_id)
     waits_for: ComingBack | None = None
@@ -81,7 +81,7 @@ def outlook(
                 line.budget, headroom=balance.headroom, needed=breach.needed, held=stuck
             )
         if line.budget == breach.budget:
-            # Room that has come since, and a turn that is another's now, are worth another look.
+            # If there is room by now, or another process's turn has come, try again.
             again = ahead is not None or breach.needed <= balance.headroom
             waits_for = ComingBack(coming.here, coming.elsewhere, again=again)
     _join(connection, worker_id, breach.budget, now)
@@ -91,7 +91,7 @@ def outlook(
 
 
 def leave(connection: Connection, worker_id: str) -> None:
-    """Give a process's places to those that came after it."""
+    """Remove a process from the queue."""
     connection.execute(delete(waiting).where(waiting.c.worker_id == worker_id))
 
 
@@ -105,7 +105,7 @@ def _ahead(found: Sequence[Ticket], lines: Sequence[BudgetLine], worker_id: str)
 
 
 def _join(connection: Connection, worker_id: str, budget: str, now: datetime) -> None:
-    """Take a place at the end of the order, or keep the one there is."""
+    """Join the end of the queue, or keep the place that the process has."""
     place = {"worker": worker_id, "of": budget, "now": now}
     if connection.execute(_SEEN, place).rowcount:
         return
@@ -117,7 +117,7 @@ def _join(connection: Connection, worker_id: str, budget: str, now: datetime) ->
 def coming_back(
     connection: Connection, line: BudgetLine, worker_id: str, now: datetime
 ) -> ComingBack:
-    """Return what a budget holds for intents that somebody alive is at."""
+    """Return what a budget holds for intents of living processes."""
     rows = connection.execute(
         select(
             intents.c.worker_id,

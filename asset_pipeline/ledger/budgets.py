@@ -12,10 +12,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, cast
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from asset_pipeline.config.guarded_file import GuardedFile, Memory
+from asset_pipeline.config.yaml_source import read_configuration
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.ledger import budget_scopes
 from asset_pipeline.money import MicroUsd, micro_usd
@@ -57,6 +57,14 @@ class BudgetLine:
     cap: MicroUsd
 
 
+@dataclass(frozen=True, slots=True)
+class KeyCap:
+    """What the payments on behalf of one API key may come to, ever."""
+
+    key_id: str
+    cap: MicroUsd
+
+
 def budget_lines(
     caps: BudgetCaps,
     *,
@@ -64,6 +72,7 @@ def budget_lines(
     run_id: str,
     now: datetime,
     run_cap: MicroUsd | None = None,
+    key_cap: KeyCap | None = None,
     is_text: bool = False,
 ) -> tuple[BudgetLine, ...]:
     """Return the budgets of one payment: the total, then the others sorted by name.
@@ -76,6 +85,7 @@ def budget_lines(
         run_id: The run that pays, or the one whose launch it belongs to.
         now: The time of the reservation; days and months are UTC.
         run_cap: A tighter cap for this run alone (``max_usd`` in its config).
+        key_cap: The cap of the API key on whose behalf it is paid.
         is_text: Whether it pays a language model.
     """
     today = now.date()
@@ -90,6 +100,8 @@ def budget_lines(
         lines.append(
             BudgetLine(budget_scopes.daily(today), "day", today, micro_usd(caps.daily_usd))
         )
+    if key_cap is not None:
+        lines.append(BudgetLine(budget_scopes.of_key(key_cap.key_id), "key", None, key_cap.cap))
     if is_text and caps.llm_usd is not None:
         lines.append(BudgetLine(budget_scopes.LLM, "all", None, micro_usd(caps.llm_usd)))
     if caps.monthly_usd is not None:
@@ -105,7 +117,7 @@ class CapsSource:
 
     Args:
         settings: The folder, and the variables that go over the file.
-        memory: Knows whether a file was in force that is gone by now.
+        memory: Knows whether a missing file was in force before.
     """
 
     def __init__(self, settings: Settings, memory: Memory | None = None) -> None:
@@ -137,13 +149,10 @@ def _micro(amount: Decimal | None) -> MicroUsd | None:
 
 
 def _read(path: Path) -> dict[str, object]:
-    try:
-        # BaseLoader keeps 0.1 a string, so that it becomes a Decimal and is never a float.
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 -- BaseLoader builds strings only
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{path}: can't be read: {error}.") from None
+    # Scalars stay text, so that 0.1 becomes a Decimal and is never a float.
+    content = read_configuration(path, meaning=str)
     if content is None:
         return {}
     if not isinstance(content, dict):

@@ -1,4 +1,4 @@
-"""A mark of all that a ledger holds: it changes with whatever is written there.
+"""A change mark of a ledger: it differs after every write.
 
 Times alone would not do: what was committed while somebody read is older than the reading.
 """
@@ -8,8 +8,10 @@ from __future__ import annotations
 from sqlalchemy import Connection, func, select
 
 from asset_pipeline.ledger.custody_schema import custody, exports, fsck_passes
+from asset_pipeline.ledger.provenance_schema import provenance
 from asset_pipeline.ledger.rendition_schema import renditions
 from asset_pipeline.ledger.schema import breakers, clips, entries, intents
+from asset_pipeline.ledger.service_schema import reviews, service_audit, submissions
 
 _PARTS = (
     select(func.count(), func.max(entries.c.entry_id)),
@@ -24,6 +26,10 @@ _PARTS = (
     select(func.max(breakers.c.updated_at)),
     *(select(func.count()).select_from(table) for table in (custody, exports, fsck_passes)),
     select(func.count()).select_from(renditions),
+    select(func.max(reviews.c.review_id)),
+    select(func.count(), func.max(submissions.c.updated_at)).select_from(submissions),
+    select(func.max(service_audit.c.entry_id)),
+    select(func.count(), func.max(provenance.c.created_at)).select_from(provenance),
 )
 
 

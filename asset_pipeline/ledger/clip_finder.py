@@ -1,4 +1,4 @@
-"""Stored clips by what a person calls them."""
+"""Finding stored clips by prompt id or clip id."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ClipFinder(LedgerAccess):
     """Finds clips for commands that are told a name."""
 
     def find(self, name: str) -> list[Clip]:
-        """Return stored clips by what a person calls them.
+        """Return the stored clips with a name that a user typed.
 
         Args:
             name: A prompt id (its current clips), also as ``image/prompt-id``; or a clip id, or

@@ -104,7 +104,7 @@ class ClipInspection(LedgerAccess):
     def identities(self, kind: Kind) -> Iterator[PromptClips]:
         """Yield every prompt that has current clips, with their SHA-256s.
 
-        Those whose file was lost or deleted are among them: the event log tells of them too.
+        Those with a lost or deleted file are included, because the event log shows them too.
         """
         query = (
             select(clips.c.prompt_id, clips.c.sha256, clips.c.created_at)

@@ -224,7 +224,7 @@ def reuse(
         superseded_at=None,
         wanted_hash=wanted_hash,
         strategy=strategy,
-        # Approved was the other prompt's clip; the object is kept with it.
+        # The approval belongs to the other prompt's clip; the object is kept with it.
         approved_at=None,
         used_at=None,
         wanted_order=wanted_order,

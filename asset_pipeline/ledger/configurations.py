@@ -1,4 +1,4 @@
-"""Which configuration files the payments of a ledger went by, for the processes that come later."""
+"""The configuration files that were last in force, recorded for later processes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from asset_pipeline.ledger.schema import configurations
 
 
 class Recalled(LedgerAccess):
-    """The files that were last in force, for whoever only reads."""
+    """The files that were last in force, read-only."""
 
     def recall(self, name: str) -> InForce | None:
-        """Return which file of this name was last in force, if any was."""
+        """Return the file of this name that was last in force, if any."""
         query = select(configurations.c.path, configurations.c.sha256)
         with self._reading() as connection:
             row = connection.execute(query.where(configurations.c.name == name)).first()

@@ -6,8 +6,7 @@ ever added to.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.chunks import chunks
 from asset_pipeline.ledger.clip_finder import ClipFinder
 from asset_pipeline.ledger.clips import add_lineage
 from asset_pipeline.ledger.custody_schema import CustodyAction, custody
@@ -47,7 +47,7 @@ Protected = Callable[[HeldClip], bool]
 
 
 class CustodyRepository(ClipFinder):
-    """What is kept, what may go and what went; every method is one transaction."""
+    """Approvals, deletions and losses of clips; every method is one transaction."""
 
     def held(self) -> list[HeldClip]:
         """Return every clip that counts as stored, by its object."""
@@ -60,13 +60,13 @@ class CustodyRepository(ClipFinder):
         return self._set_approval(found, actor, reason, approved=True)
 
     def unapprove(self, found: Iterable[Clip], *, actor: str, reason: str) -> int:
-        """Leave clips to the rules again; return how many were approved."""
+        """Take approvals back; return how many clips were approved."""
         return self._set_approval(found, actor, reason, approved=False)
 
     def touch(self, clip_ids: Iterable[str]) -> None:
         """Note that clips were used just now: the least recently used go first."""
         with self._writing() as (connection, now):
-            for chunk in _chunks(clip_ids):
+            for chunk in chunks(clip_ids, _VALUES_A_QUERY):
                 connection.execute(
                     update(clips).where(clips.c.clip_id.in_(chunk)).values(used_at=now)
                 )
@@ -254,12 +254,6 @@ def _held_from(row: RowMapping) -> HeldClip:
     fields = {name: row[name] for name in HeldClip.__slots__}
     fields["kind"] = Kind(row["kind"])
     return HeldClip(**fields)
-
-
-def _chunks(values: Iterable[str]) -> Iterator[list[str]]:
-    remaining = iter(values)
-    while chunk := list(itertools.islice(remaining, _VALUES_A_QUERY)):
-        yield chunk
 
 
 _HELD = select(*(clips.c[name] for name in HeldClip.__slots__)).where(clips.c.removed_at.is_(None))

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from asset_pipeline.ledger.column_types import RowId, UtcDateTime, metadata, one_of
@@ -88,6 +89,8 @@ exports = Table(
     Column("clip_id", String(32), ForeignKey("clips.clip_id"), nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("bytes", BigInteger, nullable=False),
+    # How it was marked; empty for a plain copy.
+    Column("recipe", String(32), nullable=False, server_default=text("''")),
     Column("exported_at", UtcDateTime, nullable=False),
     UniqueConstraint("target", "path"),
 )

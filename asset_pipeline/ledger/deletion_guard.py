@@ -1,4 +1,4 @@
-"""Objects on their way out of the store: nobody may record or reuse one that is being deleted.
+"""Guards against recording or reusing an object that is being deleted.
 
 A deletion is decided in the ledger first, then done, then confirmed. A delivery of the very same
 content in between finds its object there, as content keys are create-only, and would record what
@@ -21,7 +21,7 @@ _SETTLED_AFTER = timedelta(minutes=2)
 
 
 class ObjectRemovedError(AssetPipelineError):
-    """An object is being deleted, or was a moment ago: what was found of it no longer holds."""
+    """An object is being deleted or was deleted a moment ago; look for it again."""
 
 
 def check_not_removing(connection: Connection, object_key: str, now: datetime) -> None:

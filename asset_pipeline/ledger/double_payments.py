@@ -1,4 +1,4 @@
-"""Clips that were paid for twice, from the ledger alone: two payments and no reason between them.
+"""Detecting clips that were paid for twice without a reason.
 
 A second payment has a reason when the first one failed before it, when its file was lost or deleted
 before it, or when somebody asked for it by force. Whatever else it is, it should never have been.

@@ -1,4 +1,4 @@
-"""Opening the ledger's database: SQLite by default, Postgres by URL, schema always at its head."""
+"""Opening the ledger's database, SQLite or Postgres, and migrating it to the newest schema."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _open_sqlite(target: URL) -> Engine:
 
 
 def _watch(engine: Engine, file: LedgerFile) -> None:
-    """Have every transaction look first whether it writes where the ledger is."""
+    """Check at the start of every transaction that the ledger's file is still in place."""
 
     def connect(_connection: object, _record: object) -> None:
         file.opened()
@@ -221,7 +221,7 @@ def _revision(engine: Engine) -> str | None:
 
 
 def parse_url(url: SecretStr) -> URL:
-    """Return a ledger's URL in its parts.
+    """Return a parsed ledger URL.
 
     Raises:
         ConfigurationError: It is none.
@@ -236,6 +236,6 @@ def parse_url(url: SecretStr) -> URL:
 
 
 def first_line(error: DBAPIError | PoolTimeoutError) -> str:
-    """Return what a database said, without what SQLAlchemy adds."""
+    """Return a database's own message, without SQLAlchemy's additions."""
     said = str(error.orig if isinstance(error, DBAPIError) else error).strip()
     return said.splitlines()[0] if said else "no answer"

@@ -1,4 +1,4 @@
-"""What lies at the places that clips were exported to: whose file it is, and what it should be."""
+"""Records of exported files: which clip is at which path, with its SHA-256."""
 
 from __future__ import annotations
 
@@ -18,18 +18,51 @@ from asset_pipeline.ledger.schema import clips, intents
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A clip at its place."""
+    """A clip at its place.
+
+    Attributes:
+        sha256: Of the file there, which is the clip's own or a marked copy of it.
+        bytes: Its length.
+        recipe: How it was marked; empty for the clip's own file.
+    """
 
     path: str
     uri: str
     clip: Clip
+    sha256: str
+    bytes: int
+    recipe: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was last written at a path.
+
+    Attributes:
+        sha256: Of the file.
+        bytes: Its length.
+        clip_sha256: Of the clip that it was made from.
+        recipe: How it was marked; empty for the clip's own file.
+    """
+
+    sha256: str
+    bytes: int
+    clip_sha256: str
+    recipe: str
 
 
 @dataclass(frozen=True, slots=True)
 class ExportLine:
-    """One line of a manifest: a clip at its path, and the text that made it."""
+    """One line of a manifest: a clip at its path, and the text that made it.
+
+    Attributes:
+        sha256: Of the file at the path.
+        bytes: Its length.
+    """
 
     path: str
+    sha256: str
+    bytes: int
     clip: Clip
     prompt_text: str
     exported_at: datetime
@@ -38,11 +71,18 @@ class ExportLine:
 class ExportRepository(LedgerAccess):
     """Remembers what was written where; every method is one transaction."""
 
-    def paths(self, target: str) -> dict[str, str]:
-        """Return the SHA-256 of what was last written at each path of a target."""
-        query = select(exports.c.path, exports.c.sha256).where(exports.c.target == target)
+    def written(self, target: str) -> dict[str, Written]:
+        """Return what was last written at each path of a target."""
+        query = (
+            select(exports, clips.c.sha256.label("clip_sha256"))
+            .join(clips, clips.c.clip_id == exports.c.clip_id)
+            .where(exports.c.target == target)
+        )
         with self._reading() as connection:
-            return {row.path: row.sha256 for row in connection.execute(query)}
+            return {
+                row.path: Written(row.sha256, row.bytes, row.clip_sha256, row.recipe)
+                for row in connection.execute(query)
+            }
 
     def lines(self, target: str) -> list[ExportLine]:
         """Return all that was written to a target, by path."""
@@ -51,6 +91,8 @@ class ExportRepository(LedgerAccess):
                 clips,
                 exports.c.path.label("export_path"),
                 exports.c.exported_at.label("export_time"),
+                exports.c.sha256.label("export_sha256"),
+                exports.c.bytes.label("export_bytes"),
                 intents.c.prompt_text,
             )
             .join(clips, clips.c.clip_id == exports.c.clip_id)
@@ -61,7 +103,12 @@ class ExportRepository(LedgerAccess):
             rows = connection.execute(query).mappings()
             found = [
                 ExportLine(
-                    row["export_path"], clip_from(row), row["prompt_text"], row["export_time"]
+                    row["export_path"],
+                    row["export_sha256"],
+                    row["export_bytes"],
+                    clip_from(row),
+                    row["prompt_text"],
+                    row["export_time"],
                 )
                 for row in rows
             ]
@@ -78,8 +125,9 @@ class ExportRepository(LedgerAccess):
                     "target": target,
                     "path": each.path,
                     "clip_id": each.clip.clip_id,
-                    "sha256": each.clip.sha256,
-                    "bytes": each.clip.bytes,
+                    "sha256": each.sha256,
+                    "bytes": each.bytes,
+                    "recipe": each.recipe,
                     "exported_at": now,
                 }
                 for each in written
@@ -87,9 +135,7 @@ class ExportRepository(LedgerAccess):
             connection.execute(_UPSERT[connection.dialect.name], rows)
             for each in written:
                 parent = Parent("clip", each.clip.object_uri, each.clip.sha256, "exported")
-                add_lineage(
-                    connection, each.uri, each.clip.sha256, [parent], run_id=run_id, now=now
-                )
+                add_lineage(connection, each.uri, each.sha256, [parent], run_id=run_id, now=now)
 
     def forget(self, target: str, paths: Iterable[str]) -> None:
         """Drop what is no longer at a target."""
@@ -107,9 +153,12 @@ class ExportRepository(LedgerAccess):
 
 def _upserting(insert: sqlite.Insert | postgresql.Insert) -> sqlite.Insert | postgresql.Insert:
     new = insert.excluded
-    changed = {name: new[name] for name in ("clip_id", "sha256", "bytes", "exported_at")}
+    names = ("clip_id", "sha256", "bytes", "recipe", "exported_at")
+    differs = (exports.c.clip_id != new.clip_id) | (exports.c.sha256 != new.sha256)
     return insert.on_conflict_do_update(
-        index_elements=["target", "path"], set_=changed, where=exports.c.clip_id != new.clip_id
+        index_elements=["target", "path"],
+        set_={name: new[name] for name in names},
+        where=differs | (exports.c.recipe != new.recipe),
     )
 
 

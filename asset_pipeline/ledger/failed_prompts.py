@@ -1,4 +1,4 @@
-"""How prompts ended that have not landed, and what else the ledger knows of how they stand."""
+"""Prompts without all their clips: how their last run ended, by the ledger."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class PromptHistory:
     """What the ledger knows of how prompts stand.
 
     Attributes:
-        ended: How runs ended them that could not finish them.
-        made: Those that ever had a clip.
-        begun: Those that anything was ever asked for.
+        ended: How the last run of an unfinished prompt ended.
+        made: Prompts that ever had a clip.
+        begun: Prompts with at least one attempt.
         failed: Those with an attempt that failed, for whatever reason but being stopped unsent.
         vacant: Those that lack a clip because its file is gone, with the variant.
     """
@@ -62,7 +62,7 @@ class FailedPromptRepository(LedgerAccess):
     """Notes how runs end prompts; every method is one transaction."""
 
     def note(self, found: Iterable[Ending], run_id: str) -> None:
-        """Write how a run ended prompts, in the place of what an earlier one did."""
+        """Record how a run ended prompts, replacing the record of an earlier run."""
         dialect = sqlite if self.engine.dialect.name == "sqlite" else postgresql
         insert = dialect.insert(endings)
         changed = {name: insert.excluded[name] for name in _CHANGED}

@@ -1,4 +1,4 @@
-"""Group commit: transactions that wait for one another anyway share one sync to the disk.
+"""Group commit: waiting transactions share one sync to the disk.
 
 SQLite lets one writer in at a time and syncs the disk at each commit. In a batch sixty predictions
 end in the same moment and each has something to write; one by one that took two thirds of a second,
@@ -19,7 +19,7 @@ from typing import Any, Protocol, Self, TypeVar
 from sqlalchemy import Engine
 
 from asset_pipeline.ledger.engine import LedgerError
-from asset_pipeline.ledger.transactions import shared_transaction
+from asset_pipeline.ledger.transactions import shared_transaction, undone_again
 
 # Other processes wait for the lock meanwhile: about 50 ms.
 _LARGEST = 64
@@ -146,7 +146,7 @@ def _parts(group: Sequence[_Work]) -> list[_Outcome]:
 
 def _alone(work: _Work) -> _Outcome:
     try:
-        return _Outcome(work.step())
+        return _Outcome(undone_again(work.step))
     except StopIteration as error:
         # No future takes it.
         return _Outcome(error=RuntimeError(f"a step of the ledger ended with {error!r}"))

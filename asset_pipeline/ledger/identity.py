@@ -1,4 +1,4 @@
-"""Which ledger this is, and what it knows of a store: what a store's marker is held against."""
+"""The ledger's identity and its stored clips, to compare with a store's marker."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class IdentityRepository(LedgerAccess):
 
 
 class HeldIdentity:
-    """Remembers which ledger it was, to notice when another one has taken its place."""
+    """Remembers the ledger's identity, to notice when it is replaced."""
 
     def __init__(self) -> None:
         self._ledger_id: str | None = None

@@ -1,4 +1,4 @@
-"""The states of an intent and the only ways between them.
+"""The states of an intent and the allowed transitions.
 
 Every function runs in the caller's transaction and moves an intent with a compare-and-set on its
 state: of two processes that try the same step, one succeeds and the other gets
@@ -7,7 +7,7 @@ state: of two processes that try the same step, one succeeds and the other gets
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Update, bindparam, insert, select, update
 
+from asset_pipeline.chunks import chunks
 from asset_pipeline.ledger import postings
 from asset_pipeline.ledger.records import (
     Intent,
@@ -85,7 +86,7 @@ def in_states(connection: Connection, states: Sequence[IntentState]) -> list[Int
 def owned(connection: Connection, prediction_ids: Iterable[str]) -> frozenset[str]:
     """Return those of ``prediction_ids`` that belong to an intent."""
     found: set[str] = set()
-    for ids in _chunks(sorted(set(prediction_ids))):
+    for ids in chunks(sorted(set(prediction_ids)), _IDS_A_QUERY):
         query = select(intents.c.prediction_id).where(intents.c.prediction_id.in_(ids))
         found.update(filter(None, connection.execute(query).scalars()))
     return frozenset(found)
@@ -143,19 +144,19 @@ def adopt(connection: Connection, intent: Intent, *, worker_id: str, now: dateti
 
     A POST that the dead worker may have had on the wire becomes unknown here.
     """
-    values: dict[str, object] = {"worker_id": worker_id}
-    if intent.state is IntentState.SUBMITTING:
-        values |= {"state": IntentState.UNKNOWN, "lost_at": now, "absent_listings": 0}
-    return _move(connection, intent, OPEN_STATES, now, **values)
+    return _hand_over(connection, intent, OPEN_STATES, worker_id, now)
 
 
 def let_go(connection: Connection, intent: Intent, now: datetime) -> Intent:
-    """Have nobody drive an intent that holds money: whoever comes first adopts it."""
-    return _move(connection, intent, _HOLDING, now, worker_id="")
+    """Give up the ownership of an open intent, so that any process can adopt it.
+
+    A POST that it may have on the wire becomes unknown: nobody waits for the answer.
+    """
+    return _hand_over(connection, intent, _HOLDING, "", now)
 
 
 def start_submitting(connection: Connection, intent: Intent, now: datetime) -> Intent:
-    """Mark that the one POST goes on the wire next; from here on a silence means unknown."""
+    """Mark that the one POST goes on the wire next; from here on, no answer means unknown."""
     return _move(
         connection,
         intent,
@@ -205,7 +206,7 @@ def note_absence(connection: Connection, intent: Intent, now: datetime) -> Inten
 
 
 def ask(connection: Connection, intent: Intent, question: str, now: datetime) -> Intent:
-    """Leave it to a person: the money stays reserved until they decide."""
+    """Ask a person to decide; the money stays reserved until then."""
     return _move(
         connection,
         intent,
@@ -245,7 +246,7 @@ NEVER_ACCEPTED = "never accepted"
 
 
 def released_as_absent(connection: Connection, since: datetime) -> list[Intent]:
-    """Return the intents that were given up as never accepted, of those sent after a time."""
+    """Return intents sent after a time that were released as never accepted."""
     rows = connection.execute(_RELEASED_AS_ABSENT, {"since": since})
     return [intent_from(row) for row in rows.mappings()]
 
@@ -357,9 +358,17 @@ def deliver(connection: Connection, intent: Intent, now: datetime) -> None:
     postings.release(connection, intent.intent_id, intent.reserved_microusd, now)
 
 
-def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), _IDS_A_QUERY):
-        yield ids[start : start + _IDS_A_QUERY]
+def _hand_over(
+    connection: Connection,
+    intent: Intent,
+    expected: tuple[IntentState, ...],
+    worker_id: str,
+    now: datetime,
+) -> Intent:
+    values: dict[str, object] = {"worker_id": worker_id}
+    if intent.state is IntentState.SUBMITTING:
+        values |= {"state": IntentState.UNKNOWN, "lost_at": now, "absent_listings": 0}
+    return _move(connection, intent, expected, now, **values)
 
 
 def _move(

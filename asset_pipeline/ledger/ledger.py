@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Engine
@@ -20,8 +20,9 @@ from asset_pipeline.ledger import (
     wants,
     workers,
 )
-from asset_pipeline.ledger.budgets import BudgetCaps, BudgetLine, budget_lines
+from asset_pipeline.ledger.budgets import BudgetCaps, BudgetLine, KeyCap, budget_lines
 from asset_pipeline.ledger.identity import HeldIdentity
+from asset_pipeline.ledger.orders import order_of
 from asset_pipeline.ledger.postings import BudgetExceededError
 from asset_pipeline.ledger.queries import LedgerQueries
 from asset_pipeline.ledger.records import (
@@ -44,6 +45,7 @@ class Payer:
     Attributes:
         wanted_order: The run's place in the order of what was wanted; zero if it took none.
         budget_id: The run whose cap it pays under, where that is another than its own.
+        launch_id: The launch of submissions that it makes; empty for any other run.
     """
 
     run_id: str
@@ -51,6 +53,7 @@ class Payer:
     run_cap: MicroUsd | None = None
     wanted_order: int = 0
     budget_id: str | None = None
+    launch_id: str = ""
 
 
 class Ledger(LedgerQueries):
@@ -80,7 +83,7 @@ class Ledger(LedgerQueries):
             workers.beat(connection, worker_id, now)
 
     def end_worker(self, worker_id: str) -> None:
-        """Say that the worker stopped: what it left open may be adopted at once."""
+        """Record that the worker stopped; its open intents can be adopted at once."""
         with self._writing() as (connection, now):
             workers.end(connection, worker_id, now)
 
@@ -103,6 +106,7 @@ class Ledger(LedgerQueries):
             BudgetExceededError: A budget has no headroom; nothing was reserved. It says whether
                 held money may come back: then the process has a place in the order of those that
                 wait, as long as it asks again every few seconds.
+            OrderCancelledError: Whoever submitted the prompt wants it no more.
         """
         return looking_again(lambda: self._reserve(new, payer, pay_again_before))
 
@@ -111,6 +115,7 @@ class Ledger(LedgerQueries):
     ) -> Clip | Intent:
         # Before the transaction: a file that was edited is looked up in the ledger.
         caps = self._caps()
+        order = None
         try:
             with self._writing() as (connection, now):
                 self._identity.check(connection)
@@ -123,6 +128,9 @@ class Ledger(LedgerQueries):
                     )
                     if found is not None:
                         return found
+                if payer.launch_id:
+                    order = order_of(connection, payer.launch_id, new.kind, new.prompt_id)
+                    new = replace(new, key_id=order.key_id, launch_id=payer.launch_id)
                 intent = intents.create(
                     connection,
                     new,
@@ -134,7 +142,7 @@ class Ledger(LedgerQueries):
                     counts_from=pay_again_before,
                 )
                 wants.declare(connection, _want_of(new, payer), now)
-                lines = _lines(caps, new, payer, now)
+                lines = _lines(caps, new, payer, now, None if order is None else order.cap)
                 tickets = budget_tickets.tickets(connection, now)
                 budget_tickets.check_turn(tickets, lines, payer.worker_id, new.worst_case)
                 postings.reserve(connection, intent.intent_id, lines, new.worst_case, now)
@@ -147,7 +155,7 @@ class Ledger(LedgerQueries):
         except BudgetExceededError as breach:
             # Nothing of the refused reservation is left, but an edited cap is on record.
             with self._writing() as (connection, now):
-                lines = _lines(caps, new, payer, now)
+                lines = _lines(caps, new, payer, now, None if order is None else order.cap)
                 postings.sync_caps(connection, lines, now)
                 outlook = budget_tickets.outlook(connection, breach, lines, payer.worker_id, now)
             raise outlook from None
@@ -158,7 +166,7 @@ class Ledger(LedgerQueries):
             return intents.adopt(connection, intent, worker_id=worker_id, now=now)
 
     def let_go(self, intent: Intent) -> Intent:
-        """Leave an open intent to whoever comes first."""
+        """Give up the ownership of an open intent; any process may adopt it."""
         with self._writing() as (connection, now):
             return intents.let_go(connection, intent, now)
 
@@ -298,7 +306,7 @@ class Ledger(LedgerQueries):
             clips.add_lineage(connection, child_uri, child_sha256, parents, run_id=run_id, now=now)
 
     def warn_at(self) -> tuple[int, ...]:
-        """Return the shares of a cap, in percent, at which people want to hear of it."""
+        """Return the warning thresholds of caps, in percent."""
         return self._caps().warn_at_percent
 
     def charge_by_hand(self, intent: Intent, amount: MicroUsd) -> None:
@@ -359,11 +367,14 @@ def _want_of(new: NewIntent, payer: Payer) -> wants.Want:
     )
 
 
-def _lines(caps: BudgetCaps, new: NewIntent, payer: Payer, now: datetime) -> tuple[BudgetLine, ...]:
+def _lines(
+    caps: BudgetCaps, new: NewIntent, payer: Payer, now: datetime, key_cap: KeyCap | None
+) -> tuple[BudgetLine, ...]:
     return budget_lines(
         caps,
         collection=new.collection,
         run_id=payer.budget_id or payer.run_id,
         now=now,
         run_cap=payer.run_cap,
+        key_cap=key_cap,
     )

@@ -1,4 +1,4 @@
-"""Watching that a SQLite ledger stays the file that it was when it was opened.
+"""Detecting that a SQLite ledger's file was deleted or replaced while open.
 
 A file that is deleted, moved or replaced while a process has it open takes all that is written to
 it out of the world, and SQLite says nothing: the run would pay on and record it nowhere.
@@ -51,7 +51,7 @@ class LedgerFile:
                         self._known.setdefault(path, (status.st_dev, status.st_ino))
 
     def loss(self) -> str | None:
-        """Return what became of the files since they were opened; None while they are the same."""
+        """Return what happened to the files since they were opened; None if nothing did."""
         for path, known in tuple(self._known.items()):
             status = _status(path)
             if status is None:

@@ -1,4 +1,4 @@
-"""What deleted clips leave: the renditions that were made from them, for nothing."""
+"""Renditions whose original clip was deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people and audits decide: questions answered, spending that the ledger did not know.
+"""Manual resolution: open questions, unknown spending and corrections of charges.
 
 These are the only changes of money outside the paid call, and each is an entry like any other.
 """

@@ -1,4 +1,4 @@
-"""The movements of money. Each changes balances and writes its entries in one transaction.
+"""Postings: each changes balances and writes its entries in one transaction.
 
 All take the caller's connection, so that a movement and the state change it belongs to are
 committed together or not at all.
@@ -40,7 +40,7 @@ class ComingBack:
     Attributes:
         here: For intents of the process that asks, whether or not it is at them.
         elsewhere: For those of other processes that live.
-        again: Whether to look again whatever is held: it is another's turn, or there is room now.
+        again: Whether to try again anyway: another process is first, or there is room now.
     """
 
     here: int
@@ -145,7 +145,7 @@ def reserved_at_first(connection: Connection, intent_id: str) -> MicroUsd:
 
 
 def reserve_owed(connection: Connection, intent_id: str, amount: MicroUsd, now: datetime) -> None:
-    """Set aside what is owed already, under the budgets that it fell under: overdrawn or not."""
+    """Reserve what is owed already in its budgets, even if that overdraws them."""
     if not amount:
         return
     names = _move(connection, intent_id, charged=0, reserved=amount)
@@ -227,7 +227,7 @@ def _counting(connection: Connection, intent_id: str) -> list[str]:
 
 
 def _hold_total(connection: Connection) -> None:
-    """Let nobody else change balances until the transaction ends; SQLite has one writer anyway."""
+    """Lock the balances until the transaction ends; SQLite has one writer anyway."""
     if connection.dialect.name == "postgresql":
         connection.execute(_HOLD, {"name": TOTAL})
 
@@ -328,8 +328,8 @@ def _excess(over: ColumnElement[int]) -> ColumnElement[int]:
     return case((over > 0, over), else_=0)
 
 
-# Beside the total: the collection's, the day's, the language models', the month's, the run's.
-_MOST_NAMES = 5
+# Beside the total: of the collection, the day, the key, the language models, the month, the run.
+_MOST_NAMES = 6
 
 # Statements are built once: building one costs as much as SQLite needs to run it.
 _USED = budgets.c.charged_microusd + budgets.c.reserved_microusd

@@ -1,4 +1,4 @@
-"""Whose payments a ledger holds: those of one provider, and of no other.
+"""The binding of a ledger to one provider.
 
 What is open at one provider can't be proved absent by another's listing, and a drawing of the
 sandbox is no clip of a real model. So a ledger is bound to the first provider that may pay from
@@ -21,7 +21,7 @@ Judge = Callable[[str], str]
 
 
 class WrongProviderError(LedgerError):
-    """The ledger holds what another provider is owed; nothing in it was changed."""
+    """The ledger belongs to another provider; nothing in it was changed."""
 
     exit_code = ExitCode.BAD_INPUT
 

@@ -1,4 +1,4 @@
-"""Opening the ledger of the provider in use, and never another one's.
+"""Opening the ledger of the provider in use; another provider's is refused.
 
 It imports no Dagster: commands that only read the ledger start in half a second.
 """
@@ -42,7 +42,7 @@ def open_own_engine(settings: Settings) -> Engine:
 
 
 def _keep_private(settings: Settings) -> None:
-    """Mend what an earlier release, or another umask, left open to others in the data folder."""
+    """Make files in the data folder private that an earlier release left readable."""
     data = settings.data_dir
     ledger = _path_of(settings)
     beside = () if ledger is None else ledger.parent.glob(f"{ledger.name}*")

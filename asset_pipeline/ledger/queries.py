@@ -1,4 +1,4 @@
-"""What the paid call and the assets ask the ledger; every question is one transaction."""
+"""Queries of the paid call and the assets; each is one transaction."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class LedgerQueries(LedgerAccess):
         collection: str,
         pay_again_before: datetime | None = None,
     ) -> Clip | Intent | None:
-        """Return what there is of a wanted clip: of this generation, else of one that stands in.
+        """Return the clip or open intent of a wanted clip, or else of its substitute.
 
         Args:
             generation_hash: The generation that is about to be asked for.
@@ -65,7 +65,7 @@ class LedgerQueries(LedgerAccess):
             return substitutes.failed_attempts(connection, kind, prompt_id, variant, run_id)
 
     def stake_of(self, kind: Kind, prompt_id: str, run_id: str) -> substitutes.Stake:
-        """Return what a prompt has cost in a run without a clip, and what it still holds."""
+        """Return what a prompt without its clips has cost in a run and what is reserved for it."""
         with self._reading() as connection:
             return substitutes.stake_of(connection, kind, prompt_id, run_id)
 
@@ -116,7 +116,7 @@ class LedgerQueries(LedgerAccess):
     def reconciliation_view(
         self, prediction_ids: Iterable[str]
     ) -> tuple[list[Intent], frozenset[str]]:
-        """Return who waits for a reply or lost it, and which of these predictions are owned.
+        """Return the intents without a clear reply, and which of these predictions have an owner.
 
         The owned are read first: on Postgres a prediction that is accepted between the two
         questions is then at worst taken for free, and the ledger lets none have two owners.

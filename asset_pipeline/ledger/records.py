@@ -1,4 +1,4 @@
-"""What the ledger hands out: frozen records of its rows."""
+"""Frozen records of the ledger's rows."""
 
 from __future__ import annotations
 
@@ -42,6 +42,8 @@ class NewIntent:
         wanted_order: Its place in the order of what was wanted of the prompt.
         variants: How many clips the prompt asks for; zero leaves its others alone.
         origin: Who is asked.
+        key_id: The API key on whose behalf it is paid.
+        launch_id: The launch of submissions that it belongs to.
     """
 
     generation_hash: str
@@ -61,6 +63,8 @@ class NewIntent:
     wanted_order: int = 0
     variants: int = 0
     origin: Origin = field(default_factory=Origin)
+    key_id: str | None = None
+    launch_id: str | None = None
 
     def reserved(
         self,
@@ -120,6 +124,8 @@ class NewIntent:
             terms_json=None if self.terms is None else self.terms.to_json(),
             wanted_order=self.wanted_order,
             run_budget=run_budget,
+            key_id=self.key_id,
+            launch_id=self.launch_id,
         )
 
 
@@ -168,6 +174,8 @@ class Intent:
     found_late_at: datetime | None = None
     charge_note: str | None = None
     run_budget: str | None = None
+    key_id: str | None = None
+    launch_id: str | None = None
 
     @property
     def origin(self) -> Origin:
@@ -186,7 +194,7 @@ class Intent:
 
     @property
     def is_open(self) -> bool:
-        """Whether money is still at stake or a clip still to be fetched."""
+        """Whether money is still reserved or a clip still to be fetched."""
         return self.state in OPEN_STATES
 
     @property
@@ -229,6 +237,8 @@ class Clip:
     base_url: str = ""
     account: str = ""
     wanted_order: int = 0
+    review_state: str | None = None
+    review_id: int | None = None
 
     @property
     def origin(self) -> Origin:
@@ -290,7 +300,7 @@ class BudgetBalance:
 
     @property
     def is_capped(self) -> bool:
-        """Whether a cap is in force; one that was lifted is counted on, and stops nothing."""
+        """Whether a cap is in force; without one, spending is counted and not limited."""
         return self.cap < UNCAPPED
 
     @property

@@ -1,4 +1,4 @@
-"""Renditions on record: which file each clip has under each name, and what it was made by."""
+"""Records of renditions: each clip's files by name, with their recipes."""
 
 from __future__ import annotations
 

@@ -1,15 +1,14 @@
-"""Read-only questions to the ledger that commands ask: many rows at once, no payment among them."""
+"""Read-only bulk queries of the ledger, for commands."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TypeVar
+from datetime import UTC, date, datetime, time, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Engine, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, case, func, select
 
+from asset_pipeline.chunks import chunks
 from asset_pipeline.ledger import budget_tickets, postings, substitutes
 from asset_pipeline.ledger.budgets import BudgetLine
 from asset_pipeline.ledger.change_mark import mark_of
@@ -35,8 +34,6 @@ from asset_pipeline.money import MicroUsd
 _VALUES_A_QUERY = 5000
 
 _NAMED = 5
-
-_Value = TypeVar("_Value", int, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +132,7 @@ class LedgerReader:
         with self._reading() as connection:
             amounts = [
                 connection.execute(query.where(workers.c.run_id.in_(chunk))).scalar_one()
-                for chunk in _chunks(run_ids)
+                for chunk in chunks(run_ids, _VALUES_A_QUERY)
             ]
         return MicroUsd(sum(int(amount) for amount in amounts))
 
@@ -199,12 +196,12 @@ class LedgerReader:
         """Return those runs that paid in a process which is gone, and never ended."""
         dead: set[str] = set()
         with self._reading() as connection:
-            for chunk in _chunks(run_ids):
+            for chunk in chunks(run_ids, _VALUES_A_QUERY):
                 dead |= dead_runs(connection, chunk, now)
         return dead
 
     def without_prediction(self) -> tuple[list[Intent], list[Intent]]:
-        """Return who may own a prediction without knowing which, oldest first.
+        """Return intents that may own an unknown prediction, oldest first.
 
         Returns:
             The intents whose reply is awaited or was lost; and those that a person charged.
@@ -230,10 +227,10 @@ class LedgerReader:
         )
 
     def orphans_among(self, prediction_ids: Iterable[str]) -> set[str]:
-        """Return those of these predictions that an audit recorded as nobody's."""
+        """Return which of these predictions an audit recorded as orphans."""
         found: set[str] = set()
         with self._reading() as connection:
-            for chunk in _chunks(prediction_ids):
+            for chunk in chunks(prediction_ids, _VALUES_A_QUERY):
                 query = select(intents.c.prediction_id).where(
                     intents.c.prediction_id.in_(chunk),
                     intents.c.billed == BillingState.ORPHAN.value,
@@ -252,10 +249,10 @@ class LedgerReader:
             & (intents.c.kind != TEXT)
         )
         wanted = [
-            *(intents.c.seed.in_(chunk) for chunk in _chunks(seeds)),
+            *(intents.c.seed.in_(chunk) for chunk in chunks(seeds, _VALUES_A_QUERY)),
             *(
                 intents.c.prompt_text.in_(chunk) & intents.c.seed.is_(None)
-                for chunk in _chunks(texts)
+                for chunk in chunks(texts, _VALUES_A_QUERY)
             ),
         ]
         with self._reading() as connection:
@@ -323,12 +320,71 @@ def _matching(
     values: Iterable[str],
     *conditions: ColumnElement[bool],
 ) -> Iterator[str]:
-    for chunk in _chunks(values):
+    for chunk in chunks(values, _VALUES_A_QUERY):
         rows = connection.execute(select(column).where(column.in_(chunk), *conditions))
         yield from rows.scalars()
 
 
-def _chunks(values: Iterable[_Value]) -> Iterator[list[_Value]]:
-    remaining = iter(values)
-    while chunk := list(itertools.islice(remaining, _VALUES_A_QUERY)):
-        yield chunk
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one model charged for one collection on one day.
+
+    Attributes:
+        predictions: Attempts that were charged.
+        delivered: Those that brought a clip.
+        charged: For all of them.
+        wasted: For those that will never bring one.
+    """
+
+    kind: str
+    collection: str
+    model: str
+    predictions: int
+    delivered: int
+    charged: MicroUsd
+    wasted: MicroUsd
+
+
+def spent_on(engine: Engine, day: date) -> list[Spent]:
+    """Return what was charged on a UTC day, the dearest first.
+
+    An attempt belongs to the day it completed on; one that never said so, to that of its
+    submission: the same rule as the warehouse's ``spend_by_day``.
+    """
+    start = datetime.combine(day, time(), UTC)
+    at = func.coalesce(
+        intents.c.completed_at,
+        intents.c.submitted_at,
+        intents.c.created_at,
+        type_=intents.c.created_at.type,
+    )
+    charged = func.sum(intents.c.charged_microusd)
+    lost = intents.c.state.not_in([IntentState.COMPLETED, IntentState.DELIVERED])
+    query = (
+        select(
+            intents.c.kind,
+            intents.c.collection,
+            intents.c.model,
+            func.count(),
+            func.sum(case((intents.c.state == IntentState.DELIVERED, 1), else_=0)),
+            charged,
+            func.sum(case((lost, intents.c.charged_microusd), else_=0)),
+        )
+        .where(intents.c.charged_microusd > 0, at >= start, at < start + timedelta(days=1))
+        .group_by(intents.c.kind, intents.c.collection, intents.c.model)
+        .order_by(charged.desc(), intents.c.collection, intents.c.model)
+    )
+    with engine.connect().execution_options(reading=True) as connection:
+        rows = connection.execute(query).all()
+    return [
+        Spent(
+            kind,
+            collection,
+            model,
+            int(predictions),
+            int(delivered),
+            MicroUsd(int(total)),
+            MicroUsd(int(wasted)),
+        )
+        for kind, collection, model, predictions, delivered, total, wasted in rows
+    ]

@@ -147,6 +147,10 @@ intents = Table(
     Column("charge_note", Text),
     # The run whose cap it falls under, where that is another than its own.
     Column("run_budget", String(64)),
+    # The API key on whose behalf it is paid, whose budget it falls under.
+    Column("key_id", String(16)),
+    # The launch of submissions that paid it.
+    Column("launch_id", String(32)),
     one_of("state", IntentState),
     CheckConstraint("reserved_microusd >= 0", name="reserved_not_negative"),
     CheckConstraint("charged_microusd >= 0", name="charged_not_negative"),
@@ -166,6 +170,8 @@ intents = Table(
     Index("ix_intents_run", "run_id"),
     Index("ix_intents_created", "created_at"),
     Index("ix_intents_wanted", "wanted_hash"),
+    Index("ix_intents_key", "key_id"),
+    Index("ix_intents_launch", "launch_id", "kind", "prompt_id"),
 )
 
 budgets = Table(
@@ -250,6 +256,10 @@ clips = Table(
     Column("base_url", Text, nullable=False, server_default=text("''")),
     Column("account", String(200), nullable=False, server_default=text("''")),
     Column("wanted_order", BigInteger, nullable=False, server_default=text("0")),
+    # What people think of it, by the last row of `reviews`; NULL before anybody decided.
+    Column("review_state", String(16)),
+    Column("review_id", BigInteger),
+    Index("ix_clips_created", "created_at", "clip_id"),
     Index(
         "uq_clips_current",
         "kind",

@@ -1,4 +1,4 @@
-"""Clips that stand in for what was wanted: made of a simpler prompt, a generic one, another model.
+"""Substitutes: clips made with a simpler prompt, a generic one or another model.
 
 A wanted clip may have been made in another way than was asked. It is done all the same, must be
 found when it is wanted again, and must not be paid for in two ways at once. A stand-in counts in
@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, func, or_, select
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.chunks import chunks
 from asset_pipeline.ledger.clips import find_by_generation
 from asset_pipeline.ledger.records import Clip, Intent, clip_from, intent_from
 from asset_pipeline.ledger.schema import OPEN_STATES, IntentState, clips, intents
@@ -28,7 +29,7 @@ _HASHES_A_QUERY = 5000
 
 @dataclass(frozen=True, slots=True)
 class Stake:
-    """What a prompt that did not land has cost in a run, and what it still holds.
+    """What an unfinished prompt has cost in a run, and what is reserved for it.
 
     Attributes:
         attempts: Payments begun for it in the run.
@@ -65,7 +66,7 @@ def find(
 
 
 class AnotherWayError(Exception):
-    """The clip that is about to be paid for is made, or being made, in another way."""
+    """The clip is stored or being made already, as a substitute."""
 
     def __init__(self, found: Clip | Intent) -> None:
         super().__init__()
@@ -73,7 +74,7 @@ class AnotherWayError(Exception):
 
 
 def check_only_way(connection: Connection, intent: Intent, not_before: datetime | None) -> None:
-    """Refuse a reservation whose clip another process has made, or begun, in another way.
+    """Refuse a reservation if another process has stored or begun a substitute.
 
     Args:
         connection: A transaction that has reserved the intent's money: on Postgres that makes
@@ -149,10 +150,8 @@ def _pairs(
     column: ColumnElement[str],
     hashes: Iterable[str],
 ) -> set[tuple[str, str]]:
-    wanted = list(hashes)
     found: set[tuple[str, str]] = set()
-    for start in range(0, len(wanted), _HASHES_A_QUERY):
-        chunk = wanted[start : start + _HASHES_A_QUERY]
+    for chunk in chunks(hashes, _HASHES_A_QUERY):
         found.update((row[0], row[1]) for row in connection.execute(query.where(column.in_(chunk))))
     return found
 

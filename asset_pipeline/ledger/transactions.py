@@ -1,4 +1,4 @@
-"""Transactions of the ledger: each is whole or not at all, and its trouble is a sentence."""
+"""Transactions of the ledger, with database errors as sentences."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ from asset_pipeline.ledger.engine import LedgerError, first_line
 # How often a step is done over because another process was faster by a moment.
 _COLLISIONS = 10
 
+# Postgres undoes one of several transactions that wait for each other; which locks come first
+# depends on the caps that each process knows, so that no order of ours keeps it from happening.
+_UNDONE = frozenset({"40P01", "40001"})
+
 T = TypeVar("T")
+
+
+class UndoneError(LedgerError):
+    """The database undid a transaction in favour of others: nothing of it was written."""
 
 
 class _Shared(threading.local):
@@ -87,14 +95,23 @@ def _part(connection: Connection) -> Generator[None]:
 
 
 def looking_again(step: Callable[[], T]) -> T:
-    """Do a transaction over when another process wrote the row that it was about to write.
+    """Repeat a transaction when another process wrote the same row first.
 
     Only Postgres lets that happen: writers of SQLite take turns.
     """
+    return _repeated(step, IntegrityError, UndoneError)
+
+
+def undone_again(step: Callable[[], T]) -> T:
+    """Do a step over when the database undid its transaction."""
+    return _repeated(step, UndoneError)
+
+
+def _repeated(step: Callable[[], T], *errors: type[Exception]) -> T:
     for _ in range(_COLLISIONS):
         try:
             return step()
-        except IntegrityError:
+        except errors:
             continue
     return step()
 
@@ -106,7 +123,8 @@ def _explained(engine: Engine) -> Generator[None]:
     except IntegrityError:
         raise
     except (DBAPIError, PoolTimeoutError) as error:
-        raise LedgerError(
+        undone = getattr(getattr(error, "orig", None), "sqlstate", None) in _UNDONE
+        raise (UndoneError if undone else LedgerError)(
             f"The ledger at {engine.url.render_as_string(hide_password=True)} can't be used: "
             f"{first_line(error)}.",
             hint="Check the disk, or the database server, and run it again: what is paid for is "

@@ -1,4 +1,4 @@
-"""What is wanted of each variant of each prompt, and in which order it came to be wanted.
+"""The newest request for each variant of each prompt.
 
 Clips land in any order: one whose process was killed lands hours later, after its prompt was
 edited and made anew. So a clip becomes the current one only while nothing newer is wanted of its
@@ -82,7 +82,7 @@ def _of_prompt(connection: Connection, kind: Kind, prompt_id: str) -> dict[int, 
 def _drop_variants(
     connection: Connection, want: Want, known: Mapping[int, _Known], now: datetime
 ) -> None:
-    """Want nothing of the variants above; a ledger of before wants shows its clips alone."""
+    """Drop the higher variants; earlier releases recorded only their clips."""
     higher = {
         variant: each
         for variant, each in known.items()

@@ -1,4 +1,4 @@
-"""Who is alive: each process that pays has a row here, with a heartbeat.
+"""Worker processes: each that pays has a row here, with a heartbeat.
 
 Its intents are left alone while it lives and can be adopted once it is dead.
 """
@@ -62,7 +62,7 @@ def end(connection: Connection, worker_id: str, now: datetime) -> None:
 
 
 def dead_runs(connection: Connection, run_ids: Collection[str], now: datetime) -> set[str]:
-    """Return those runs whose process is gone without a trace; none that never had a worker.
+    """Return runs whose process is gone; runs that never had a worker are left out.
 
     A run's worker ends in order before the run does, so of a process that can be looked at it alone
     tells. Of any other only a heartbeat that stopped without an end does.

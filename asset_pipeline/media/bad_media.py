@@ -1,4 +1,4 @@
-"""The refusal of a file that is no deliverable clip."""
+"""The error for a file that must not be delivered as a clip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a file reaches the end that its container announces.
+"""Detecting files that were cut: does a file reach its container's announced end?
 
 Decoders forgive much: libsndfile reads half a WAV, Ogg or MP3 file without a word (a cut MP3 even
 gets its full announced length, padded with silence), and Pillow draws a PNG that lost its last
@@ -35,7 +35,7 @@ def is_complete(file: BinaryIO, media_format: MediaFormat, size: int) -> bool:
 
 
 def _png_is_complete(file: BinaryIO, size: int) -> bool:
-    """Walk the chunks to the end of IEND; bytes after it are nobody's business."""
+    """Walk the chunks to the end of IEND; bytes after it are ignored."""
     position = 8
     while position + 12 <= size:
         length, name = _unpack(file, position, ">I4s")

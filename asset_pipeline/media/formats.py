@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes: never by its name or by what a server called it."""
+"""Recognising file formats by their first bytes, not by name or MIME type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether two pictures are nearly the same, by a hash of how brightness falls and rises."""
+"""Near-duplicate pictures, found by a difference hash of their brightness."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ def dhash(picture: bytes) -> int:
 
 
 def distance(first: int, second: int) -> int:
-    """Return in how many of their bits two hashes differ."""
+    """Return the number of bits in which two hashes differ."""
     return (first ^ second).bit_count()

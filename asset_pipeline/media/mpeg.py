@@ -18,7 +18,7 @@ _MPEG1 = 3
 _MONO = 3
 _ID3_HEADER = 10
 _HAS_FRAMES, _HAS_BYTES = 1, 2
-# Nobody sends so many bytes, let alone frames: what a writer leaves that could not seek back.
+# More bytes or frames than any file has: a placeholder of a writer that could not seek back.
 _LEAST_STAND_IN = 0x7000_0000
 
 

@@ -1,4 +1,4 @@
-"""Decoding pictures in full, upright and in colours that can be compared; telling blank ones."""
+"""Decoding pictures in full, turned upright and in sRGB; detecting blank ones."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ from itertools import accumulate
 from pathlib import Path
 from typing import cast
 
-from PIL import ExifTags, Image, ImageCms, ImageOps, ImageSequence
+from PIL import ExifTags, Image, ImageCms, ImageSequence
 
 from asset_pipeline.media.bad_media import BadMediaError, BadMediaReason
-from asset_pipeline.media.formats import PNG, MediaFormat
+from asset_pipeline.media.formats import JPEG, PNG, MediaFormat
+from asset_pipeline.media.jpeg import MOST_SCANS, count_scans
 
 MAX_PIXELS = 8192 * 8192
 """Width x height x frames that are decoded: the largest upscale that models sell, 200 MB in RGB."""
+
+MAX_FRAMES = 5_000
+"""Frames are looked at one by one, some 100 us each however small: a minute at 80 a second."""
+
+# A scan takes some 5 ns a pixel however little it changes; encoders write ten, the longest scripts
+# for them twenty.
+_MAX_SCANNED = 20 * MAX_PIXELS
 
 # A picture is blank when in every channel all but one pixel in 10,000 lie within 4 of 255 levels
 # around the median. Pixels outside, in 10,000, as measured on a megapixel:
@@ -31,7 +39,18 @@ BLANK_SHARE = 1e-4
 
 _LEVELS = 256
 _SECOND = 2
-_ON_THEIR_SIDE = {5, 6, 7, 8}  # EXIF orientations that swap width and height
+
+# What undoes each EXIF orientation.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ON_THEIR_SIDE = {5, 6, 7, 8}  # orientations that swap width and height
 
 
 @contextlib.contextmanager
@@ -49,7 +68,10 @@ def open_picture(path: Path, media_format: MediaFormat) -> Generator[Image.Image
             yield image
     except Image.DecompressionBombError as error:
         raise BadMediaError(f"{path.name}: {error}", BadMediaReason.TOO_LARGE) from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+    except (BadMediaError, MemoryError):
+        raise
+    except Exception as error:
+        # Codecs raise what their authors thought of, such as struct.error for odd metadata.
         reason = (
             BadMediaReason.TRUNCATED if "truncated" in str(error) else BadMediaReason.UNDECODABLE
         )
@@ -83,10 +105,13 @@ def decode_picture(path: Path, media_format: MediaFormat) -> DecodedPicture:
         # Decoding alone passes over wrong checksums.
         with open_picture(path, media_format) as image:
             image.verify()
+    scans = count_scans(path) if media_format is JPEG else 1
     with open_picture(path, media_format) as image:
+        _refuse_scans(path, scans, image.width * image.height)
         first, blank = image, True
         for number, frame in enumerate(ImageSequence.Iterator(image), start=1):
             _refuse_large(path, number * image.width * image.height)
+            _refuse_frames(path, number)
             if number == _SECOND:
                 # The next frame is decoded into the same pixels.
                 image.seek(0)
@@ -95,7 +120,7 @@ def decode_picture(path: Path, media_format: MediaFormat) -> DecodedPicture:
             frame.load()
             blank = blank and _is_blank(frame)
         width, height = first.size
-        if first.getexif().get(ExifTags.Base.Orientation) in _ON_THEIR_SIDE:
+        if _orientation(first) in _ON_THEIR_SIDE:
             width, height = height, width
     if blank:
         raise BadMediaError(f"{path.name} is a picture of one single colour.", BadMediaReason.BLANK)
@@ -104,7 +129,17 @@ def decode_picture(path: Path, media_format: MediaFormat) -> DecodedPicture:
 
 def upright(image: Image.Image) -> Image.Image:
     """Return a copy of the picture, turned as its EXIF orientation asks."""
-    return ImageOps.exif_transpose(image)
+    # Pillow's own function writes all the metadata anew, which fails for some that viewers bear.
+    turn = _TURNS.get(_orientation(image))
+    return image.copy() if turn is None else image.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        found: object = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # noqa: BLE001 -- metadata that can't be read turns nothing
+        return 1
+    return found if isinstance(found, int) else 1
 
 
 def in_srgb(image: Image.Image) -> Image.Image:
@@ -164,4 +199,18 @@ def _refuse_large(path: Path, pixels: int) -> None:
         raise BadMediaError(
             f"{path.name} has {pixels:,} pixels; at most {MAX_PIXELS:,} are decoded.",
             BadMediaReason.TOO_LARGE,
+        )
+
+
+def _refuse_frames(path: Path, frames: int) -> None:
+    if frames > MAX_FRAMES:
+        raise BadMediaError(
+            f"{path.name} has more than {MAX_FRAMES:,} frames.", BadMediaReason.TOO_LARGE
+        )
+
+
+def _refuse_scans(path: Path, scans: int, pixels: int) -> None:
+    if scans > MOST_SCANS or scans * pixels > max(_MAX_SCANNED, pixels):
+        raise BadMediaError(
+            f"{path.name} is drawn over in too many scans to decode.", BadMediaReason.TOO_LARGE
         )

@@ -1,4 +1,4 @@
-"""Small pictures of clips, kept by content so that a cache hit costs no decoding."""
+"""A cache of previews by SHA-256, so that a cache hit needs no decoding."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HEAD = 8  # "RIFF" and the length of what follows
 class PreviewCache:
     """A folder of previews under 21 kB each, named by the clip's SHA-256.
 
-    A file is the preview with the thumbnail behind it, where whoever shows a WebP does not look.
+    A file is the preview with the thumbnail behind it, which WebP viewers ignore.
     It is a cache: everything in it can be made again from the clips.
     """
 

@@ -22,6 +22,12 @@ MAX_SECONDS = 4 * 3600.0
 MIN_SECONDS = 0.05
 """Shorter sound is no sound, and so much of a clip must be heard; a hand clap lasts 0.1 s."""
 
+MAX_CHANNELS = 32
+"""More are no clip for people; a header may name 1,024, and each block is as wide."""
+
+MAX_RATE = 768_000
+"""Hertz: the fastest that converters are built for. Blocks are as long as a part of a second."""
+
 # Heard is a hundredth of a second that swings by more than -60 dBFS RMS around its own mean, so
 # that a constant offset is silence. Measured: dither is at -96 dBFS, and 8-bit hiss at -53 on
 # purpose is heard; speech whispered at a 40th of full scale is at -45.
@@ -70,10 +76,13 @@ def open_sound(path: Path) -> Generator[Sound]:
     try:
         with _ForwardOnly(path) as opened:
             sound = cast("Sound", opened)
+            _refuse_wide(path, sound)
             if sound.frames < NO_LENGTH:
                 _refuse_long(path, sound.frames / sound.samplerate)
             yield sound
-    except soundfile.SoundFileError as error:
+    except (BadMediaError, MemoryError):
+        raise
+    except Exception as error:
         raise BadMediaError(
             f"{path.name} is a sound file that cannot be decoded: {error}",
             BadMediaReason.UNDECODABLE,
@@ -180,5 +189,14 @@ def _refuse_long(path: Path, seconds: float) -> None:
         raise BadMediaError(
             f"{path.name} lasts {seconds / 3600:.1f} h; at most {MAX_SECONDS / 3600:.0f} h are "
             "decoded.",
+            BadMediaReason.TOO_LARGE,
+        )
+
+
+def _refuse_wide(path: Path, sound: Sound) -> None:
+    if sound.channels > MAX_CHANNELS or not 0 < sound.samplerate <= MAX_RATE:
+        raise BadMediaError(
+            f"{path.name} says that it has {sound.channels:,} channels at {sound.samplerate:,} Hz; "
+            f"at most {MAX_CHANNELS} at {MAX_RATE:,} Hz are decoded.",
             BadMediaReason.TOO_LARGE,
         )

@@ -1,1 +1,4 @@
-"""What to make: prompt files, imported and validated into prompts."""
+"""Prompt files: read, imported, validated and resolved into prompts.
+
+What is to be made belongs here. What was made does not (``ledger``).
+"""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.config.error_messages import complaint
+from asset_pipeline.config.error_messages import MOST_TOLD, complaint
 from asset_pipeline.config.yaml_source import (
     Document,
     FieldPath,
@@ -18,33 +18,43 @@ from asset_pipeline.config.yaml_source import (
     parse_yaml,
     read_utf8,
 )
+from asset_pipeline.prompts.provenance import read_policy
 from asset_pipeline.prompts.rendition_specs import read_renditions
 from asset_pipeline.prompts.resolver import Collection, FieldProblem, Resolver, check_generic
 from asset_pipeline.prompts.spec import (
+    MOST_PROBLEMS,
     CollectionDefaults,
     CollectionFile,
     Problem,
     Prompt,
     PromptEntry,
+    problems_left_out,
 )
 from asset_pipeline.prompts.text import ID_RULE, clean, is_id, objection, slug
 
 _PROMPT_DEPTH = 2  # ("prompts", index)
 
+# A prompt may have so many tags or inputs; a file may hold a million.
+_MOST_ITEMS = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class CollectionRules:
-    """What is done about a collection's prompts without anybody's asking.
+    """What happens to a collection's prompts automatically.
 
     Attributes:
         name: The collection's.
-        auto: New and edited ones are generated.
-        prune: Those that leave lose their partition.
+        auto: Whether new and edited prompts are generated.
+        prune: Whether a prompt that leaves the file loses its partition.
+        require_approval: Whether clips are published only when a person has approved them.
+        retake_rejected: Whether another take of a rejected clip is made, within the budgets.
     """
 
     name: str
     auto: bool
     prune: bool
+    require_approval: bool = False
+    retake_rejected: bool = False
 
 
 @dataclass(slots=True)
@@ -53,9 +63,9 @@ class Contents:
 
     Attributes:
         prompts: The good ones, by their index in the file.
-        ids: Every legal id by index, those of bad prompts too: a duplicate is one all the same.
+        ids: Every legal id by index, also of bad prompts: they count as duplicates too.
         problems: What is wrong, in the order of lines.
-        rules: What the file says of all its prompts; None where it can't be read that far.
+        rules: What the file says of all its prompts; None if that part can't be read.
     """
 
     prompts: dict[int, Prompt] = field(default_factory=dict[int, Prompt])
@@ -65,35 +75,46 @@ class Contents:
 
 
 def read_collection(
-    path: Path, kind: Kind, *, name: str, label: str, resolver: Resolver
+    prompts_dir: Path, kind: Kind, *, name: str, label: str, resolver: Resolver
 ) -> Contents:
-    """Read a collection file; whatever is wrong with it becomes a problem, nothing is raised.
+    """Read a collection file; each error in it becomes a problem, and nothing is raised.
 
     Args:
-        path: The file.
+        prompts_dir: The prompts folder, which the file must lie in once links are followed.
         kind: What its prompts make.
         name: The file's name in prompts: its path relative to the prompts folder.
         label: The file's name for people, in problems.
         resolver: Completes and checks each prompt.
     """
+    if objection(name) or "\n" in name:
+        wrong = "The file's name holds what is no text."
+        return Contents(problems=[Problem(label, None, None, None, wrong, "Rename it.")])
     try:
-        text = read_utf8(path)
+        text = read_utf8(prompts_dir / name, inside=prompts_dir)
         document = parse_yaml(text)
+        reading = _Reading(kind, name, resolver)
+        reading.read(document)
+        problems = reading.problems(label, text)
     except SourceError as error:
         problem = Problem(label, error.line, None, None, error.message, error.hint)
         return Contents(problems=[problem])
-    reading = _Reading(kind, name, resolver)
-    reading.read(document)
-    return Contents(reading.prompts, reading.ids, reading.problems(label, text), reading.rules)
+    return Contents(reading.prompts, reading.ids, problems, reading.rules)
 
 
-def prompt_lines(path: Path, indexes: Sequence[int]) -> list[int]:
-    """Return the lines on which these prompts' ids stand in a collection file."""
-    return lines_of(read_utf8(path), [("prompts", index, "id") for index in indexes])
+def prompt_lines(prompts_dir: Path, name: str, indexes: Sequence[int]) -> list[int | None]:
+    """Return the lines on which these prompts' ids stand in a collection file.
+
+    They are None when the file can't be read any more.
+    """
+    try:
+        text = read_utf8(prompts_dir / name, inside=prompts_dir)
+        return [*lines_of(text, [("prompts", index, "id") for index in indexes])]
+    except SourceError:
+        return [None] * len(indexes)
 
 
 class _Reading:
-    """The reading of one document: what is found wrong piles up with its place in the file."""
+    """Reads one document and collects the errors with their places in the file."""
 
     def __init__(self, kind: Kind, name: str, resolver: Resolver) -> None:
         self.prompts: dict[int, Prompt] = {}
@@ -101,6 +122,7 @@ class _Reading:
         self.rules: CollectionRules | None = None
         self._names: dict[int, str] = {}
         self._findings: list[tuple[FieldProblem, int | None]] = []
+        self._left_out = 0
         self._kind = kind
         self._name = name
         self._resolver = resolver
@@ -115,7 +137,9 @@ class _Reading:
             return
         collection = self._collection(file)
         if collection is not None:
-            self.rules = CollectionRules(collection.name, file.auto, file.prune)
+            self.rules = CollectionRules(
+                collection.name, file.auto, file.prune, file.require_approval, file.retake_rejected
+            )
         usable = None not in flawed and collection is not None
         for index, raw in enumerate(file.prompts):
             self._note_id(index, raw)
@@ -124,7 +148,7 @@ class _Reading:
                 self._resolve(index, entry, collection)
 
     def problems(self, label: str, text: str) -> list[Problem]:
-        """Return what was found, each with its line; costs nothing when that is nothing."""
+        """Return the problems with their lines; it costs nothing if there are none."""
         if not self._findings:
             return []
         lines = lines_of(text, [finding.where for finding, _ in self._findings])
@@ -132,12 +156,17 @@ class _Reading:
             self._problem(label, finding, line if known is None else known)
             for (finding, known), line in zip(self._findings, lines, strict=True)
         ]
-        return sorted(found, key=lambda problem: problem.line or 0)
+        found.sort(key=lambda problem: problem.line or 0)
+        if self._left_out:
+            found.append(problems_left_out(label, self._left_out))
+        return found
 
     def _file(self, value: JsonValue) -> CollectionFile | None:
         if not isinstance(value, dict):
             wrong = "The file is empty." if value is None else "The file is not a mapping."
             self._find((), wrong, "It needs at least 'prompts:' with a list below it.")
+            return None
+        if self._is_too_wide((), {name: it for name, it in value.items() if name != "prompts"}):
             return None
         try:
             return CollectionFile.model_validate(value)
@@ -149,15 +178,21 @@ class _Reading:
             return None
 
     def _collection(self, file: CollectionFile) -> Collection | None:
-        """Return what the prompts share, or None when that is wrong for all of them."""
+        """Return what the prompts share, or None if it is wrong for all of them."""
         name = slug(Path(self._name).stem) if file.collection is None else file.collection
         renditions, wrong = read_renditions(self._kind, file.renditions)
         generic = tuple(map(clean, file.generic_prompts))
-        collection = Collection(self._kind, name, self._name, file.defaults, renditions, generic)
+        policy, unclear = read_policy(file.provenance)
+        collection = Collection(
+            self._kind, name, self._name, file.defaults, renditions, generic, policy
+        )
         findings = self._resolver.check_defaults(collection)
         findings.extend(check_generic(generic, self._kind))
         findings.extend(
             FieldProblem(("renditions", *where), message, hint) for where, message, hint in wrong
+        )
+        findings.extend(
+            FieldProblem(("provenance", *where), message, hint) for where, message, hint in unclear
         )
         if not is_id(name):
             hint = f"A collection's name is {ID_RULE}."
@@ -172,11 +207,31 @@ class _Reading:
             if is_id(written):
                 self.ids[index] = written
 
+    def _is_too_wide(self, where: FieldPath, mapping: dict[str, JsonValue]) -> bool:
+        """Tell whether there is more in a mapping, or below it, than anybody means; say so."""
+        named: tuple[tuple[FieldPath, JsonValue], ...] = (
+            (where, mapping),
+            *(((*where, name), value) for name, value in mapping.items()),
+        )
+        for place, value in named[: _MOST_ITEMS + 1]:
+            if not isinstance(value, str) and isinstance(value, Sized) and len(value) > _MOST_ITEMS:
+                message = f"{len(value):,} are too many; at most {_MOST_ITEMS:,} are read."
+                self._find(place, message, "Check that this is what you meant to write.")
+                return True
+        return False
+
     def _entry(self, index: int, raw: JsonValue) -> PromptEntry | None:
+        if isinstance(raw, dict) and self._is_too_wide(("prompts", index), raw):
+            return None
         try:
             return PromptEntry.model_validate(raw)
         except ValidationError as error:
-            for issue in error.errors(include_url=False):
+            if len(self._findings) >= MOST_PROBLEMS:
+                self._left_out += error.error_count()
+                return None
+            issues = error.errors(include_url=False)
+            self._left_out += len(issues[MOST_TOLD:])
+            for issue in issues[:MOST_TOLD]:
                 message, hint = complaint(issue, PromptEntry.model_fields)
                 if issue["type"] == "missing" and issue["loc"] == ("id",):
                     hint = _suggested_id(raw)
@@ -188,10 +243,14 @@ class _Reading:
         if isinstance(result, Prompt):
             self.prompts[index] = result
             return
-        for finding in result:
+        self._left_out += len(result[MOST_TOLD:])
+        for finding in result[:MOST_TOLD]:
             self._find(("prompts", index, *finding.where), finding.message, finding.hint)
 
     def _find(self, where: FieldPath, message: str, hint: str, *, line: int | None = None) -> None:
+        if len(self._findings) >= MOST_PROBLEMS:
+            self._left_out += 1
+            return
         self._findings.append((FieldProblem(where, message, hint), line))
 
     def _problem(self, label: str, finding: FieldProblem, line: int) -> Problem:

@@ -1,4 +1,4 @@
-"""What was read of the prompt files, kept in memory until something moves that decided it.
+"""A cache of parsed prompt files, dropped when a file, a model or a price changes.
 
 Reading 100,000 prompts takes five seconds, and a code server that lives for days is asked for them
 by each tick. A file whose time and size stand still is not read again.
@@ -40,7 +40,7 @@ class KeptFiles:
     _files: dict[str, _Kept] = field(default_factory=dict[str, _Kept])
 
     def of(self, folder: Path, catalog: Catalog, day: date) -> KeptFiles:
-        """Return itself, emptied when folder, models or which of them have a price is new."""
+        """Return this cache, emptied if the folder, the models or their priced set changed."""
         priced = frozenset(
             name for name, model in catalog.models.items() if model.price_on(day) is not None
         )
@@ -65,7 +65,7 @@ class KeptFiles:
         return stamp_of(self._folder / name)
 
     def keep(self, name: str, stamp: Stamp | None, contents: Contents) -> None:
-        """Keep what was read of a file, unless it was changed only just now.
+        """Keep a file's contents, unless it changed a moment ago.
 
         A file with problems is read anew: one may be a reference file that is missing.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -17,12 +18,14 @@ from asset_pipeline.prompts.library import FOLDERS, load_library
 from asset_pipeline.prompts.resolver import Collection, Resolver
 from asset_pipeline.prompts.spec import (
     MAX_VARIANTS,
+    MOST_PROBLEMS,
     CollectionDefaults,
     Problem,
     Prompt,
     PromptEntry,
+    problems_left_out,
 )
-from asset_pipeline.prompts.tables import BadRow, Row, read_rows
+from asset_pipeline.prompts.tables import BadRow, Row, check_size, read_rows
 from asset_pipeline.prompts.text import ID_RULE, clean, is_id, objection, slug, with_digest
 from asset_pipeline.prompts.yaml_writer import collection_yaml
 
@@ -84,6 +87,7 @@ def import_prompts(
     resolver.model(request.model, request.kind)
     try:
         text = read_utf8(request.source)
+        check_size(text)
     except SourceError as error:
         raise AssetPipelineError(f"{request.source}: {error.message}", hint=error.hint) from None
     columns = [request.text_column, *([request.id_column] if request.id_column else [])]
@@ -100,7 +104,10 @@ def import_prompts(
     entries = list(importing.entries(rows))
     if entries:
         write_atomically(target, collection_yaml(collection, entries))
-    return ImportReport(len(entries), tuple(importing.problems), target)
+    problems = importing.problems
+    if importing.left_out:
+        problems.append(problems_left_out(request.source.name, importing.left_out))
+    return ImportReport(len(entries), tuple(problems), target)
 
 
 def _collection(request: ImportRequest) -> Collection:
@@ -126,6 +133,8 @@ class _Importing:
         taken: dict[str, str],
     ) -> None:
         self.problems: list[Problem] = []
+        self.left_out = 0
+        self._same: Counter[str] = Counter()
         self._request = request
         self._resolver = resolver
         self._collection = collection
@@ -166,7 +175,7 @@ class _Importing:
         if column is None:
             return self._free_slug(text)
         written = row.cells.get(column)
-        # JSON Lines number their rows as often as they name them.
+        # In JSON Lines an id is as often a number as a text.
         given = str(written) if type(written) is int else written
         if not isinstance(given, str) or not is_id(given.strip()):
             hint = f"An id is {ID_RULE}; {slug(text)} would do."
@@ -178,14 +187,21 @@ class _Importing:
         return given
 
     def _free_slug(self, text: str) -> str:
-        """Return the text's slug; should it be taken, with a suffix that is the same each time."""
+        """Return the text's slug; if it is taken, with a suffix that is always the same."""
+        digested = with_digest(slug(text), text)
         candidates = itertools.chain(
-            (slug(text),),
-            (digested := with_digest(slug(text), text),),
-            (f"{digested}-{count}" for count in itertools.count(2)),
+            (slug(text), digested),
+            # Not from the beginning each time: a table may hold one text a hundred thousand times.
+            (f"{digested}-{count}" for count in itertools.count(self._same[digested] + 2)),
         )
-        return next(candidate for candidate in candidates if candidate not in self._taken)
+        free = next(candidate for candidate in candidates if candidate not in self._taken)
+        if free not in (slug(text), digested):
+            self._same[digested] = int(free.rpartition("-")[2]) - 1
+        return free
 
     def _report(self, line: int, field: str | None, message: str, hint: str = "") -> None:
+        if len(self.problems) >= MOST_PROBLEMS:
+            self.left_out += 1
+            return
         path = self._request.source.name
         self.problems.append(Problem(path, line, field, None, message, hint))

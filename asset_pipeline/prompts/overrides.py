@@ -1,4 +1,4 @@
-"""A prompt as one run wants it: made by another model, or in another number of variants.
+"""A prompt with a run's changes: another model or another number of variants.
 
 The prompt files stay as they are. What comes of it is a prompt like any other, with a hash of its
 own, so its clips belong to their own generation requests and are never taken for the files'.
@@ -19,12 +19,12 @@ from asset_pipeline.prompts.spec import Prompt
 
 
 class OverrideError(AssetPipelineError):
-    """A prompt can't be made so."""
+    """A prompt can't be made with an override."""
 
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """What a run wants otherwise than the prompt files say.
+    """What a run changes against the prompt files.
 
     Attributes:
         model: Makes the clips; None for each prompt's own.

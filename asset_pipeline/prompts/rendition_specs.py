@@ -41,7 +41,7 @@ class ImageRendition(_Written):
 
     @property
     def recipe(self) -> str:
-        """What decides the file, as one word."""
+        """The settings that determine the file, as one string."""
         return f"{_RECIPES}:{self.format}:{self.max_side}px:q{self.quality}"
 
 
@@ -60,7 +60,7 @@ class AudioRendition(_Written):
 
     @property
     def recipe(self) -> str:
-        """What decides the file, as one word."""
+        """The settings that determine the file, as one string."""
         return f"{_RECIPES}:{self.format}:{self.loudness_lufs:g}LUFS:{self.true_peak_dbtp:g}dBTP"
 
 

@@ -16,7 +16,7 @@ _NAMES_LISTED = 12
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which prompts are wanted: any of the values of each field, all fields; an empty one is free.
+    """A filter: a prompt matches one value of every field; an empty field matches all.
 
     Attributes:
         limit: The most prompts to take, in the library's order; None for all.

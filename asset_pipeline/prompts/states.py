@@ -1,4 +1,4 @@
-"""How prompts stand: what the Dagster UI shows, and what it has no word for."""
+"""The states of prompts: Dagster's statuses and two more that Dagster lacks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class PromptStates:
 
     Attributes:
         known: Their statuses; a prompt that is not in it is missing.
-        stale: Those whose landed clips are not what the prompt would give now, whatever their
+        stale: Those whose clips differ from what the prompt would give now, whatever their
             status.
         edited: Those that failed and were edited since.
         lost: Those that lack a clip because its file is gone, whatever their status.
@@ -68,7 +68,7 @@ class PromptStates:
     def is_due(self, prompt: Prompt) -> bool:
         """Tell whether a prompt waits for its first run, or for one since it was edited.
 
-        What failed as it stands is not due: it would fail again.
+        A failed prompt that was not edited is not due: it would fail again.
         """
         state = self.of(prompt)
         if state is PromptState.RUNNING:

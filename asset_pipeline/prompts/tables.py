@@ -25,6 +25,12 @@ _Record: TypeAlias = tuple[int, list[str] | csv.Error]
 _Quoting: TypeAlias = Literal[0, 3]  # csv.QUOTE_MINIMAL, csv.QUOTE_NONE
 
 
+_MOST_LINES = 1_000_000  # kept in memory, some 100 bytes each
+
+# Wide JSON takes thirty times its length in memory.
+_LONGEST_OBJECT = 1024 * 1024
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A row, and the line (from 1) it begins on: a quoted cell may run over several."""
@@ -39,6 +45,19 @@ class BadRow:
 
     line: int
     message: str
+
+
+def check_size(text: str) -> None:
+    """Refuse a table of more lines than are kept in memory.
+
+    Raises:
+        AssetPipelineError: It has more.
+    """
+    if text.count("\n") > _MOST_LINES:
+        raise AssetPipelineError(
+            f"The table has more than {_MOST_LINES:,} lines.",
+            hint="Split it, and import each part.",
+        )
 
 
 def read_rows(text: str, suffix: str, columns: list[str]) -> Iterator[Row | BadRow]:
@@ -139,6 +158,9 @@ def _json_rows(text: str) -> Iterator[Row | BadRow]:
     # Not splitlines(): a JSON string may hold U+2028 and other line ends as they are.
     for line, written in enumerate(text.split("\n"), start=1):
         if not written.strip():
+            continue
+        if len(written) > _LONGEST_OBJECT:
+            yield BadRow(line, f"it is longer than {_LONGEST_OBJECT:,} characters.")
             continue
         try:
             value: object = json.loads(written)

@@ -1,4 +1,4 @@
-"""The rules for what a prompt may say, and for what it may be called."""
+"""The rules for prompt texts and prompt ids."""
 
 from __future__ import annotations
 
@@ -60,6 +60,6 @@ def slug(text: str) -> str:
 
 
 def with_digest(name: str, text: str) -> str:
-    """Return ``name`` ending in six digits of the text's SHA-256, to tell it from its like."""
+    """Return ``name`` ending in six digits of the text's SHA-256, to tell it from similar names."""
     ending = f"-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
     return name if name.endswith(ending) else name + ending

@@ -22,13 +22,14 @@ from asset_pipeline.files import open_private
 from asset_pipeline.foreign import addresses
 from asset_pipeline.foreign.text import cleaned
 from asset_pipeline.origin import Origin
-from asset_pipeline.providers.http import AiohttpTransport, RefusedPeerError
-from asset_pipeline.providers.http_replies import (
+from asset_pipeline.providers.http import (
     CURRENT,
+    AiohttpTransport,
     Answered,
     ErrorReply,
     Exchange,
     OversizedReplyError,
+    RefusedPeerError,
     Wire,
 )
 from asset_pipeline.providers.listing import ListingBounds, page_of

@@ -1,20 +1,26 @@
-"""Routes that only a sandbox has: the bill, the request counts, the clock and a health check."""
+"""Routes that only a sandbox has: its document, the bill, request counts, clock, faults, health."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import cast
 
+import yaml
 from pydantic import JsonValue, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from asset_pipeline.sandbox.bodies import read_json
 from asset_pipeline.sandbox.core import Core
 from asset_pipeline.sandbox.faults.plan import FaultPlan, explain
 from asset_pipeline.sandbox.lifecycle import from_row
 from asset_pipeline.sandbox.problems import InvalidField, ProblemError, invalid
 from asset_pipeline.sandbox.replies import billed, timestamp
+from asset_pipeline.sandbox.state import MOST_AHEAD
+
+_DOCUMENT = Path(__file__).with_name("openapi.yaml")
 
 
 class AdminRoutes:
@@ -26,6 +32,7 @@ class AdminRoutes:
     def routes(self) -> list[Route]:
         """Return the routes."""
         return [
+            Route("/openapi.json", self.document, methods=["GET"]),
             Route("/sandbox/health", self.health, methods=["GET"]),
             Route("/sandbox/charges", self.charges, methods=["GET"]),
             Route("/sandbox/requests", self.requests, methods=["GET"]),
@@ -34,6 +41,11 @@ class AdminRoutes:
             Route("/sandbox/faults", self.add_faults, methods=["POST"]),
             Route("/sandbox/faults", self.clear_faults, methods=["DELETE"]),
         ]
+
+    async def document(self, request: Request) -> Response:
+        """Return the OpenAPI document of what is served here of Replicate's API."""
+        del request
+        return JSONResponse(yaml.safe_load(_DOCUMENT.read_text(encoding="utf-8")))
 
     async def health(self, request: Request) -> Response:
         """Say who this is: the folder of the state is the server's identity."""
@@ -73,12 +85,15 @@ class AdminRoutes:
 
     async def advance(self, request: Request) -> Response:
         """Set the clock ahead by ``{"seconds": N}``."""
-        try:
-            seconds = float((await request.json())["seconds"])
-        except (ValueError, TypeError, KeyError):
+        _, body = await read_json(request)
+        seconds = body.get("seconds") if isinstance(body, dict) else None
+        if not isinstance(seconds, int | float) or isinstance(seconds, bool):
             issue = InvalidField("required", "seconds", "seconds is required, a number")
-            raise ProblemError(invalid([issue])) from None
-        offset = self._core.state.advance(seconds)
+            raise ProblemError(invalid([issue]))
+        offset = self._core.state.advance(seconds) if abs(seconds) <= MOST_AHEAD else None
+        if offset is None:
+            issue = InvalidField("number_lte", "seconds", "the clock goes 50 years ahead at most")
+            raise ProblemError(invalid([issue]))
         now = timestamp(self._core.state.shown_us())
         return JSONResponse({"offset_seconds": offset, "now": now})
 
@@ -89,8 +104,9 @@ class AdminRoutes:
 
     async def add_faults(self, request: Request) -> Response:
         """Append rules as in a fault plan, ``{"faults": [...]}``; a clock replaces the last one."""
+        raw, _ = await read_json(request)
         try:
-            plan = FaultPlan.model_validate_json(await request.body())
+            plan = FaultPlan.model_validate_json(raw)
         except ValidationError as error:
             issue = InvalidField("fault_plan", "faults", explain(error))
             raise ProblemError(invalid([issue])) from None

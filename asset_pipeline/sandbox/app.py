@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
+from http import HTTPStatus
 from pathlib import Path
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.sandbox.account_routes import AccountRoutes
 from asset_pipeline.sandbox.admin_routes import AdminRoutes
+from asset_pipeline.sandbox.admission import Admission
 from asset_pipeline.sandbox.chat.routes import ChatRoutes
 from asset_pipeline.sandbox.core import Core
 from asset_pipeline.sandbox.date_header import DateHeader
@@ -32,6 +35,7 @@ from asset_pipeline.sandbox.problems import ProblemError, not_found, problem
 from asset_pipeline.sandbox.ratelimit import RateLimit
 from asset_pipeline.sandbox.renderer import MediaRenderer
 from asset_pipeline.sandbox.state import State
+from asset_pipeline.sandbox.upload_routes import UploadRoutes
 from asset_pipeline.sandbox.webhook_delivery import WebhookSender
 
 
@@ -73,16 +77,26 @@ def create_app(state_dir: Path, options: SandboxOptions) -> Starlette:
     rooms = (
         PredictionRoutes(core),
         AccountRoutes(core),
+        UploadRoutes(core),
         DeliveryRoutes(core),
         AdminRoutes(core),
         ChatRoutes(core),
     )
     app = Starlette(
         routes=[route for room in rooms for route in room.routes()],
-        middleware=[Middleware(DateHeader, state=state), Middleware(ApiMiddleware, core=core)],
-        exception_handlers={ProblemError: _answer_problem, HTTPException: _answer_http},
+        middleware=[
+            Middleware(DateHeader, state=state),
+            Middleware(Admission, core=core),
+            Middleware(ApiMiddleware, core=core),
+        ],
+        exception_handlers={
+            ProblemError: _answer_problem,
+            HTTPException: _answer_http,
+            ClientDisconnect: _answer_nobody,
+        },
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # the API answers 404, and a redirect repeats no create
     app.state.core = core
     return app
 
@@ -114,7 +128,23 @@ async def _answer_problem(request: Request, error: Exception) -> Response:
 
 
 async def _answer_http(request: Request, error: Exception) -> Response:
-    del request
-    if not isinstance(error, HTTPException) or error.status_code == 404:  # noqa: PLR2004
+    if not isinstance(error, HTTPException) or error.status_code == HTTPStatus.NOT_FOUND:
         return not_found()
-    return problem(error.status_code, error.detail, error.detail, error.headers)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = {"Allow": ", ".join(sorted(_methods(request)))}
+        return problem(405, "Method not allowed", "This resource has no such method.", allowed)
+    title = HTTPStatus(error.status_code).phrase.capitalize()
+    return problem(error.status_code, title, error.detail, error.headers)
+
+
+async def _answer_nobody(request: Request, error: Exception) -> Response:
+    """The client has gone in the middle of its body: nothing was done, and nobody reads this."""
+    del request, error
+    return problem(400, "Bad request", "The body of this request ended early.")
+
+
+def _methods(request: Request) -> set[str]:
+    """Return the methods of all routes at a path: Starlette names those of the first alone."""
+    routes = (route for route in request.app.routes if isinstance(route, Route))
+    here = (route for route in routes if route.path_regex.match(request.scope["path"]))
+    return {method for route in here for method in route.methods or ()}

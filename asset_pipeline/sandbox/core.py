@@ -25,6 +25,7 @@ class Core:
     """The parts of one server.
 
     Args:
+        hosts: Names and addresses it was bound to; it answers to these beside the loopback ones.
         drop: Closes the connection that a request came on; the server provides it.
         last_request: When the server was last asked for something, on the monotonic clock.
     """
@@ -38,11 +39,11 @@ class Core:
     display: Display
     postman: WebhookSender
     late: Lateness
+    hosts: frozenset[str] = frozenset()
     drop: Callable[[Scope], None] | None = None
     last_request: float = field(default_factory=time.monotonic)
 
 
 def base_url(connection: HTTPConnection) -> str:
     """Return the origin under which this client reaches the server."""
-    host = connection.headers.get("host", "127.0.0.1")
-    return f"{connection.url.scheme}://{host}"
+    return f"{connection.scope['scheme']}://{connection.headers['host']}"

@@ -10,10 +10,11 @@ from asset_pipeline.sandbox.core import Core
 from asset_pipeline.sandbox.display import event_about
 from asset_pipeline.sandbox.faults.names import Route as FaultRoute
 from asset_pipeline.sandbox.faults.output_faults import spoiled
-from asset_pipeline.sandbox.faults.transport_faults import strike_before
+from asset_pipeline.sandbox.faults.transport_faults import UNAVAILABLE, server_error, strike_before
 from asset_pipeline.sandbox.lifecycle import find
 from asset_pipeline.sandbox.outputs import MIME_TYPES, is_file_of
 from asset_pipeline.sandbox.problems import ProblemError, not_found
+from asset_pipeline.sandbox.render_pool import InterruptedRenderError, RenderError
 
 
 class DeliveryRoutes:
@@ -40,7 +41,12 @@ class DeliveryRoutes:
             raise ProblemError(not_found())
         rule = self._core.faults.fire(event_about(prediction, FaultRoute.FILE, now))
         await strike_before(rule)
-        path = await self._core.studio.file(prediction, name)
+        try:
+            path = await self._core.studio.file(prediction, name)
+        except InterruptedRenderError:
+            raise ProblemError(server_error(UNAVAILABLE)) from None
+        except RenderError:
+            raise ProblemError(not_found()) from None
         # One that strikes this reply alone goes before one that the prediction has for good.
         for spoiling in (rule, prediction.fault):
             if spoiling is not None:

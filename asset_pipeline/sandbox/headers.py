@@ -9,7 +9,9 @@ from starlette.datastructures import Headers
 from asset_pipeline.sandbox.problems import InvalidField, ProblemError, invalid
 
 _LONGEST_WAIT = 60.0
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
+# A header may hold any byte: "²" is a digit to Python, and 5,000 digits are no number to it.
+_WAIT = re.compile(r"wait(?:=([0-9]{1,6}))?")
+_DURATION = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6}(?:\.[0-9]{1,9})?)s?)?")
 _SHORTEST_CANCEL, _LONGEST_CANCEL = 5, 86_400
 
 
@@ -19,17 +21,15 @@ def preferred_wait(headers: Headers) -> float | None:
     Raises:
         ProblemError: 422, a time that is not allowed.
     """
-    for part in headers.get("prefer", "").split(","):
-        name, _, seconds = part.strip().partition("=")
-        if name != "wait":
-            continue
-        if not seconds:
-            return _LONGEST_WAIT
-        if not seconds.isdigit() or not 1 <= int(seconds) <= _LONGEST_WAIT:
-            issue = InvalidField("format", "Prefer", "wait must be between 1 and 60 seconds")
-            raise ProblemError(invalid([issue]))
-        return float(seconds)
-    return None
+    given = headers.get("prefer")
+    if given is None:
+        return None
+    match = _WAIT.fullmatch(given.strip())
+    seconds = _LONGEST_WAIT if match is None or match[1] is None else float(match[1])
+    if match is None or not 1 <= seconds <= _LONGEST_WAIT:
+        issue = InvalidField("format", "Prefer", "must be wait, or wait=1 to wait=60 seconds")
+        raise ProblemError(invalid([issue]))
+    return seconds
 
 
 def cancel_after(headers: Headers) -> float | None:

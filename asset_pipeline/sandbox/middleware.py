@@ -33,11 +33,13 @@ _TEMPLATES = (
     (re.compile(r"/v1/files/[^/]+"), "/v1/files/{id}"),
     (re.compile(r"/v1/files/[^/]+/download"), "/v1/files/{id}/download"),
 )
+_LONGEST_PATH = 200  # of one that no route has: each is a row
 
 
 def template(path: str) -> str:
     """Return a path with its changing parts replaced by names, as requests are counted."""
-    return next((name for pattern, name in _TEMPLATES if pattern.fullmatch(path)), path)
+    known = next((name for pattern, name in _TEMPLATES if pattern.fullmatch(path)), None)
+    return known or path[:_LONGEST_PATH]
 
 
 def creates(method: str, route: str) -> bool:

@@ -7,9 +7,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter
 
 from asset_pipeline.sandbox.lifecycle import Prediction, from_row
-from asset_pipeline.sandbox.problems import InvalidField, ProblemError, invalid
+from asset_pipeline.sandbox.problems import InvalidField, ProblemError, check_query, invalid
 from asset_pipeline.sandbox.state import MICROSECONDS, State
 
 PAGE = 100
@@ -24,15 +27,22 @@ class Page:
     previous: str | None
 
 
+# What fits a column: a cursor comes from outside, whoever made it.
+_Whole = Annotated[int, Field(strict=True, ge=-(1 << 62), le=1 << 62)]
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """Where a page begins: after (older than) or before (newer than) a prediction."""
 
-    created_us: int
-    seq: int
+    created_us: _Whole
+    seq: _Whole
     newer: bool
-    after_us: int | None
-    before_us: int | None
+    after_us: _Whole | None
+    before_us: _Whole | None
+
+
+_CURSOR = TypeAdapter(_Place)
 
 
 def read_page(state: State, account: str, query: Mapping[str, str]) -> Page:
@@ -41,9 +51,12 @@ def read_page(state: State, account: str, query: Mapping[str, str]) -> Page:
     ``created_after`` is inclusive, ``created_before`` is not; a cursor carries both along.
 
     Raises:
-        ProblemError: 422 for a time or a cursor that cannot be read.
+        ProblemError: 422 for a time or a cursor that cannot be read, or a query of other names.
     """
-    if query.get("source") == "web":
+    check_query(query, ("cursor", "created_after", "created_before", "source"))
+    if query.get("source", "web") != "web":
+        raise _refusal("source", "must be one of the following: web")
+    if "source" in query:
         return Page([], None, None)  # everything here came by the API
     place = _place(query)
     conditions = ["account = :account"]
@@ -86,9 +99,8 @@ def _place(query: Mapping[str, str]) -> _Place:
         after, before = _moment(query, "created_after"), _moment(query, "created_before")
         return _Place(0, 0, newer=False, after_us=after, before_us=before)
     try:
-        values = json.loads(base64.urlsafe_b64decode(cursor))
-        return _Place(**values)
-    except (ValueError, TypeError):
+        return _CURSOR.validate_json(base64.urlsafe_b64decode(cursor))
+    except ValueError:
         raise _refusal("cursor", "Invalid cursor") from None
 
 

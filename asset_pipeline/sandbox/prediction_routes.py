@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from asset_pipeline.catalog.spec import Model
 from asset_pipeline.sandbox.accounts import account_of
+from asset_pipeline.sandbox.bodies import read_json
 from asset_pipeline.sandbox.core import Core, base_url
 from asset_pipeline.sandbox.display import event_about
 from asset_pipeline.sandbox.faults.names import KEPT, FaultName
@@ -40,7 +41,7 @@ from asset_pipeline.sandbox.lifecycle import (
 from asset_pipeline.sandbox.pages import read_page
 from asset_pipeline.sandbox.problems import ProblemError, invalid_version, not_found
 from asset_pipeline.sandbox.state import MICROSECONDS
-from asset_pipeline.sandbox.validation import check_input, read_body
+from asset_pipeline.sandbox.validation import check_body, check_input
 from asset_pipeline.sandbox.webhooks import asked_webhook
 
 # Other processes may cancel a prediction, or set the clock ahead, while a reply is held.
@@ -68,7 +69,7 @@ class PredictionRoutes:
 
     async def create(self, request: Request) -> Response:
         """Create by version."""
-        body = read_body(await request.body(), with_version=True)
+        body = check_body((await read_json(request))[1], with_version=True)
         model = self._core.shelf.versioned(str(body["version"]))
         if model is None:
             raise ProblemError(invalid_version())
@@ -79,7 +80,7 @@ class PredictionRoutes:
         model = self._core.shelf.named(_name(request))
         if model is None or not model.official:
             raise ProblemError(not_found())
-        body = read_body(await request.body(), with_version=False)
+        body = check_body((await read_json(request))[1], with_version=False)
         return await self._create(request, model, body)
 
     async def create_deployed(self, request: Request) -> Response:
@@ -87,7 +88,7 @@ class PredictionRoutes:
         model = self._core.shelf.named(_name(request))
         if model is None:
             raise ProblemError(not_found())
-        body = read_body(await request.body(), with_version=False)
+        body = check_body((await read_json(request))[1], with_version=False)
         return await self._create(request, model, body, deployment=model.name)
 
     async def get(self, request: Request) -> Response:

@@ -66,9 +66,19 @@ def not_found(detail: str = "The requested resource could not be found.") -> Pro
     return problem(404, "Not found", detail)
 
 
-def too_large() -> ProblemResponse:
-    """413: an upload over the limit of 100 MB."""
-    return problem(413, "Request entity too large", "Files may be at most 100 MB.")
+def too_large(most: int) -> ProblemResponse:
+    """413: a body over the limit.
+
+    Args:
+        most: Bytes allowed.
+    """
+    detail = f"The body of this request may have at most {most:,} bytes."
+    return problem(413, "Request entity too large", detail)
+
+
+def unsupported_type(expected: str) -> ProblemResponse:
+    """415: a body of a type that the route does not take."""
+    return problem(415, "Unsupported media type", f"The body of this request must be {expected}.")
 
 
 def invalid_version() -> ProblemResponse:
@@ -92,6 +102,21 @@ def invalid(fields: Sequence[InvalidField]) -> ProblemResponse:
         ],
     }
     return ProblemResponse(body, 422)
+
+
+def check_query(query: Mapping[str, str], known: Sequence[str]) -> None:
+    """Refuse a query that asks for what there is not; ``created_afer`` would list everything.
+
+    Raises:
+        ProblemError: 422, naming each parameter that is not known.
+    """
+    issues = [
+        InvalidField("additional_property_not_allowed", name, f"{name} is not a parameter")
+        for name in query
+        if name not in known
+    ]
+    if issues:
+        raise ProblemError(invalid(issues))
 
 
 def throttled(limit: int, what: str, retry_after: int, *, header: bool = True) -> ProblemResponse:

@@ -15,7 +15,11 @@ _MOST_WORKERS = 4
 
 
 class RenderError(Exception):
-    """A file could not be made."""
+    """A file cannot be made of this request."""
+
+
+class InterruptedRenderError(RenderError):
+    """A file was not made: the process at work on it ended. It can be asked for again."""
 
 
 class RenderPool:
@@ -41,7 +45,8 @@ class RenderPool:
             The seconds of a sound, None for a picture.
 
         Raises:
-            RenderError: It could not be made.
+            RenderError: It cannot be made.
+            InterruptedRenderError: It was not made, and may be asked for again.
         """
         # One worker does all the speaking: the voice takes 150 MB and a second to load.
         benches = self._benches[-1:] if kind == "audio" else self._benches
@@ -75,7 +80,7 @@ class _Bench:
         self._waiting[number] = answer
         process = await self._running()
         if process.stdin is None:
-            raise RenderError("The worker has no input.")
+            raise InterruptedRenderError("The worker has no input.")
         process.stdin.write(json.dumps({"number": number, **job}).encode() + b"\n")
         return await answer
 
@@ -106,7 +111,7 @@ class _Bench:
         await process.wait()
         for answer in self._waiting.values():
             if not answer.done():
-                answer.set_exception(RenderError("The drawing process ended."))
+                answer.set_exception(InterruptedRenderError("The drawing process ended."))
         self._waiting.clear()
 
     def _settle(self, said: dict[str, Any]) -> None:
@@ -114,6 +119,7 @@ class _Bench:
         if answer is None or answer.done():
             return
         if "error" in said:
-            answer.set_exception(RenderError(said["error"]))
+            kind = InterruptedRenderError if said["again"] else RenderError
+            answer.set_exception(kind(said["error"]))
         else:
             answer.set_result(said["seconds"])

@@ -14,6 +14,8 @@ from typing import Any, cast
 
 from asset_pipeline.files import make_private_folder, open_private
 
+_LONGEST_ERROR = 500
+
 
 def main() -> None:
     """Work through the jobs."""
@@ -25,7 +27,11 @@ def main() -> None:
         try:
             answer["seconds"] = _work(job)
         except Exception as error:  # noqa: BLE001 -- a job that fails is answered, not fatal
-            answer["error"] = f"{type(error).__name__}: {error}"
+            # An error may quote a whole prompt, and the server reads lines of 64 kB at most.
+            answer["again"] = isinstance(
+                error, OSError | MemoryError
+            )  # of the machine, not the job
+            answer["error"] = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import shutil
 from collections.abc import Callable
@@ -14,13 +15,18 @@ from pydantic import JsonValue
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.spec import Model
 from asset_pipeline.sandbox.drawing.sizes import size_of
+from asset_pipeline.sandbox.faults.plan import FAILED_ERRORS
 from asset_pipeline.sandbox.lifecycle import RETENTION_US, Prediction
 from asset_pipeline.sandbox.models import OfferedModels
 from asset_pipeline.sandbox.outputs import resolved
-from asset_pipeline.sandbox.render_pool import RenderPool
+from asset_pipeline.sandbox.render_pool import InterruptedRenderError, RenderError, RenderPool
 from asset_pipeline.sandbox.state import MICROSECONDS, State
 
 _SWEEP_US = 30 * MICROSECONDS
+# What is drawn and spoken of a prompt: a body may hold 32 MB of one, and a voice takes a minute for
+# 20,000 characters.
+_DRAWN_CHARACTERS, _SPOKEN_CHARACTERS = 5_000, 20_000
+_LONGEST_MUSIC = 600.0  # seconds
 
 
 class MediaRenderer:
@@ -39,11 +45,11 @@ class MediaRenderer:
         """Return the path of a rendered file, rendering it if nobody has.
 
         Raises:
-            RenderError: It could not be rendered.
+            RenderError: It could not be rendered; if it never can be, the prediction has failed.
         """
         path = self._path(prediction, name)
         if not path.exists():
-            await asyncio.shield(self._start(prediction, name, path))
+            await self._rendered(prediction, name, path)
         return path
 
     def warm(self, prediction: Prediction) -> None:
@@ -54,18 +60,21 @@ class MediaRenderer:
                 self._start(prediction, name, self._path(prediction, name))
 
     async def measured(self, prediction: Prediction) -> None:
-        """See to it that a finished sound's length is on record.
-
-        Raises:
-            RenderError: It could not be rendered.
-        """
+        """See to it that a finished sound's length is on record, or that it has failed."""
         if prediction.kind is Kind.AUDIO and prediction.audio_seconds is None:
             for name in prediction.files:
-                await asyncio.shield(self._start(prediction, name, self._path(prediction, name)))
+                with contextlib.suppress(RenderError):
+                    await self._rendered(prediction, name, self._path(prediction, name))
 
     async def close(self) -> None:
         """End the rendering processes; what they have not finished is rendered when asked for."""
         await self._workshop.close()
+
+    async def _rendered(self, prediction: Prediction, name: str, path: Path) -> None:
+        try:
+            await asyncio.shield(self._start(prediction, name, path))
+        except InterruptedRenderError:  # by a kill of the worker; a new one is started
+            await asyncio.shield(self._start(prediction, name, path))
 
     def _start(self, prediction: Prediction, name: str, path: Path) -> asyncio.Task[None]:
         task = self._running.get(path)
@@ -82,7 +91,17 @@ class MediaRenderer:
 
     async def _render(self, prediction: Prediction, name: str, path: Path) -> None:
         request = _request(prediction, self._shelf.named(prediction.model), name)
-        seconds = await self._workshop.render(prediction.kind, path, request)
+        try:
+            seconds = await self._workshop.render(prediction.kind, path, request)
+        except InterruptedRenderError:
+            raise
+        except RenderError:
+            # As the real model would: what it cannot make of its input is a failure, not billed.
+            self._state.connection.execute(
+                "UPDATE predictions SET outcome = 'failed', error = ? WHERE id = ?",
+                (FAILED_ERRORS["E1000"], prediction.id),
+            )
+            raise
         if seconds is not None and name in prediction.files:
             self._state.connection.execute(
                 "UPDATE predictions SET audio_seconds = ? WHERE id = ?",
@@ -138,7 +157,7 @@ def _picture(
     width, height = size_of(value_of)
     quality = value_of("output_quality")
     return {
-        "text": prediction.prompt,
+        "text": prediction.prompt[:_DRAWN_CHARACTERS],
         "seed": seed,
         "model": prediction.model,
         "width": width,
@@ -154,10 +173,12 @@ def _sound(
     speed, duration = value_of("speed"), value_of("duration")
     voice = value_of("voice") or value_of("voice_id")
     return {
-        "text": prediction.prompt,
+        "text": prediction.prompt[:_SPOKEN_CHARACTERS],
         "seed": seed,
         "voice": voice if isinstance(voice, str) else "",
         "speed": float(speed) if isinstance(speed, int | float) else 1.0,
-        "music_seconds": float(duration) if isinstance(duration, int | float) else None,
+        "music_seconds": min(float(duration), _LONGEST_MUSIC)
+        if isinstance(duration, int | float)
+        else None,
         "format": extension,
     }

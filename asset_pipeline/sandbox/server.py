@@ -72,6 +72,7 @@ class SandboxServer:
         self._core.drop = self._drop
         self._listening = _listen(host, port)
         address, port = self._listening.getsockname()[:2]
+        self._core.hosts = frozenset({host.lower(), address})
         self.url = f"http://{f'[{address}]' if ':' in address else address}:{port}"
         self._config = uvicorn.Config(
             app,
@@ -81,6 +82,8 @@ class SandboxServer:
             timeout_graceful_shutdown=2,
             server_header=False,
             date_header=False,  # the application's own goes by the clock that clients see
+            proxy_headers=False,  # a client's word for who it is would spoil dropped connections
+            ws="none",
         )
         self._server = uvicorn.Server(self._config)
 

@@ -61,7 +61,8 @@ def speak(request: SoundRequest) -> Samples:
     pitch = _pitch(request.voice)
     pace = min(max(request.speed / pitch, 0.3), 4.0)
     with _synthesis:
-        spoken = cast("Samples", _voice()(request.text, speed=pace, seed=request.seed))
+        seed = request.seed & 0xFFFF_FFFF  # the voice takes 32 bits, an input may hold any number
+        spoken = cast("Samples", _voice()(request.text, speed=pace, seed=seed))
     if pitch != 1.0:
         positions = np.arange(0, len(spoken) - 1, pitch)
         spoken = np.interp(positions, np.arange(len(spoken)), spoken).astype(np.float32)

@@ -15,6 +15,8 @@ from typing import NamedTuple
 from asset_pipeline.files import keep_private, make_private_file, make_private_folder
 
 MICROSECONDS = 1_000_000
+# Seconds, 50 years: a clock that runs out of the calendar would stop every route that shows a time.
+MOST_AHEAD = 50 * 365 * 86_400
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS predictions (
@@ -94,6 +96,7 @@ _LATER = (
     ("predictions", "created_skew_us", "INTEGER NOT NULL DEFAULT 0"),
     ("predictions", "shown_id", "TEXT"),
     ("predictions", "webhook", "TEXT"),
+    ("uploads", "account", "TEXT NOT NULL DEFAULT 'sandbox'"),
     ("settings", "skew_us", "INTEGER NOT NULL DEFAULT 0"),
     ("settings", "created_skew_us", "INTEGER NOT NULL DEFAULT 0"),
 )
@@ -171,13 +174,17 @@ class State:
         row = self.connection.execute("SELECT clock_offset_us FROM settings").fetchone()
         return time.time_ns() // 1000 + int(row[0])
 
-    def advance(self, seconds: float) -> float:
-        """Set the clock ahead for every process on this state; returns the whole offset."""
+    def advance(self, seconds: float) -> float | None:
+        """Set the clock ahead for every process on this state; returns the whole offset.
+
+        None, and nothing is changed, when it would be over :data:`MOST_AHEAD`.
+        """
         row = self.connection.execute(
-            "UPDATE settings SET clock_offset_us = clock_offset_us + ? RETURNING clock_offset_us",
-            (round(seconds * MICROSECONDS),),
+            "UPDATE settings SET clock_offset_us = clock_offset_us + :more"
+            " WHERE abs(clock_offset_us + :more) <= :most RETURNING clock_offset_us",
+            {"more": round(seconds * MICROSECONDS), "most": MOST_AHEAD * MICROSECONDS},
         ).fetchone()
-        return int(row[0]) / MICROSECONDS
+        return None if row is None else int(row[0]) / MICROSECONDS
 
     def skew(self) -> Skew:
         """Return how far the clock that clients see is off."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import cast
 
 from pydantic import JsonValue
 
@@ -33,31 +32,26 @@ _BODY_FIELDS: dict[str, type] = {
 }
 
 
-def read_body(raw: bytes, *, with_version: bool) -> dict[str, JsonValue]:
+def check_body(body: JsonValue, *, with_version: bool) -> dict[str, JsonValue]:
     """Return a create's body as an object with nothing but the fields the API knows.
 
     Args:
-        raw: The request's body.
+        body: What the request's JSON says.
         with_version: Whether the route takes, and needs, a ``version``.
 
     Raises:
         ProblemError: 422, naming each field.
     """
-    try:
-        body: object = json.loads(raw)
-    except ValueError:
-        body = None
     if not isinstance(body, dict):
         issue = InvalidField("invalid_type", "(root)", "Invalid type. Expected: object")
         raise ProblemError(invalid([issue]))
-    document = cast("dict[str, JsonValue]", body)
     known = {**_BODY_FIELDS, "version": str} if with_version else _BODY_FIELDS
     issues = [
         InvalidField("required", "(root)", f"{name} is required")
         for name in (("version", "input") if with_version else ("input",))
-        if name not in document
+        if name not in body
     ]
-    for name, value in document.items():
+    for name, value in body.items():
         if name not in known:
             issues.append(
                 InvalidField(
@@ -70,7 +64,7 @@ def read_body(raw: bytes, *, with_version: bool) -> dict[str, JsonValue]:
             issues.append(_wrong_type(name, _JSON_TYPES[known[name]], value))
     if issues:
         raise ProblemError(invalid(issues))
-    return document
+    return body
 
 
 def check_input(model: Model, inputs: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

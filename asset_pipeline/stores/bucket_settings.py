@@ -1,4 +1,4 @@
-"""What a team's bucket asks of each request: a key to encrypt with, who pays, what else to send."""
+"""Settings that a bucket requires of requests: encryption key, payer, extra headers."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def check_content_key(key: str, sha256: str) -> None:
 
 
 def checked_blocks(source: Path, sha256: str, block: int = PART) -> Iterator[bytes]:
-    """Yield a file's content; the last block only once the whole has the SHA-256.
+    """Yield a file's content; the last block only after the SHA-256 was checked.
 
     Args:
         source: The file; an empty one is one empty block.
@@ -82,9 +82,9 @@ def write_whole(blocks: Iterator[bytes], target: Path) -> None:
 
 
 def refuse_other_content(blocks: Iterable[bytes], sha256: str, uri: str) -> None:
-    """Accept an object that is there already only if its content is the one to store.
+    """Accept an existing object only if it has the content that is to be stored.
 
-    All of it is read: what an object is named, or says of itself, is not what it holds.
+    All of it is read, because neither its name nor its metadata proves its content.
 
     Raises:
         StoreConflictError: It is another.

@@ -19,7 +19,7 @@ _EXAMPLE: Final = """'{"x-amz-expected-bucket-owner": "111122223333"}'"""
 
 
 def bucket_settings(settings: Settings) -> BucketSettings:
-    """Return what is asked of the store's bucket.
+    """Return the settings for requests to the store's bucket.
 
     Raises:
         ConfigurationError: ``ASSET_PIPELINE_STORE_HEADERS`` is no set of headers.
@@ -35,7 +35,7 @@ def bucket_settings(settings: Settings) -> BucketSettings:
 
 
 def settings_for(url: str, settings: Settings) -> BucketSettings:
-    """Return what is asked of another place than the store: the same where it is the same bucket.
+    """Return the settings for another place: the store's, if it is the same bucket.
 
     Raises:
         ConfigurationError: The settings are wrong.

@@ -1,4 +1,4 @@
-"""What Google Cloud Storage answers, as a sentence."""
+"""Errors of Google Cloud Storage as sentences."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ROLE: Final = "Give this account the role Storage Object User on the bucket."
 
 
 def from_google(error: Exception, doing: str, uri: str) -> StoreError:
-    """Return the error to raise for one of Google's libraries, which are imported by now."""
+    """Return the error to raise for an error of Google's libraries."""
     from google.api_core.exceptions import GoogleAPICallError  # noqa: PLC0415 -- for GCS alone
     from google.auth.exceptions import GoogleAuthError, TransportError  # noqa: PLC0415
     from google.cloud.storage.exceptions import DataCorruption  # noqa: PLC0415

@@ -35,7 +35,7 @@ class _Bucket:
         return self._bucket
 
     def change(self, how: Callable[[Any], None]) -> None:
-        """Change settings, and send those alone that were changed."""
+        """Change settings, and send only those that changed."""
         bucket = self.read()
         how(bucket)
         self._ask(lambda: bucket.patch(retry=None, timeout=TIMEOUT))

@@ -1,4 +1,4 @@
-"""What keeps a bucket private and tidy: rules that are set, and checked, one by one."""
+"""Rules that keep a bucket private and tidy; each can be set and checked."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class BucketRule:
         name: For people.
         holds: Asks the server.
         set: Makes it hold.
-        wanted: What holds when it does, as a sentence.
-        missing: What is so when it does not, as a sentence.
+        wanted: What is true if it holds, as a sentence.
+        missing: What is true if it does not hold, as a sentence.
         verdict: How bad that is.
     """
 

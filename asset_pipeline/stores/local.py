@@ -174,7 +174,7 @@ class LocalStore:
         method: LinkMethod = "GET",
         content_type: str | None = None,  # noqa: ARG002 -- files carry no content type
     ) -> str:
-        """Return the file's address: who may read the folder needs no signature."""
+        """Return the file's address; a reader of the folder needs no signature."""
         check_link_ttl(ttl)
         if method == "PUT":
             raise StoreError(
@@ -216,7 +216,7 @@ class LocalStore:
             found = None
         if found != self._seen:
             raise StoreRefusedError(
-                f"{self._root} is not the folder any more that it was when it was opened.",
+                f"{self._root} was replaced by another folder after it was opened.",
                 hint="Is its disk still mounted?",
             )
 
@@ -237,7 +237,7 @@ class LocalStore:
         )
 
     def _link(self, source: Path, sha256: str, target: Path) -> bool:
-        """Give a copy of ``source`` its name; False if another writer had it first."""
+        """Link a copy of ``source`` to its name; False if another writer was first."""
         with self._incoming(source, sha256) as temporary:
             _make_folder(target.parent)
             try:

@@ -1,4 +1,4 @@
-"""Trying whether a store takes files, before anything is paid for that would have to be kept."""
+"""Testing whether a store accepts files, before anything is paid for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CONTENT: Final = b"asset-pipeline tries whether it may write here. This file ma
 
 
 def try_putting(store: Store) -> None:
-    """Put a small object and take it away again, if that is allowed; no clip is touched.
+    """Put a small object and delete it, if that is allowed; no clip is touched.
 
     Raises:
         StoreError: The store does not take it.

@@ -1,4 +1,4 @@
-"""What a store of clips promises, whatever is behind it."""
+"""The protocol of clip stores, and their errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class StoreUnavailableError(StoreError):
 
 
 class StoreRefusedError(StoreError):
-    """The store refuses, and will until somebody does something: no rights, no bucket, no room."""
+    """The store refuses until somebody acts: no rights, no bucket or no room."""
 
 
 class StoreConflictError(StoreError):

@@ -1,4 +1,4 @@
-"""Repeating what a store did not answer: briefly, with growing waits that no two callers share.
+"""Retrying unanswered store requests for a few seconds, with exponential backoff.
 
 Every request may be repeated: a put creates and never overwrites, so one whose reply was lost meets
 its own object, and is recognised by its content. Who can wait longer than some seconds, as the

@@ -102,7 +102,7 @@ class S3Links:
         return self._with_query(method, link.partition("?")[0], query, seconds)
 
     def _with_query(self, method: str, url: str, query: dict[str, str], seconds: int) -> str:
-        """Sign a query of our own: botocore would make headers of it, which no browser sends."""
+        """Sign our own query; botocore would send it as headers, which browsers do not."""
         from botocore.auth import S3SigV4QueryAuth  # noqa: PLC0415 -- for S3 alone
         from botocore.awsrequest import AWSRequest  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What S3 answers, as a sentence; never the request's signature, which some answers repeat."""
+"""Errors of S3 as sentences, without the signature that some answers repeat."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def from_obstore(error: Exception, doing: str, uri: str) -> StoreError:
 
 
 def from_botocore(error: Exception, doing: str, uri: str) -> StoreError:
-    """Return the error to raise for one of botocore's, which is imported by now."""
+    """Return the error to raise for an error of botocore's."""
     from botocore.exceptions import (  # noqa: PLC0415 -- a quarter of a second, for S3 alone
         ClientError,
         HTTPClientError,

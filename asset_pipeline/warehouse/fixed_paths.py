@@ -16,7 +16,7 @@ from asset_pipeline.settings import ProviderName, Settings
 
 
 def point_to_own(settings: Settings) -> None:
-    """Point the fixed paths to what the provider in use has published; to nothing before that.
+    """Point the fixed paths to the files of the provider in use, or remove them.
 
     Raises:
         OSError: The data folder can't be written.

@@ -36,12 +36,14 @@ class GalleryClip:
         preview: A small WebP that the page embeds, or None: a picture is then loaded from its
             file when it is scrolled to, and a sound has no waveform.
         link: A link to the file in a remote store, good until it expires; None if there is none.
+        badge: How the clip's files are marked, in a word or two; empty where none was yet.
     """
 
     clip: Clip
     text: str
     preview: bytes | None
     link: str | None = None
+    badge: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class GalleryLinks:
 
     Attributes:
         sample: One of them, or one like them: the page loads from its server and no other.
-        expire_at: When they stop to hold.
+        expire_at: When they expire.
     """
 
     sample: str
@@ -112,7 +114,9 @@ def _write_card(page: TextIO, member: GalleryClip, folder: Path) -> None:
         f'data-cost="{clip.cost_microusd}">\n'
     )
     page.write(_picture(member, link) if clip.kind is Kind.IMAGE else _player(member, link))
-    page.write(f"<figcaption><p>{escape(member.text)}</p>\n{_facts(clip)}</figcaption>")
+    page.write(
+        f"<figcaption><p>{escape(member.text)}</p>\n{_facts(clip, member.badge)}</figcaption>"
+    )
     page.write("</figure>\n")
 
 
@@ -133,7 +137,7 @@ def _player(member: GalleryClip, link: str | None) -> str:
     return waveform + player
 
 
-def _facts(clip: Clip) -> str:
+def _facts(clip: Clip, badge: str) -> str:
     day = clip.created_at.date().isoformat()
     facts = [
         f"<b>{format_usd(clip.cost_microusd)}</b>",
@@ -142,6 +146,8 @@ def _facts(clip: Clip) -> str:
         f"<span>{_size(clip)}</span>",
         f'<time datetime="{clip.created_at.isoformat()}">{day}</time>',
     ]
+    if badge:
+        facts.append(f'<span class="badge" title="Where it comes from">{escape(badge)}</span>')
     if not clip.object_uri.startswith("file:"):
         facts.append(f"<span>{escape(clip.object_uri)}</span>")
     return f'<span class="facts">{"".join(facts)}</span>'

@@ -17,10 +17,9 @@ from asset_pipeline.ledger.schema import intents
 from asset_pipeline.ledger.transactions import transaction
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.settings import ProviderName, Settings
-from asset_pipeline.warehouse.errors import WarehouseError
 from asset_pipeline.warehouse.fixed_paths import hand_over, is_undecided, point_to_own
 from asset_pipeline.warehouse.publish import PublishReport, publish
-from asset_pipeline.warehouse.query import query
+from asset_pipeline.warehouse.query import WarehouseError, query
 
 _NEWEST = "SELECT intent_id FROM predictions ORDER BY created_at DESC LIMIT 1"
 
@@ -40,7 +39,7 @@ def publish_own(
 
 
 def show_own(engine: Engine, settings: Settings) -> None:
-    """Point the fixed paths to what the provider in use has published; to nothing before that.
+    """Point the fixed paths to the files of the provider in use, or remove them.
 
     Args:
         engine: Its ledger: it tells whose the files are that an earlier release left there.
@@ -55,7 +54,7 @@ def show_own(engine: Engine, settings: Settings) -> None:
 
 
 def _owner_of(warehouse: Path, engine: Engine, settings: Settings) -> ProviderName:
-    """Return whose a warehouse of an earlier release is: his whose ledger knows its newest row."""
+    """Return the owner of an earlier release's warehouse: whose ledger has its newest row."""
     with contextlib.suppress(WarehouseError):
         newest = query(warehouse, _NEWEST)[1]
         if newest:

@@ -23,8 +23,7 @@ from asset_pipeline.files import atomic_path, open_private
 from asset_pipeline.ledger.change_mark import mark_of
 from asset_pipeline.money import to_decimal
 from asset_pipeline.prompts.spec import Prompt
-from asset_pipeline.warehouse.errors import WarehouseError
-from asset_pipeline.warehouse.query import query
+from asset_pipeline.warehouse.query import WarehouseError, query
 from asset_pipeline.warehouse.tables import (
     LEDGER_TABLES,
     Row,

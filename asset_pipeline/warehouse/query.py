@@ -1,4 +1,4 @@
-"""Querying the published file: read-only, and with no way out of it."""
+"""Read-only queries of the published file, without access to anything else."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from asset_pipeline.warehouse.errors import WarehouseError
+from asset_pipeline.errors import AssetPipelineError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+
+class WarehouseError(AssetPipelineError):
+    """The published file can't be written, opened or queried."""
+
 
 # The order matters: the last line locks the others.
 _LOCKDOWN = """
@@ -35,7 +40,7 @@ def query(path: Path, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         WarehouseError: There is no such file, another process has it open for writing, or the
             SQL is wrong.
     """
-    import duckdb  # noqa: PLC0415 -- heavy, and only this command needs it
+    import duckdb  # noqa: PLC0415 -- as above
 
     with _opened(path) as connection:
         try:

@@ -28,7 +28,8 @@ CREATE TABLE predictions (
     collection       VARCHAR       NOT NULL, -- as it was when paid, should the prompt move later
     wanted_hash      VARCHAR,                -- what it stands in for; NULL when it was wanted itself
     strategy         VARCHAR,                -- how it came to stand in, such as simplified_prompt
-    prompt_text      VARCHAR       NOT NULL  -- what was sent
+    prompt_text      VARCHAR       NOT NULL, -- what was sent
+    key_id           VARCHAR                 -- the API key that it was paid on behalf of
 );
 
 -- One row a movement of money in one budget. A payment moves every budget that it falls under.
@@ -97,7 +98,11 @@ CREATE TABLE clips (
     used_at           TIMESTAMPTZ,           -- last exported or linked to
     removed_at        TIMESTAMPTZ,           -- NULL as long as its file is stored; see custody
     wanted_hash       VARCHAR,               -- what it stands in for; NULL when it was wanted itself
-    strategy          VARCHAR                -- how it came to stand in, such as model_fallback
+    strategy          VARCHAR,               -- how it came to stand in, such as model_fallback
+    review_state      VARCHAR,               -- approved, rejected; NULL while undecided
+    prompt_text       VARCHAR       NOT NULL, -- what was sent for it
+    seed              BIGINT,
+    inputs            VARCHAR       NOT NULL  -- all that was sent, as JSON
 );
 
 -- One row a file derived from a clip, under the name that its collection gives it.
@@ -124,6 +129,28 @@ CREATE TABLE renditions (
     run_id            VARCHAR       NOT NULL,
     created_at        TIMESTAMPTZ   NOT NULL,
     superseded_at     TIMESTAMPTZ            -- NULL for the clip's current one of this name
+);
+
+-- One row a file that was marked, or whose marks were read: what it says of where it comes from.
+CREATE TABLE provenance (
+    uri                  VARCHAR     NOT NULL,
+    sha256               VARCHAR     NOT NULL,
+    role                 VARCHAR     NOT NULL, -- original, rendition, export, sidecar
+    clip_id              VARCHAR     NOT NULL,
+    clip_sha256          VARCHAR     NOT NULL, -- of the original, whatever the file's own is
+    kind                 VARCHAR     NOT NULL,
+    prompt_id            VARCHAR     NOT NULL,
+    collection           VARCHAR     NOT NULL,
+    variant              INTEGER     NOT NULL,
+    policy               VARCHAR     NOT NULL, -- the collection's when it was marked
+    marks                VARCHAR     NOT NULL, -- kinds, such as c2pa exif xmp; empty for none
+    digital_source_type  VARCHAR     NOT NULL, -- IPTC's URI; empty where none is named
+    signed_by            VARCHAR     NOT NULL, -- us, provider, nobody
+    signer               VARCHAR     NOT NULL, -- whom our certificate names
+    certificate_sha256   VARCHAR     NOT NULL,
+    note                 VARCHAR     NOT NULL, -- what was not done, and why; mostly empty
+    run_id               VARCHAR     NOT NULL,
+    created_at           TIMESTAMPTZ NOT NULL
 );
 
 -- One row a parent of a stored file: what the file was made from.
@@ -225,4 +252,63 @@ CREATE TABLE fsck_report (
     found       VARCHAR,
     outcome     VARCHAR     NOT NULL,        -- reported, repaired, lost, restored
     found_at    TIMESTAMPTZ NOT NULL
+);
+
+-- One row a verdict about a stored file. They are only ever added; the last one of a clip holds.
+CREATE TABLE reviews (
+    review_id    BIGINT      NOT NULL,
+    clip_id      VARCHAR     NOT NULL,
+    sha256       VARCHAR     NOT NULL,       -- of the file that was looked at
+    verdict      VARCHAR     NOT NULL,       -- approved, rejected, undecided
+    reason_code  VARCHAR     NOT NULL,
+    note         VARCHAR     NOT NULL,
+    actor        VARCHAR     NOT NULL,
+    created_at   TIMESTAMPTZ NOT NULL,
+    supersedes   BIGINT                      -- the verdict that it takes the place of
+);
+
+-- One row an order over HTTP.
+CREATE TABLE submissions (
+    submission_id   VARCHAR       NOT NULL,
+    owner           VARCHAR       NOT NULL,  -- local, key:..., user:...
+    key_id          VARCHAR,
+    request_id      VARCHAR       NOT NULL,
+    state           VARCHAR       NOT NULL,
+    prompts         INTEGER       NOT NULL,
+    clips           INTEGER       NOT NULL,
+    cached          INTEGER       NOT NULL,  -- stored already when it was ordered
+    worst_case_usd  DECIMAL(18,6) NOT NULL,
+    completed       INTEGER       NOT NULL,  -- prompts
+    failed          INTEGER       NOT NULL,
+    cancelled       INTEGER       NOT NULL,
+    refused         INTEGER       NOT NULL,  -- by a budget
+    created_at      TIMESTAMPTZ   NOT NULL,
+    finished_at     TIMESTAMPTZ
+);
+
+-- One row a prompt of such an order.
+CREATE TABLE submission_items (
+    submission_id  VARCHAR     NOT NULL,
+    position       INTEGER     NOT NULL,
+    kind           VARCHAR     NOT NULL,
+    prompt_id      VARCHAR     NOT NULL,
+    variants       INTEGER     NOT NULL,
+    state          VARCHAR     NOT NULL,
+    error_class    VARCHAR,
+    error          VARCHAR,
+    launch_id      VARCHAR,
+    updated_at     TIMESTAMPTZ NOT NULL
+);
+
+-- One row a request over HTTP that changed something, or tried to.
+CREATE TABLE service_audit (
+    entry_id    BIGINT      NOT NULL,
+    request_id  VARCHAR     NOT NULL,
+    actor       VARCHAR     NOT NULL,
+    key_id      VARCHAR,
+    action      VARCHAR     NOT NULL,
+    status      INTEGER     NOT NULL,
+    code        VARCHAR     NOT NULL,        -- of the problem; empty when it went well
+    client      VARCHAR     NOT NULL,
+    created_at  TIMESTAMPTZ NOT NULL
 );

@@ -13,8 +13,15 @@ from sqlalchemy import Connection, Executable, case, select
 
 from asset_pipeline.ledger.custody_schema import custody, exports, fsck_findings, fsck_passes
 from asset_pipeline.ledger.llm_schema import llm_calls
+from asset_pipeline.ledger.provenance_schema import provenance
 from asset_pipeline.ledger.rendition_schema import renditions
 from asset_pipeline.ledger.schema import breakers, budgets, clips, entries, intents, lineage
+from asset_pipeline.ledger.service_schema import (
+    reviews,
+    service_audit,
+    submission_items,
+    submissions,
+)
 from asset_pipeline.prompts.spec import Prompt
 
 CHUNK_ROWS = 5_000
@@ -52,6 +59,7 @@ LEDGER_TABLES: Mapping[str, Executable] = {
         intents.c.wanted_hash,
         intents.c.strategy,
         intents.c.prompt_text,
+        intents.c.key_id,
     ),
     "ledger_entries": select(
         entries.c.entry_id,
@@ -115,7 +123,11 @@ LEDGER_TABLES: Mapping[str, Executable] = {
         clips.c.removed_at,
         clips.c.wanted_hash,
         clips.c.strategy,
-    ),
+        clips.c.review_state,
+        intents.c.prompt_text,
+        intents.c.seed,
+        intents.c.inputs_json.label("inputs"),
+    ).join(intents, intents.c.intent_id == clips.c.intent_id),
     "renditions": select(
         renditions.c.rendition_id,
         renditions.c.clip_id,
@@ -140,6 +152,77 @@ LEDGER_TABLES: Mapping[str, Executable] = {
         renditions.c.created_at,
         renditions.c.superseded_at,
     ).join(clips, clips.c.clip_id == renditions.c.clip_id),
+    "reviews": select(
+        reviews.c.review_id,
+        reviews.c.clip_id,
+        reviews.c.sha256,
+        reviews.c.verdict,
+        reviews.c.reason_code,
+        reviews.c.note,
+        reviews.c.actor,
+        reviews.c.created_at,
+        reviews.c.supersedes,
+    ),
+    "submissions": select(
+        submissions.c.submission_id,
+        submissions.c.owner,
+        submissions.c.key_id,
+        submissions.c.request_id,
+        submissions.c.state,
+        submissions.c.prompts,
+        submissions.c.clips,
+        submissions.c.cached,
+        submissions.c.worst_case_microusd.label("worst_case_usd"),
+        submissions.c.completed,
+        submissions.c.failed,
+        submissions.c.cancelled,
+        submissions.c.refused,
+        submissions.c.created_at,
+        submissions.c.finished_at,
+    ),
+    "submission_items": select(
+        submission_items.c.submission_id,
+        submission_items.c.position,
+        submission_items.c.kind,
+        submission_items.c.prompt_id,
+        submission_items.c.variants,
+        submission_items.c.state,
+        submission_items.c.error_class,
+        submission_items.c.error,
+        submission_items.c.launch_id,
+        submission_items.c.updated_at,
+    ),
+    "service_audit": select(
+        service_audit.c.entry_id,
+        service_audit.c.request_id,
+        service_audit.c.actor,
+        service_audit.c.key_id,
+        service_audit.c.action,
+        service_audit.c.status,
+        service_audit.c.code,
+        service_audit.c.client,
+        service_audit.c.created_at,
+    ),
+    "provenance": select(
+        provenance.c.uri,
+        provenance.c.sha256,
+        provenance.c.role,
+        provenance.c.clip_id,
+        provenance.c.clip_sha256,
+        clips.c.kind,
+        clips.c.prompt_id,
+        clips.c.collection,
+        clips.c.variant,
+        provenance.c.policy,
+        provenance.c.marks,
+        provenance.c.digital_source_type,
+        provenance.c.signed_by,
+        provenance.c.signer,
+        provenance.c.certificate_sha256,
+        provenance.c.note,
+        provenance.c.run_id,
+        provenance.c.created_at,
+    ).join(clips, clips.c.clip_id == provenance.c.clip_id),
     "lineage": select(
         lineage.c.child_uri,
         lineage.c.child_sha256,

@@ -256,7 +256,7 @@ def test_an_error_nobody_expected_tells_none(
     def explode() -> None:
         raise RuntimeError(f"bad: {TOKEN} at https://u:{CANARIES['store']}@h/?sig=1 \x1b[31m")
 
-    monkeypatch.setattr("asset_pipeline.cli.costs.load_settings", explode)
+    monkeypatch.setattr("asset_pipeline.cli.sql.load_settings", explode)
     done = cli("sql", "SELECT 1", env={"REPLICATE_API_TOKEN": TOKEN})
     assert done.code == 1
     assert "RuntimeError: bad: [redacted]" in done.err

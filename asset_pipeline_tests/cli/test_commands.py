@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from asset_pipeline.cli.plan_view import PROMPTS_A_RUN
+from asset_pipeline.cli.plan import PROMPTS_A_RUN
 from asset_pipeline.defs.assets.clips import PARTITIONS_A_RUN
 from asset_pipeline_tests.cli.conftest import COMMAND, Done, Workspace
 

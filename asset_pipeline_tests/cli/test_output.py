@@ -9,7 +9,7 @@ import json
 import pytest
 
 from asset_pipeline.cli._output import say, show_table, stderr, stdout, write_csv, write_json
-from asset_pipeline.cli.costs import _objects  # pyright: ignore[reportPrivateUsage]
+from asset_pipeline.cli.sql import objects
 
 HOSTILE = "\x1b]8;;https://evil.example\x1b\\[link=https://evil.example][red]x\x9b31m\x07\x7f\u202e"
 
@@ -69,5 +69,5 @@ def test_csv_is_plain_and_guards_formulas_on_request(
 def test_json_keeps_columns_that_share_a_name() -> None:
     """The second of a name is renamed, never to one that another column has."""
     columns, row = ["a", "a", "a_2", "a", "b"], (1, 2, 3, 4, 5)
-    assert _objects(columns, [row]) == [{"a": 1, "a_3": 2, "a_2": 3, "a_4": 4, "b": 5}]
-    assert _objects(["x", "x"], [(1, 2)]) == [{"x": 1, "x_2": 2}]
+    assert objects(columns, [row]) == [{"a": 1, "a_3": 2, "a_2": 3, "a_4": 4, "b": 5}]
+    assert objects(["x", "x"], [(1, 2)]) == [{"x": 1, "x_2": 2}]

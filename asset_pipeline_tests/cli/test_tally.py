@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.cli._tally import Tally
+from asset_pipeline.cli._summary import Tally
 from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
 from asset_pipeline.generation.payment.recorder import Landed

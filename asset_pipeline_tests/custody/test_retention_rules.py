@@ -37,7 +37,7 @@ def test_rules_are_read(tmp_path: Path) -> None:
         ("rules: [{name: x, older_than_days: 1}, {name: x, older_than_days: 2}]", "same name"),
         ("max_total_gb: -1", "max_total_gb"),
         ("- 1", "the file"),
-        ("rules: [", "can't be read"),
+        ("rules: [", "This is not YAML"),
     ],
 )
 def test_a_wrong_file_is_explained(tmp_path: Path, text: str, named: str) -> None:

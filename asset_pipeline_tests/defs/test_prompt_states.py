@@ -10,7 +10,7 @@ from dagster._core.loader import LoadingContextForTest
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.definitions import build_defs
 from asset_pipeline.defs import materializations, staleness
-from asset_pipeline.defs.partition_states import read_states
+from asset_pipeline.defs.prompt_states import read_states
 from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource
 from asset_pipeline.prompts.states import PromptState
 from asset_pipeline_tests.support.project import Project

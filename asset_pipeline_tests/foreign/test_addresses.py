@@ -46,6 +46,7 @@ def test_what_is_of_the_open_internet(text: str) -> None:
 def test_an_address_is_shown_without_its_secrets() -> None:
     """User, password, query and fragment stay out of errors."""
     assert shown("https://u:p@files.example/a/b?sig=secret#x") == "https://files.example/a/b"
+    assert shown("https://u:p?w@files.example/a") == "https://files.example/a"
 
 
 def test_a_port_that_goes_without_saying_is_the_same_origin() -> None:

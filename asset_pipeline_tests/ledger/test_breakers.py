@@ -29,7 +29,7 @@ from datetime import timedelta
 from pydantic import SecretStr
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.ledger.breaker_machine import BreakerRules
-from asset_pipeline.ledger.breakers import BreakerBook
+from asset_pipeline.ledger.breakers import BreakerRepository
 from asset_pipeline.ledger.engine import open_engine
 
 url, owner, model, later = sys.argv[1:]
@@ -38,7 +38,7 @@ class Clock(SystemClock):
     def now(self):
         return super().now() + timedelta(seconds=float(later))
 
-book = BreakerBook(open_engine(SecretStr(url)), Clock())
+book = BreakerRepository(open_engine(SecretStr(url)), Clock())
 rules = BreakerRules(failure_threshold=2, probe_seconds=300)
 book.all()
 print("ready", flush=True)

@@ -18,7 +18,9 @@ from sqlalchemy import CheckConstraint, create_engine, event, inspect, select, t
 from sqlalchemy.engine import make_url
 
 import asset_pipeline.ledger.llm_schema
-import asset_pipeline.ledger.rendition_schema  # noqa: F401 -- its table is compared too
+import asset_pipeline.ledger.provenance_schema
+import asset_pipeline.ledger.rendition_schema
+import asset_pipeline.ledger.service_schema  # noqa: F401 -- their tables are compared too
 from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 from asset_pipeline.ledger import engine as engine_module
 from asset_pipeline.ledger.column_types import metadata

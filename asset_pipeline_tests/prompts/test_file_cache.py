@@ -29,9 +29,9 @@ class _Folder:
         (root / "images").mkdir()
         real = library_module.read_collection
 
-        def counting(path: Path, *args: object, **kwargs: object) -> object:
-            self.read.append(path.name)
-            return real(path, *args, **kwargs)  # type: ignore[arg-type]
+        def counting(*args: object, name: str, **kwargs: object) -> object:
+            self.read.append(Path(name).name)
+            return real(*args, name=name, **kwargs)  # type: ignore[arg-type]
 
         monkeypatch.setattr(library_module, "read_collection", counting)
 

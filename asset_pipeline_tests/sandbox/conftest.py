@@ -38,9 +38,9 @@ Reply = dict[str, Any]
 class Running:
     """A server and two clients of it."""
 
-    def __init__(self, state_dir: Path, options: SandboxOptions) -> None:
+    def __init__(self, state_dir: Path, options: SandboxOptions, host: str = "127.0.0.1") -> None:
         self.state_dir = state_dir
-        self.server = SandboxServer("127.0.0.1", 0, state_dir, options)
+        self.server = SandboxServer(host, 0, state_dir, options)
         self.url = self.server.url
         self._thread = threading.Thread(target=self.server.run, daemon=True)
         self._thread.start()
@@ -114,10 +114,14 @@ def _start(tmp_path: Path) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def begin(
-            base: dict[str, Any], *, state_dir: Path | None = None, **more: object
+            base: dict[str, Any],
+            *,
+            state_dir: Path | None = None,
+            host: str = "127.0.0.1",
+            **more: object,
         ) -> Running:
             options = SandboxOptions(**{**base, **more})
-            running = Running(state_dir or tmp_path / "sandbox", options)
+            running = Running(state_dir or tmp_path / "sandbox", options, host)
             stack.callback(running.stop)
             return running
 

@@ -8,7 +8,7 @@ import io
 
 import pytest
 
-from asset_pipeline.sandbox import account_routes
+from asset_pipeline.sandbox import upload_routes
 from asset_pipeline_tests.sandbox.conftest import KOKORO_VERSION, SCHNELL, STILL, Running, Start
 
 
@@ -41,7 +41,7 @@ def test_uploads(instant: Running) -> None:
 
 def test_uploads_that_are_refused(instant: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """Too large a file is a 413, announced or not; a form without one is a 422."""
-    monkeypatch.setattr(account_routes, "UPLOAD_LIMIT", 1000)
+    monkeypatch.setattr(upload_routes, "UPLOAD_LIMIT", 1000)
     for size in (1001, 200_000):
         reply = instant.http.post("/v1/files", files={"content": ("a.bin", bytes(size))})
         assert reply.status_code == 413, size

@@ -64,7 +64,7 @@ def test_a_create_is_accepted_after_its_client_was_killed(start: Start) -> None:
     sandbox = start(INSTANT)
     sandbox.fault("late_acceptance", params={"seconds": 30})
     request = httpx.Request("POST", f"{sandbox.url}{PATH}", json=BODY)
-    lines = [f"POST {PATH} HTTP/1.1", "Host: sandbox", "Authorization: Bearer r8_gone"]
+    lines = [f"POST {PATH} HTTP/1.1", "Host: 127.0.0.1", "Authorization: Bearer r8_gone"]
     lines += [f"Content-Length: {len(request.content)}", "Content-Type: application/json", "", ""]
     with socket.create_connection(("127.0.0.1", httpx.URL(sandbox.url).port or 0)) as client:
         client.sendall("\r\n".join(lines).encode() + request.content)

@@ -56,9 +56,12 @@ def test_filters_by_time(filled: tuple[Running, list[str]]) -> None:
     assert listed(source="web")["results"] == []
 
 
-@pytest.mark.parametrize("query", [{"created_after": "yesterday"}, {"cursor": "bm8="}])
+@pytest.mark.parametrize(
+    "query",
+    [{"created_after": "yesterday"}, {"cursor": "bm8="}, {"source": "x"}, {"created_afer": "2026"}],
+)
 def test_unreadable_queries_are_refused(instant: Running, query: dict[str, str]) -> None:
-    """A time or a cursor that cannot be read is a 422 that names it."""
+    """What cannot be read, or is not known, is a 422 that names it."""
     reply = instant.http.get("/v1/predictions", params=query)
     assert reply.status_code == 422
     assert reply.json()["invalid_fields"][0]["field"] == next(iter(query))

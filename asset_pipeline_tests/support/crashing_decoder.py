@@ -13,6 +13,8 @@ if __name__ == "__main__":
     deaths = Path(sys.argv[1]) / "deaths"
     left = int(deaths.read_text())
     if left > 0:
+        sys.stdout.buffer.write(decoder_process.READY)
+        sys.stdout.buffer.flush()
         sys.stdin.buffer.readline()
         deaths.write_text(str(left - 1))
         os.kill(os.getpid(), signal.SIGKILL)

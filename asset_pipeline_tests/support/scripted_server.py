@@ -40,12 +40,14 @@ class Scripted:
 
     Attributes:
         routes: Scripts of paths that have their own.
+        choose: Answers everything, in the place of all scripts.
     """
 
     url: str
     script: list[Answer]
     received: list[Received] = field(default_factory=list)
     routes: dict[str, list[Answer]] = field(default_factory=dict)
+    choose: Callable[[Received], Answer] | None = None
     connections: int = 0
     talks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
@@ -64,6 +66,8 @@ class Scripted:
 
     def answer_to(self, request: Received) -> Answer:
         """Take the next answer off the script of a request's path."""
+        if self.choose is not None:
+            return self.choose(request)
         script = self.routes.get(request.path, self.script)
         return script.pop(0) if len(script) > 1 else script[0]
 

@@ -62,6 +62,7 @@ class Stage:
         caps: Of :class:`BudgetCaps`, in dollars.
         plan: Changes to the session's plan.
         token: Names the account at the provider.
+        patience: Seconds that a request or a download may take.
         folder: Of the ledger and the store: the site's, which is the test's own.
     """
 
@@ -73,6 +74,7 @@ class Stage:
     rules: RetryRules = field(default_factory=rules_without_waits)
     earlier_tries: int = 0
     token: str = "r8_sandbox"
+    patience: float = 30.0
     catalog: Catalog = CATALOG
     progress: list[BatchProgress] = field(default_factory=list[BatchProgress])
 
@@ -97,7 +99,12 @@ class Stage:
             breaker_rules=lambda: BreakerRules(failure_threshold=1000),
         )
         opened = ledger or self.ledger()
-        provider = ReplicateProvider(SecretStr(self.token), self.site.url)
+        provider = ReplicateProvider(
+            SecretStr(self.token),
+            self.site.url,
+            request_seconds=self.patience,
+            download_seconds=self.patience,
+        )
         store = LocalStore(folder / "clips")
         try:
             async with open_session(

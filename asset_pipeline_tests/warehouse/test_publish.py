@@ -15,9 +15,8 @@ import pytest
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.warehouse import tables
-from asset_pipeline.warehouse.errors import WarehouseError
 from asset_pipeline.warehouse.publish import PublishReport, publish
-from asset_pipeline.warehouse.query import query
+from asset_pipeline.warehouse.query import WarehouseError, query
 from asset_pipeline_tests.support import ledger_rows
 
 # The promise, word for word: name, type, may be NULL.
@@ -31,6 +30,10 @@ PROMISED = {
     "clips": (
         "clip_id kind prompt_id variant model generation_hash prediction_id run_id object_uri "
         "sha256 bytes mime width height duration_seconds cost_usd created_at"
+    ),
+    "provenance": (
+        "uri sha256 role clip_id clip_sha256 kind prompt_id collection variant policy marks "
+        "digital_source_type signed_by signer certificate_sha256 note run_id created_at"
     ),
     "renditions": (
         "rendition_id clip_id kind prompt_id collection variant name recipe object_uri sha256 "
@@ -46,6 +49,7 @@ PROMISED = {
         "last_failure_at opened_at retry_at probe_owner probe_expires_at updated_at"
     ),
     "prompts": "kind prompt_id collection text model variants tags prompt_hash",
+    "reviews": ("review_id clip_id sha256 verdict reason_code note actor created_at supersedes"),
 }
 VIEWS = {
     "spend_by_day",
@@ -55,6 +59,8 @@ VIEWS = {
     "failures",
     "wasted_spend",
     "budget_status",
+    "cost_per_approved_clip",
+    "rejections_by_model",
 }
 
 
@@ -231,10 +237,10 @@ def test_disk_full_while_publishing(tmp_path: Path) -> None:
 import resource, signal
 from pathlib import Path
 from asset_pipeline.clock import SystemClock
-from asset_pipeline.warehouse.errors import WarehouseError
+from asset_pipeline.warehouse.query import WarehouseError
 from asset_pipeline.warehouse.publish import publish
-from asset_pipeline_tests.warehouse import ledgers
-engine = ledgers.new_ledger(Path({str(tmp_path)!r}))
+from asset_pipeline_tests.support import ledger_rows
+engine = ledger_rows.new_ledger(Path({str(tmp_path)!r}))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 try:

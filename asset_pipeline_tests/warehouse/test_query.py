@@ -8,8 +8,7 @@ import duckdb
 import pytest
 
 from asset_pipeline.errors import ExitCode
-from asset_pipeline.warehouse.errors import WarehouseError
-from asset_pipeline.warehouse.query import query
+from asset_pipeline.warehouse.query import WarehouseError, query
 from asset_pipeline_tests.warehouse.test_publish import published
 
 

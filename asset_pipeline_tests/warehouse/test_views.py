@@ -123,3 +123,21 @@ def test_each_view_says_what_a_row_means() -> None:
     files = list((Path(publish.__file__).parent / "queries").glob("*.sql"))
     assert {file.stem for file in files} == VIEWS
     assert all(file.read_text().startswith("-- One row a") for file in files)
+
+
+def test_what_an_approved_clip_has_cost(tmp_path: Path) -> None:
+    """All that was spent counts for the one that was approved; the reason of a no is told."""
+    path = published(
+        tmp_path,
+        ledger_rows.intent("a", charged_microusd=40_000),
+        ledger_rows.intent("b", charged_microusd=40_000, prompt_id="other"),
+        ledger_rows.clip("yes", "a", review_state="approved"),
+        ledger_rows.clip("no", "b", prompt_id="other", review_state="rejected"),
+    )
+    names, (row,) = query(path, "FROM cost_per_approved_clip")
+    found = dict(zip(names, row, strict=True))
+    assert (found["approved"], found["rejected"]) == (1, 1)
+    assert found["usd_per_approved_clip"] == Decimal("0.080000")
+    names, (row,) = query(path, "FROM rejections_by_model")
+    found = dict(zip(names, row, strict=True))
+    assert (found["rejected"], found["judged"], found["rejection_rate"]) == (1, 2, 0.5)

@@ -32,7 +32,7 @@ from asset_pipeline.defs.progress_log import ProgressLines
 from asset_pipeline.defs.resources.generation import GenerationResource, RunLimits
 from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource, Prompts
 from asset_pipeline.defs.run_config import ClipsConfig, RunOptions, check_config
-from asset_pipeline.defs.run_tags import budget_id_of, tag_run
+from asset_pipeline.defs.run_tags import LAUNCH_TAG, budget_id_of, tag_run
 from asset_pipeline.defs.signals import stopped_by_signals
 from asset_pipeline.defs.step_plan import announce, family_started, unfinished
 from asset_pipeline.errors import AssetPipelineError
@@ -42,7 +42,7 @@ from asset_pipeline.prompts.spec import Prompt
 
 _NAMED = 20
 
-# So many of these steps run at a time as dagster.yaml allows, whoever asked for them.
+# dagster.yaml bounds how many of these steps run at a time, whatever launched them.
 POOL = "replicate"
 
 # A backfill of 100,000 partitions becomes a hundred runs, each with one step and one process.
@@ -112,6 +112,7 @@ class _ClipStep:
         self._generation = generation
         self._prompts = prompts
         self._kind = kind
+        self._launch_id = context.run.tags.get(LAUNCH_TAG, "")
         self._is_alone = context.has_partition_key and not orders.prompt_ids
         self.failed: list[PromptOutcome] = []
         self._observations: Mapping[str, int] = {}
@@ -146,12 +147,13 @@ class _ClipStep:
                 if not outcome.done:
                     self.failed.append(outcome)
                 elif outcome.overtaken:
-                    # Its partition shows what is wanted now, and must not go back.
+                    # Its partition shows the newest request, and must not go back to an older one.
                     context.log.info(
                         "%s landed, but something newer is wanted of it by now: what was paid for "
                         "is stored and superseded.",
                         outcome.prompt.prompt_id,
                     )
+                    self._settle([outcome])
                 elif self._is_alone:
                     alone = outcome
                 else:
@@ -168,6 +170,7 @@ class _ClipStep:
             key = context.asset_key
             log_observations(context, [failed_partition(outcome, key) for outcome in self.failed])
             self._generation.note_endings(self.failed, context.run.run_id)
+            self._settle(self.failed)
             tag_ended(context, self.failed)
             keep_run_from_retries(context)
         return failure
@@ -185,6 +188,12 @@ class _ClipStep:
                 for outcome in outcomes
             ],
         )
+        self._settle(outcomes)
+
+    def _settle(self, outcomes: Sequence[PromptOutcome]) -> None:
+        """Tell those who submitted the prompts what became of them."""
+        if self._launch_id and outcomes:
+            self._generation.settle(self._launch_id, outcomes)
 
     def _limits(self) -> RunLimits:
         return RunLimits(
@@ -197,6 +206,7 @@ class _ClipStep:
             report=self._lines,
             warn=self._context.log.warning,
             wanted_order=self._wanted_order,
+            launch_id=self._launch_id,
         )
 
     def _choose(self, prompt_ids: Sequence[str]) -> list[Prompt]:

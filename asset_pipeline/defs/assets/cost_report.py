@@ -10,8 +10,8 @@ from dagster import MetadataValue
 from asset_pipeline.defs.markdown import shown, table
 from asset_pipeline.defs.resources.ledger import LedgerResource
 from asset_pipeline.files import write_atomically
-from asset_pipeline.ledger.daily_spend import Spent, spent_on
 from asset_pipeline.ledger.records import BudgetBalance
+from asset_pipeline.ledger.reports import Spent, spent_on
 from asset_pipeline.money import MicroUsd, format_usd, to_decimal
 from asset_pipeline.settings import load_settings
 

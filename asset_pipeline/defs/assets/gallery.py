@@ -11,7 +11,9 @@ from asset_pipeline.custody.links import links_of
 from asset_pipeline.defs.assets.warehouse import AFTER_A_BATCH
 from asset_pipeline.defs.resources.ledger import LedgerResource
 from asset_pipeline.defs.resources.store import StoreResource
+from asset_pipeline.ledger.provenance import ProvenanceBook
 from asset_pipeline.media.preview_cache import PreviewCache
+from asset_pipeline.provenance.badges import badge_of
 from asset_pipeline.settings import load_settings
 from asset_pipeline.stores.protocol import StoreError
 from asset_pipeline.warehouse.gallery import GalleryClip, GalleryLinks, render_gallery
@@ -34,10 +36,11 @@ def gallery(
     shelf = PreviewCache(settings.previews_dir)
     with ledger.open() as book:
         clips = book.current_clips_with_texts()
+        accounts = ProvenanceBook(book.engine, SystemClock()).of_clips()
     try:
         links = links_of(store.open(), SystemClock().now())
     except StoreError as error:
-        # A page without links is better than none: clips are published all the same.
+        # A page without links is better than no page.
         context.log.warning("The gallery has no links: %s", error)
         links = None
     shown = (
@@ -46,6 +49,7 @@ def gallery(
             text,
             None if (preview := shelf.get(clip.sha256)) is None else preview.webp,
             None if links is None else links.url_of(clip),
+            badge_of(accounts.get(clip.sha256, ())),
         )
         for clip, text in clips
     )

@@ -1,15 +1,17 @@
 """The prompts as observed source assets: an edit makes its own clips stale and no others."""
 
-import logging
 from collections.abc import Iterable, Mapping
 
 import dagster as dg
-from dagster import DagsterEvent, DagsterInstance, EventLogEntry
-from dagster._core.events import AssetObservationData
-from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
+from dagster import DagsterEvent, DagsterInstance
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.clock import SystemClock
+from asset_pipeline.defs._dagster_private import (
+    RUNLESS_JOB_NAME,
+    RUNLESS_RUN_ID,
+    AssetObservationData,
+)
+from asset_pipeline.defs.events import store_events
 from asset_pipeline.defs.partitions import PARTITIONS
 from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource
 from asset_pipeline.prompts.spec import Prompt
@@ -76,24 +78,18 @@ def observation_of(prompt: Prompt) -> dg.AssetObservation:
 
 def observe(instance: DagsterInstance, prompts: Iterable[Prompt]) -> None:
     """Store an observation of each prompt, outside of any run and all at once."""
-    now = SystemClock().now().timestamp()
-    entries = [
-        EventLogEntry(
-            error_info=None,
-            user_message="",
-            level=logging.INFO,
-            run_id=RUNLESS_RUN_ID,
-            job_name=RUNLESS_JOB_NAME,
-            timestamp=now,
-            dagster_event=DagsterEvent(
+    store_events(
+        instance,
+        RUNLESS_RUN_ID,
+        [
+            DagsterEvent(
                 event_type_value=dg.DagsterEventType.ASSET_OBSERVATION.value,
                 job_name=RUNLESS_JOB_NAME,
                 event_specific_data=AssetObservationData(observation_of(prompt)),
-            ),
-        )
-        for prompt in prompts
-    ]
-    instance.event_log_storage.store_event_batch(entries)
+            )
+            for prompt in prompts
+        ],
+    )
 
 
 def observation_ids(

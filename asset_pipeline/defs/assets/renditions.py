@@ -1,4 +1,4 @@
-"""The `image_rendition` and `audio_rendition` assets: what is derived from clips, for nothing."""
+"""The `image_rendition` and `audio_rendition` assets: files derived from clips."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +11,7 @@ from dagster import MetadataValue
 from pydantic import Field
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.chunks import chunks
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.defs.assets.prompts import prompt_key
 from asset_pipeline.defs.events import log_materializations
@@ -30,9 +31,14 @@ from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource
 from asset_pipeline.defs.resources.store import StoreResource
 from asset_pipeline.defs.step_plan import announce, unfinished
 from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.ledger.provenance import ProvenanceBook
 from asset_pipeline.ledger.renditions import RenditionRepository
 from asset_pipeline.media.preview_cache import PreviewCache
+from asset_pipeline.prompts.provenance import DEFAULT as DEFAULT_PROVENANCE
+from asset_pipeline.prompts.provenance import ProvenancePolicy
 from asset_pipeline.prompts.rendition_specs import DEFAULTS, Renditions
+from asset_pipeline.provenance.marker import open_marker
+from asset_pipeline.provenance.stamp import Stamp
 from asset_pipeline.renditions.renderer import Renderer
 from asset_pipeline.settings import load_settings
 from asset_pipeline.stores.protocol import StoreUnavailableError
@@ -65,7 +71,7 @@ _DESCRIPTIONS = {
 
 
 class RenditionsConfig(dg.Config):
-    """What one run may be told."""
+    """The config of one run."""
 
     prompt_ids: list[str] = Field(
         default_factory=list,
@@ -116,16 +122,26 @@ def build_rendition_asset(kind: Kind) -> dg.AssetsDefinition:
             prompt_id: prompts[prompt_id].renditions if prompt_id in prompts else DEFAULTS[kind]
             for prompt_id in prompt_ids
         }
+        policies = {
+            prompt_id: prompts[prompt_id].provenance if prompt_id in prompts else DEFAULT_PROVENANCE
+            for prompt_id in prompt_ids
+        }
         with ledger.open() as book:
+            clock, files = SystemClock(), store.open()
+            marker = open_marker(load_settings(), clock)
+            if marker.note:
+                context.log.warning("Nothing is signed: %s", marker.note)
+            stamp = Stamp(marker, ProvenanceBook(book.engine, clock), files, context.run.run_id)
             renderer = Renderer(
                 book,
-                RenditionRepository(book.engine, SystemClock()),
-                store.open(),
+                RenditionRepository(book.engine, clock),
+                files,
                 PreviewCache(load_settings().previews_dir),
                 context.run.run_id,
+                stamp,
             )
             is_alone = context.has_partition_key and not config.prompt_ids
-            step = _RenditionStep(context, kind, renderer, settings, is_alone=is_alone)
+            step = _RenditionStep(context, kind, renderer, settings, policies, is_alone=is_alone)
             for rendered, descent in step.run(prompt_ids):
                 yield dg.MaterializeResult(
                     metadata=metadata_of(rendered),
@@ -139,7 +155,7 @@ def build_rendition_asset(kind: Kind) -> dg.AssetsDefinition:
 
 
 class _RenditionStep:
-    """One step of one run: as many clips at once as the setting allows, each told of by itself."""
+    """One step of one run: renders several clips at a time and reports each by itself."""
 
     def __init__(
         self,
@@ -147,6 +163,7 @@ class _RenditionStep:
         kind: Kind,
         renderer: Renderer,
         settings: dict[str, Renditions],
+        policies: dict[str, ProvenancePolicy],
         *,
         is_alone: bool,
     ) -> None:
@@ -155,6 +172,7 @@ class _RenditionStep:
         self._kind = kind
         self._renderer = renderer
         self._settings = settings
+        self._policies = policies
         self.failed: list[_Failed] = []
 
     def run(self, prompt_ids: Sequence[str]) -> Iterator[tuple[Rendered, Descent]]:
@@ -162,8 +180,7 @@ class _RenditionStep:
         done = made = 0
         executor = ThreadPoolExecutor(load_settings().max_images_decoded, "render")
         try:
-            for start in range(0, len(prompt_ids), _PROMPTS_A_CHUNK):
-                chunk = prompt_ids[start : start + _PROMPTS_A_CHUNK]
+            for chunk in chunks(prompt_ids, _PROMPTS_A_CHUNK):
                 # Read before the clips are: a clip that lands in between leaves its rendition
                 # stale, and the other way round it would pass for made from it.
                 descents = descents_of(self._context.instance, self._kind, chunk)
@@ -192,7 +209,9 @@ class _RenditionStep:
     def _render(self, prompt_id: str) -> Rendered | _Failed:
         started = SystemClock().monotonic()
         try:
-            clips = self._renderer.render(self._kind, prompt_id, self._settings[prompt_id])
+            clips = self._renderer.render(
+                self._kind, prompt_id, self._settings[prompt_id], self._policies[prompt_id]
+            )
         except AssetPipelineError as error:
             return _Failed(prompt_id, error)
         return Rendered(prompt_id, clips, SystemClock().monotonic() - started)

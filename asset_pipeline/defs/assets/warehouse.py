@@ -19,6 +19,7 @@ TABLES = {
     "llm_calls": "One row a call to a language model: what for, which tokens, what it cost.",
     "clips": "Every stored clip: where it is, what it cost and what made it.",
     "renditions": "Every file derived from a clip: size, format, loudness, where it is.",
+    "provenance": "What files say of where they come from: marks, source type, who signed them.",
     "lineage": "Child and parent: which prompt, reference, clip and model made a file.",
     "budgets": "Every budget: cap, charged, reserved, headroom.",
     "prompts": "The prompts as they stand in the files.",

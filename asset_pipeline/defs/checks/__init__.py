@@ -1,1 +1,1 @@
-"""Asset checks: what was paid for is there, whole, as asked, and told of truly."""
+"""Asset checks: clips are stored, whole, as requested, and shown correctly in Dagster."""

@@ -1,4 +1,4 @@
-"""Whether the ledger and Dagster's event log tell the same of each prompt's clips."""
+"""Checking that the ledger and Dagster's event log agree on each prompt's clips."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Agreement:
     """What was compared.
 
     Attributes:
-        compared: Prompts that either of both knows clips of.
+        compared: Prompts with clips in the ledger or in the event log.
         differing: The event log shows clips that are not the ledger's current ones.
         untold: The ledger has clips of which Dagster was never told, such as those that
             `reconcile` fetched; materializing the partition shows them and costs nothing.
@@ -37,11 +37,11 @@ class Agreement:
 def compare(
     instance: DagsterInstance, ledger: ClipInspection, kind: Kind, now: datetime
 ) -> Agreement:
-    """Hold the data version of each partition's last event against the ledger's clips.
+    """Compare the data version of each partition's last event with the ledger's clips.
 
     Two queries, whatever the number of partitions.
     """
-    # The ledger first: what lands meanwhile is then too young to be blamed.
+    # Read the ledger first: clips that land meanwhile are then too young to count as wrong.
     known = {clips.prompt_id: clips for clips in ledger.identities(kind)}
     tags = instance.event_log_storage.get_latest_tags_by_partition(
         dg.AssetKey(kind.value), dg.DagsterEventType.ASSET_MATERIALIZATION, [DATA_VERSION_TAG]

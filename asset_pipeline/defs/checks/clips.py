@@ -55,7 +55,7 @@ _DESCRIPTIONS = {
 
 
 class ClipChecksConfig(dg.Config):
-    """What one run of the checks may be told."""
+    """The config of the checks."""
 
     everything: bool = Field(
         default=False,
@@ -107,7 +107,7 @@ def build_clip_checks(kind: Kind) -> dg.AssetChecksDefinition:
             inspection = inspector.inspect(due, reading)
             agreement = compare(context.instance, reading, kind, clock.now())
         selected = {key.name for key in context.selected_asset_check_keys}
-        # What only some checks were fed with is still due to the others.
+        # A clip that only some checks have seen is still due for the others.
         reached = last.after(due, inspection) if selected == described.keys() else known
         state = {STATE: MetadataValue.text(reached.written())}
         for name in names:

@@ -1,4 +1,4 @@
-"""What a clip should be like by what was asked for: its size, its length, its cost."""
+"""What is expected of a clip by its request: size, length and cost."""
 
 from __future__ import annotations
 

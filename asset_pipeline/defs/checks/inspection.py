@@ -1,4 +1,4 @@
-"""One look at a clip's file, from which several checks are fed.
+"""Inspecting a clip's file once, for several checks.
 
 The file is streamed from the store once, hashed on the way, and decoded once.
 """
@@ -16,6 +16,7 @@ from itertools import combinations
 from pathlib import Path
 
 from asset_pipeline.catalog.reader import Catalog
+from asset_pipeline.chunks import chunks
 from asset_pipeline.defs.checks.expectations import cost_objection, size_objection
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.ledger.clip_inspection import AskedClip, ClipInspection
@@ -81,7 +82,7 @@ class Inspection:
 
 
 class Inspector:
-    """Looks at clips, as many at once as the setting allows.
+    """Inspects clips, several at a time.
 
     Args:
         store: Where the files are; only the protocol is used.
@@ -100,8 +101,7 @@ class Inspector:
         """Look at clips; a file that several of them share is read once."""
         inspection = Inspection()
         with ThreadPoolExecutor(self._workers, "inspect") as executor:
-            for start in range(0, len(due), _CHUNK):
-                chunk = due[start : start + _CHUNK]
+            for chunk in chunks(due, _CHUNK):
                 files = {asked.clip.object_key: asked.clip for asked in chunk}
                 looked = dict(zip(files, executor.map(self._look, files.values()), strict=True))
                 inspection.clips += len(chunk)

@@ -1,4 +1,4 @@
-"""How far the checks have come, so that no file is read twice because nothing happened to it.
+"""The progress of the checks, so that unchanged files are not read again.
 
 It is kept in the metadata of the evaluation itself: with it, and only with it, the next one knows
 what has been looked at.
@@ -38,7 +38,7 @@ class Progress:
 
     @property
     def since(self) -> datetime | None:
-        """From when on clips may not have been looked at."""
+        """The time after which clips may not have been checked."""
         return self.until and self.until - _OVERLAP
 
     def still_due(self, found: Sequence[AskedClip]) -> list[AskedClip]:

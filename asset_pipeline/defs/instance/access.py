@@ -12,9 +12,9 @@ from collections.abc import Generator
 import dagster as dg
 from alembic.util import CommandError
 from dagster import DagsterInstance
-from dagster._core.instance.config import DAGSTER_CONFIG_YAML_FILENAME
 from sqlalchemy.exc import SQLAlchemyError
 
+from asset_pipeline.defs._dagster_private import DAGSTER_CONFIG_YAML_FILENAME
 from asset_pipeline.defs.instance.folder import mend, sole_opening
 from asset_pipeline.defs.instance.home import dagster_home
 from asset_pipeline.errors import ConfigurationError

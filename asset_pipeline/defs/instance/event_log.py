@@ -22,15 +22,20 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 from dagster import EventLogEntry
-from dagster._core.events import ASSET_EVENTS
-from dagster._core.instance.utils import RUNLESS_RUN_ID
-from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
-from dagster._core.storage.sql import create_engine
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from dagster._serdes import ConfigurableClassData, deserialize_value, serialize_value
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.pool import QueuePool
 
+from asset_pipeline.defs._dagster_private import (
+    ASSET_EVENTS,
+    RUNLESS_RUN_ID,
+    SQLITE_BUSY_TIMEOUT_SECONDS,
+    ConfigurableClassData,
+    SqlEventLogStorageTable,
+    SqliteEventLogStorage,
+    create_engine,
+    deserialize_value,
+    serialize_value,
+)
 from asset_pipeline.defs.instance.folder import sole_opening, storage_folder
 from asset_pipeline.disclosure.process_redactor import redactor
 
@@ -40,7 +45,7 @@ _ENGINES_KEPT = 8
 _TOLD = {
     # The planned partitions of a backfill's run, a thousand of them, in one write.
     "DAGSTER_EVENT_BATCH_SIZE": "1000",
-    # A daemon that starts before the code server does otherwise gives up every backfill for good.
+    # Otherwise a daemon that starts before the code server gives up every backfill for good.
     "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1",
 }
 
@@ -49,7 +54,7 @@ EVENTS_FOLDER = Path("history", "runs")
 
 
 class PooledSqliteEventLogStorage(SqliteEventLogStorage):
-    """The stock storage, but for connections that stay open.
+    """The stock storage with connections that stay open.
 
     Args:
         base_dir: The folder of the event log's files.
@@ -109,13 +114,13 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         with self.index_transaction() as connection:
             ids = _insert_in_order(connection, rows)
             self._store_asset_event_tags(connection, events, ids)
-            # The table of assets keeps the latest event alone.
+            # The table of assets keeps only the latest event.
             of_event = {id(event): event_id for event, event_id in zip(events, ids, strict=True)}
             for event in last.values():
                 self._store_asset_event(connection, event, of_event[id(event)])
 
     def get_dynamic_partitions(self, partitions_def_name: str) -> Sequence[str]:
-        """Return a set's keys, from memory while they stand as they did.
+        """Return a set's keys, from memory while they have not changed.
 
         One evaluation of automation conditions asks for them four hundred times, and reading
         100,000 takes half a second.
@@ -181,7 +186,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
 
 
 class _Standing(NamedTuple):
-    """What tells one state of a partition set from another, without reading it.
+    """A cheap fingerprint of a partition set.
 
     Keys get ascending numbers, so a set could only look the same when its last keys were taken
     away and as many others put in their place that end with the same one.

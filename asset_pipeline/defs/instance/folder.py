@@ -72,7 +72,7 @@ _held = _Held()
 
 @contextlib.contextmanager
 def sole_opening(home: Path) -> Generator[None]:
-    """Keep every other process from opening the instance meanwhile; within itself, do nothing.
+    """Lock the instance against other processes; it is re-entrant.
 
     Raises:
         OSError: The folder can't be written.
@@ -116,7 +116,7 @@ def is_made(folder: Path) -> bool:
 
 
 def mend(folder: Path) -> None:
-    """Take back the second stamp of databases that two processes made at the same moment.
+    """Remove the second schema stamp of databases that two processes created at once.
 
     The tables are whole and as the newest stamp says: both processes made the same ones.
 
@@ -175,7 +175,7 @@ def _lock(descriptor: int, home: Path) -> None:
 
 
 def _owner(home: Path, settings: Settings) -> ProviderName:
-    """Return whose the folder's own storage is, and write it down where nobody has yet."""
+    """Return the provider that owns the folder's storage; record it if nobody has."""
     owner = _found_owner(home, settings)
     if not (home / _OWNER).exists():
         write_atomically(home / _OWNER, f"{owner}\n")
@@ -241,7 +241,8 @@ def _newest_of(module: str) -> str:
     import importlib  # noqa: PLC0415
 
     from alembic.script import ScriptDirectory  # noqa: PLC0415
-    from dagster._core.storage.sql import get_alembic_config  # noqa: PLC0415
+
+    from asset_pipeline.defs._dagster_private import get_alembic_config  # noqa: PLC0415
 
     made_by = os.fspath(importlib.import_module(module).__file__ or "")
     return str(ScriptDirectory.from_config(get_alembic_config(made_by)).as_revision_number("head"))

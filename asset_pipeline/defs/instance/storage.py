@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.runs.sqlite import SqliteRunStorage
-from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
-from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
-from dagster._serdes import ConfigurableClassData
 
+from asset_pipeline.defs._dagster_private import (
+    ConfigurableClassData,
+    DagsterSqliteStorage,
+    SqliteRunStorage,
+    SqliteScheduleStorage,
+)
 from asset_pipeline.defs.instance.event_log import EVENTS_FOLDER, PooledSqliteEventLogStorage
 from asset_pipeline.defs.instance.folder import sole_opening, storage_folder
 

@@ -28,6 +28,12 @@ from asset_pipeline.generation.timeouts import Timeouts
 from asset_pipeline.ledger.custody import CustodyRepository, HeldClip
 from asset_pipeline.ledger.exports import ExportRepository
 from asset_pipeline.ledger.leftovers import LeftoverRepository
+from asset_pipeline.ledger.provenance import ProvenanceBook
+from asset_pipeline.ledger.records import Clip
+from asset_pipeline.media.decoder_pool import DecoderLimits
+from asset_pipeline.prompts.provenance import DEFAULT, ProvenancePolicy
+from asset_pipeline.provenance.marker import open_marker
+from asset_pipeline.provenance.stamp import Stamp
 from asset_pipeline.settings import load_settings
 from asset_pipeline.stores.probe import try_putting
 from asset_pipeline.warehouse.publication import publish_own
@@ -56,7 +62,7 @@ class Retained:
 
 
 class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
-    """Holds the store against the ledger, deletes by the rules and copies to where people want it.
+    """Checks the store against the ledger, deletes by the rules and exports clips.
 
     Nothing here submits a prediction.
     """
@@ -69,7 +75,7 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
     async def check(
         self, *, run_id: str, actor: str, repair: bool, report: Report, accept_loss: bool = False
     ) -> FsckReport:
-        """Hold the store against the ledger; see :meth:`Fsck.run`.
+        """Compare the store with the ledger; see :meth:`Fsck.run`.
 
         Raises:
             AssetPipelineError: The store can't be read, or so much is missing that it is rather
@@ -84,6 +90,7 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
             settings.scratch_dir,
             SystemClock(),
             Timeouts(),
+            DecoderLimits.configured(settings),
         )
         with self.ledger.open() as ledger:
             self.store.belonging(store, ledger.engine).check(claim=False)
@@ -171,20 +178,32 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
             finished = deleter.finish()
             done = deleter.delete(choice.doomed, lambda clip: is_protected(clip, is_live), report)
             derived = deleter.delete_renditions(LeftoverRepository(ledger.engine, SystemClock()))
+            deleter.delete_sidecars(ProvenanceBook(ledger.engine, SystemClock()))
             return Retained(choice, finished.plus(done).plus(derived), unread, gone)
 
     @contextlib.contextmanager
-    def exporting(self, target: Target, *, run_id: str) -> Generator[Exporter]:
-        """Yield what exports to a target.
+    def exporting(
+        self, target: Target, *, run_id: str, require_marks: bool = False
+    ) -> Generator[Exporter]:
+        """Yield what exports to a target, marked as each collection asks.
 
         Raises:
-            AssetPipelineError: Catalog, ledger or store can't be opened.
+            AssetPipelineError: Catalog, ledger or store can't be opened, or the signing key that
+                is configured can't be used.
         """
         settings = load_settings()
         clock = SystemClock()
+        marker = open_marker(settings, clock)
+        prompts = self.prompt_library.load().library.prompts
+
+        def policy_of(clip: Clip) -> ProvenancePolicy:
+            prompt = prompts.get((clip.kind, clip.prompt_id))
+            return DEFAULT if prompt is None else prompt.provenance
+
         with self.ledger.open() as ledger:
+            store = self.store.open()
             yield Exporter(
-                self.store.open(),
+                store,
                 target,
                 ExportRepository(ledger.engine, clock),
                 CustodyRepository(ledger.engine, clock),
@@ -192,4 +211,7 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
                 settings.scratch_dir,
                 clock,
                 run_id,
+                stamp=Stamp(marker, ProvenanceBook(ledger.engine, clock), store, run_id),
+                policy_of=policy_of,
+                require_marks=require_marks,
             )

@@ -20,6 +20,7 @@ from asset_pipeline.defs.resources.ledger import LedgerResource
 from asset_pipeline.defs.resources.prompt_library import Prompts
 from asset_pipeline.defs.resources.replicate import ReplicateResource
 from asset_pipeline.defs.resources.store import StoreResource
+from asset_pipeline.disclosure.process_redactor import redacted
 from asset_pipeline.generation.batch import Batch, BatchProgress, PromptOutcome
 from asset_pipeline.generation.payment.paid_call import PaidCall
 from asset_pipeline.generation.retry.rules_file import RulesSource
@@ -28,9 +29,12 @@ from asset_pipeline.generation.temp_files import sweep, swept_folders
 from asset_pipeline.generation.timeouts import Timeouts
 from asset_pipeline.ledger.budget_thresholds import newly_passed
 from asset_pipeline.ledger.configurations import Configurations
-from asset_pipeline.ledger.failed_prompts import Ending, FailedPromptRepository
+from asset_pipeline.ledger.failed_prompts import Ending, FailedPromptRepository, HowEnded
 from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.provider_ledger import bind_own
+from asset_pipeline.ledger.service_schema import ItemState
+from asset_pipeline.ledger.submissions import Settled, Submissions
+from asset_pipeline.media.decoder_pool import DecoderLimits
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.providers.logged import LoggedProvider
 from asset_pipeline.providers.protocol import Provider
@@ -54,6 +58,7 @@ class RunLimits:
         report: Told of the totals whenever a prompt is done or has failed.
         warn: Told, in a sentence, of each budget that passed a threshold while the batch was open.
         wanted_order: The run's place in the order of what is wanted, from :meth:`take_order`.
+        launch_id: The launch of submissions that it makes; empty for any other run.
     """
 
     run_id: str
@@ -65,6 +70,7 @@ class RunLimits:
     report: Callable[[BatchProgress], None] = _ignore
     warn: Callable[[str], None] | None = None
     wanted_order: int = 0
+    launch_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +137,7 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
                     limits.warn(str(passed))
 
     def note_endings(self, outcomes: Iterable[PromptOutcome], run_id: str) -> None:
-        """Write down how a run ended the prompts that it could not finish.
+        """Record how a run ended the prompts that it could not finish.
 
         Raises:
             AssetPipelineError: The ledger can't be opened or written.
@@ -148,9 +154,19 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
         with self.ledger.open() as ledger:
             FailedPromptRepository(ledger.engine, SystemClock()).note(found, run_id)
 
+    def settle(self, launch_id: str, outcomes: Iterable[PromptOutcome]) -> None:
+        """Tell those who submitted prompts how a launch ended them.
+
+        Raises:
+            AssetPipelineError: The ledger can't be opened or written.
+        """
+        with self.ledger.open() as ledger:
+            found = [settled(outcome) for outcome in outcomes]
+            Submissions(ledger.engine, SystemClock()).settle(launch_id, found)
+
     @contextlib.asynccontextmanager
     async def open_payment(self, limits: RunLimits) -> AsyncGenerator[OpenPayment]:
-        """Yield the right to pay on behalf of one run, and sweep up after dead processes.
+        """Yield a payment session for one run, and remove dead processes' files.
 
         Raises:
             AssetPipelineError: Provider, ledger or store can't be opened, or the store is not the
@@ -164,9 +180,11 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
             rate_limit_per_minute=settings.rate_limit_per_minute,
             max_in_flight=_max_in_flight(limits),
             max_images_decoded=settings.max_images_decoded,
+            decoder_limits=DecoderLimits.configured(settings),
             timing=self._timing(settings),
             webhook_url=_revealed(settings.webhook_url),
             wanted_order=limits.wanted_order,
+            launch_id=limits.launch_id,
             run_cap=limits.run_cap,
             budget_id=limits.budget_id,
             pay_again_before=limits.pay_again_before,
@@ -189,6 +207,22 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
                 plan, ledger=ledger, provider=provider, store=store, clock=clock
             ) as paid_call:
                 yield OpenPayment(paid_call, ledger, provider, rules)
+
+
+def settled(outcome: PromptOutcome) -> Settled:
+    """Return what whoever submitted a prompt is told of its outcome."""
+    prompt = outcome.prompt
+    if outcome.done:
+        return Settled(prompt.kind, prompt.prompt_id, ItemState.COMPLETED)
+    state = {
+        HowEnded.CANCELLED: ItemState.CANCELLED,
+        HowEnded.REFUSED: ItemState.REFUSED_BY_BUDGET,
+        HowEnded.FAILED: ItemState.FAILED,
+    }[outcome.how]
+    cause = outcome.failures[0]
+    return Settled(
+        prompt.kind, prompt.prompt_id, state, cause.error_class.value, redacted(cause.message)
+    )
 
 
 def _rules(config_dir: Path, memory: Configurations) -> RulesSource:

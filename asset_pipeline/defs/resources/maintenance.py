@@ -1,4 +1,4 @@
-"""The ledger's care, as a Dagster resource: resuming what is open, auditing what was spent."""
+"""Maintenance of the ledger as a Dagster resource: resuming and auditing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from asset_pipeline.clock import SystemClock
 from asset_pipeline.defs.resources.generation import GenerationResource, RunLimits
 from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource, Prompts
 from asset_pipeline.errors import AssetPipelineError
-from asset_pipeline.generation.reconciliation.orphans import OrphanReport, audit_orphans
+from asset_pipeline.generation.reconciliation.orphans import (
+    OrphanReport,
+    ProviderSilentError,
+    audit_orphans,
+)
 from asset_pipeline.generation.reconciliation.resume import (
     Resumed,
     is_for_a_person,
@@ -31,12 +35,8 @@ from asset_pipeline.stores.protocol import StoreError
 _OLD_PARTS = timedelta(days=1)
 
 
-class ProviderSilentError(AssetPipelineError):
-    """The provider did not list its predictions, so nothing could be compared."""
-
-
 class MaintenanceResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
-    """Finishes what dead processes left, and holds the books against themselves and the provider.
+    """Finishes what dead processes left, and audits the ledger and the provider's listing.
 
     Nothing here submits a prediction.
     """
@@ -113,7 +113,7 @@ class MaintenanceResource(dg.ConfigurableResource):  # pyright: ignore[reportMis
         return swept
 
     def _prompts(self) -> Prompts:
-        """Return the prompts; none when they can't be read: what is paid for is finished anyway."""
+        """Return the prompts, or none if they can't be read: open payments need none."""
         try:
             return self.prompt_library.load()
         except AssetPipelineError:

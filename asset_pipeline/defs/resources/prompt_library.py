@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 
 from asset_pipeline.catalog.reader import Catalog, load_catalog
+from asset_pipeline.defs.resources.submitted import with_ledgers
 from asset_pipeline.prompts.file_cache import KeptFiles
 from asset_pipeline.prompts.library import Library, load_library
 from asset_pipeline.settings import load_settings
@@ -31,7 +32,8 @@ class Prompts:
 class PromptLibraryResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
     """Reads ``ASSET_PIPELINE_PROMPTS_DIR`` and the models of ``ASSET_PIPELINE_CONFIG_DIR``.
 
-    A process that asks again reads only the files that changed.
+    A process that asks again reads only the files that changed. Prompts that came over HTTP lie in
+    the ledger and follow those of the files.
     """
 
     def load(self) -> Prompts:
@@ -40,4 +42,5 @@ class PromptLibraryResource(dg.ConfigurableResource):  # pyright: ignore[reportM
         catalog = load_catalog(settings.config_dir)
         with _READING:
             library = load_library(settings.prompts_dir, catalog, kept=_KEPT)
+        library = with_ledgers(library, catalog, settings)
         return Prompts(catalog, library, settings.prompts_dir)

@@ -26,7 +26,7 @@ class StoreResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTy
         return open_store(settings.store_url, bucket_settings(settings))
 
     def belonging(self, store: Store, engine: Engine) -> StoreOwnership:
-        """Return what tells whether a store holds the clips of a ledger."""
+        """Return the ownership check of a store and a ledger."""
         clock = SystemClock()
         provider = load_settings().provider.value
         return StoreOwnership(store, IdentityRepository(engine, clock), provider, clock)

@@ -1,1 +1,4 @@
-"""Sensors: what follows files, clips and dead processes; alerts."""
+"""Sensors for prompt files, follow-ups, dead processes and alerts.
+
+When something runs belongs here. What runs belongs in ``defs.assets`` and ``defs.jobs``.
+"""

@@ -1,4 +1,4 @@
-"""Sending alerts beside the work: tried again, given up in the end, never in anybody's way."""
+"""Sending alerts in the background, with a few retries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TRY_SECONDS = 5.0
 # Before the second, third and fourth try: a chat service that restarts is back by then.
 _WAITS = (1.0, 5.0, 20.0)
 _LONGEST_WAIT = 60.0
-# More alerts than this say nothing new, and memory is not to grow with them.
+# More alerts than this say nothing new and would only use memory.
 _WAITING = 100
 
 _TOO_MANY, _SERVER_ERROR = 429, 500

@@ -1,4 +1,4 @@
-"""What an alert says: one JSON document that chat tools show and programs read."""
+"""The text of an alert: one JSON document for chat tools and programs."""
 
 from __future__ import annotations
 
@@ -106,5 +106,5 @@ def _plural(count: int, word: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return text that Slack takes for no link and no mention."""
+    """Return text in which Slack finds no link and no mention."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,4 +1,4 @@
-"""A failed run is told to people who do not look at the UI."""
+"""Alerts about failed runs, for people who do not look at the UI."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 from dagster import DagsterEvent, DagsterRun
-from dagster._core.storage.tags import WILL_RETRY_TAG
 
+from asset_pipeline.defs._dagster_private import WILL_RETRY_TAG
 from asset_pipeline.defs.failure_events import FAILED_BY_CLASS
 from asset_pipeline.defs.process_logs import start_logs
 from asset_pipeline.defs.resources.ledger import LedgerResource
@@ -49,7 +49,7 @@ def build_alert_sensor(outbox: AlertOutbox) -> dg.SensorDefinition:
         alert = _alert(context, ledger)
         payload = redactor().value(alert.payload())
         if not outbox.put(url, cast("Mapping[str, Any]", payload), run.run_id):
-            return dg.SkipReason(f"Run {run.run_id} is not told: too many alerts are waiting.")
+            return dg.SkipReason(f"Run {run.run_id} gets no alert: too many alerts are waiting.")
         return None
 
     return alerts
@@ -80,7 +80,7 @@ def _alert(context: dg.RunFailureSensorContext, ledger: LedgerResource) -> Alert
 
 
 def _name(run: DagsterRun) -> str:
-    """Return what a person calls the run: a backfill's job has no name of its own."""
+    """Return a readable name of the run: a backfill's job has none of its own."""
     if not run.job_name.startswith(_HIDDEN_JOB) or not run.asset_selection:
         return run.job_name
     return ", ".join(sorted(key.to_user_string() for key in run.asset_selection))

@@ -24,7 +24,7 @@ STALE_AFTER = timedelta(minutes=30)
     minimum_interval_seconds=300,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts `reconcile` for open intents that sat in one state for half an hour with "
-    "nobody at work on them, and tells which ones wait for a person.",
+    "no process at work on them, and names those that wait for a person.",
 )
 def stale_intents_sensor(
     context: dg.SensorEvaluationContext, ledger: LedgerResource
@@ -63,7 +63,7 @@ def stale_intents_sensor(
     name="dead_runs",
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Ends runs whose process is gone without a word, so that the daemon runs them "
+    description="Ends runs whose process is gone, so that the daemon runs them "
     "again. It looks at the ledger's workers; Dagster's own monitoring does not see local ones.",
 )
 def dead_runs_sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SkipReason:
@@ -85,7 +85,7 @@ def dead_runs_sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource
 
 def _end(instance: DagsterInstance, run_id: str) -> bool:
     """End a dead run, unless it ended by itself before its process did."""
-    # Only now: the process was found gone, so nothing it wrote can be missing here.
+    # Read after the process was found gone, so that everything it wrote is here.
     run = instance.get_run_by_id(run_id)
     if run is None or run.status is not DagsterRunStatus.STARTED:
         return False

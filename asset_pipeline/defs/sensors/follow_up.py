@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 from dagster import DagsterInstance, DagsterRun, RunsFilter
-from dagster._core.definitions.partitions.context import partition_loading_context
-from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.chunks import chunks
 from asset_pipeline.clock import Clock, SystemClock
+from asset_pipeline.defs._dagster_private import SensorExecutionData, partition_loading_context
 from asset_pipeline.defs.assets.clips import PARTITIONS_A_RUN
 from asset_pipeline.defs.jobs import CLIP_JOBS
-from asset_pipeline.defs.run_tags import KIND_TAG
+from asset_pipeline.defs.run_tags import KIND_TAG, UNFINISHED
 
 _CLIPS = frozenset(dg.AssetKey(kind.value) for kind in Kind)
 _CLIP_JOBS = frozenset(job.name for job in CLIP_JOBS.values())
@@ -27,17 +27,9 @@ _CLIP_JOBS = frozenset(job.name for job in CLIP_JOBS.values())
 # A backfill of a night is followed up before its end.
 _AT_THE_LATEST = timedelta(minutes=15)
 
-_UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-
 
 class FollowUpSensor(dg.AutomationConditionSensorDefinition):
-    """Asks the conditions when something happened and no clips are being made.
+    """Evaluates automation conditions when something happened and no clips are being made.
 
     Args:
         name: The sensor's name.
@@ -63,7 +55,7 @@ class FollowUpSensor(dg.AutomationConditionSensorDefinition):
 
     def evaluate_tick(self, context: dg.SensorEvaluationContext) -> SensorExecutionData:
         """Evaluate one tick; what is remembered between two may be lost with the process."""
-        # Read before anything else: what happens meanwhile is the next tick's.
+        # Read first: whatever happens meanwhile belongs to the next tick.
         latest = context.instance.event_log_storage.get_maximum_record_id()
         if context.cursor and latest == self._asked_of:
             return _skipped(context, "Nothing has happened.")
@@ -106,8 +98,7 @@ def _runs_of(
     key: dg.AssetKey, partitions: Sequence[str], request: dg.RunRequest
 ) -> Iterator[dg.RunRequest]:
     name = key.to_python_identifier()
-    for start in range(0, len(partitions), PARTITIONS_A_RUN):
-        ids = list(partitions[start : start + PARTITIONS_A_RUN])
+    for ids in chunks(partitions, PARTITIONS_A_RUN):
         yield dg.RunRequest(
             asset_selection=[key],
             partition_key=ids[0],
@@ -117,7 +108,7 @@ def _runs_of(
 
 
 def _unfinished(instance: DagsterInstance) -> Iterable[DagsterRun]:
-    return instance.get_runs(RunsFilter(statuses=_UNFINISHED))
+    return instance.get_runs(RunsFilter(statuses=UNFINISHED))
 
 
 def _makes_clips(run: DagsterRun) -> bool:
@@ -133,5 +124,6 @@ FOLLOW_UP_SENSOR = FollowUpSensor(
     target=dg.AssetSelection.all(),
     clock=SystemClock(),
     description="Renders and publishes what has landed: once a batch is over, every quarter of an "
-    "hour during a long one, many partitions in one run. It never pays: no clip has a condition.",
+    "hour during a long one, many partitions in one run. It never pays, because clips have no "
+    "automation condition.",
 )

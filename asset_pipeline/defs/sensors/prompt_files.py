@@ -47,7 +47,7 @@ def prompt_files_sensor(
     prompt_library: PromptLibraryResource,
     ledger: LedgerResource,
 ) -> dg.SensorResult:
-    """Look at times and sizes first, and read only the files of which one of them moved."""
+    """Compare times and sizes first, and read only files where one of them changed."""
     clock = SystemClock()
     before = Notes.read(context.cursor)
     settings = load_settings()
@@ -73,7 +73,7 @@ def prompt_files_sensor(
 def _bring_up_to_date(
     context: dg.SensorEvaluationContext, library: Library, notes: Notes, clock: Clock
 ) -> list[str]:
-    """Add, observe and prune for a while; return what there is to say."""
+    """Add, observe and prune for a while; return messages for the tick."""
     go_on = _for_seconds(clock, _SECONDS)
     notes.unfinished = False
     sync_briefs(context.instance)

@@ -1,1 +1,5 @@
-"""The paid call: from a request to a stored clip, and what it works with."""
+"""The paid call: from a request to a stored clip.
+
+Every step at which money is reserved, sent, charged or delivered belongs here. Whether a failed
+attempt is repeated does not (``generation.retry``).
+"""

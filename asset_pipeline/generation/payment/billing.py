@@ -1,4 +1,4 @@
-"""Who pays for what: the billing matrix over status and price unit.
+"""What a prediction costs: the billing matrix of status and price unit.
 
 Replicate's API has no cost field, so the charge follows from the frozen price and the prediction's
 metrics. Metrics are believed within bounds: what was asked for bounds what can have been made, and
@@ -111,7 +111,7 @@ def _seconds(terms: Terms, said: float, prediction: Prediction) -> _Counted:
 
 
 def _count(terms: Terms, said: float, most: int, prediction: Prediction) -> _Counted:
-    """Return a count within its bounds: no more than was asked for, and of a file never nothing."""
+    """Return a count within its bounds: at most what was asked for, at least 1 with a file."""
     if said == 0 and prediction.output == []:
         return _Counted(0)  # all of them were dropped as unsafe, and none is counted
     what = "images" if terms.unit is PriceUnit.IMAGE else "characters"
@@ -128,7 +128,7 @@ def _doubted(said: float, what: str, units: int) -> _Counted:
 
 
 def _uncounted(terms: Terms, inputs: Mapping[str, JsonValue], prediction: Prediction) -> int:
-    """Return the units of a prediction whose reply counts nothing."""
+    """Return the units of a prediction whose reply has no counts."""
     if terms.unit is PriceUnit.THOUSAND_CHARACTERS:
         return len(_text(terms, inputs))
     # Unsafe images are dropped from a list, so its length is what was made.

@@ -1,7 +1,9 @@
-"""The models' breakers as one session meets them: who may send now, and what came of it.
+"""The models' circuit breakers, as one session uses them.
 
 A closed breaker costs a batch nothing: whether it is closed is read from a copy of all breakers
 that is a second old at most, and a success is written only where failures are to be forgotten.
+
+A guard of its own reports each create and its prediction to the breaker.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 
 from asset_pipeline.clock import Clock
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, HeldBackFailure
@@ -165,7 +169,7 @@ def _class_of(breaker: Breaker) -> ErrorClass:
 
 
 def _tell(before: Breaker | None, after: Breaker) -> None:
-    """Tell people when a breaker opens and closes; they see why nothing happens."""
+    """Log when a breaker opens or closes, so that people see why nothing happens."""
     was = BreakerState.CLOSED if before is None else before.state
     if after.state is BreakerState.OPEN and (before is None or before.epoch != after.epoch):
         _log.warning(
@@ -177,3 +181,105 @@ def _tell(before: Breaker | None, after: Breaker) -> None:
         )
     elif after.state is BreakerState.CLOSED and was is not BreakerState.CLOSED:
         _log.warning("%s works again.", after.model)
+
+
+# They speak about the provider or the model. All others speak about this request or this account.
+_HEALTH = frozenset({ErrorClass.SERVER_ERROR, ErrorClass.TIMEOUT, ErrorClass.NETWORK})
+_ACCOUNT = frozenset(
+    {
+        ErrorClass.RATE_LIMIT,
+        ErrorClass.AUTHENTICATION,
+        ErrorClass.INSUFFICIENT_CREDIT,
+        ErrorClass.QUOTA_EXCEEDED,
+    }
+)
+
+
+class BreakerGuard:
+    """Asks a breaker for permission to send, and reports the outcome.
+
+    As a context manager it releases a probe's claim that had no outcome.
+    """
+
+    def __init__(self, breakers: Breakers, model: str) -> None:
+        self._breakers = breakers
+        self._model = model
+        self._permit: Permit | None = None
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def admit(self) -> None:
+        """Ask for the right to send, before money is set aside for it; asking again is free.
+
+        Raises:
+            HeldBackFailure: Not now.
+            GenerationFailure: Not for so long that waiting is over.
+        """
+        if self._permit is not None:
+            return
+        self._permit = await self._breakers.admit(self._model)
+        if self._permit.is_probe:
+            _log.info("%s: trying whether it works again", self._model)
+            self._renewing = asyncio.create_task(self._breakers.renew(self._permit))
+
+    async def confirm(self) -> None:
+        """Make sure, right before the create goes out, that the breaker has not opened since.
+
+        Raises:
+            HeldBackFailure: It has.
+            GenerationFailure: It has, long ago.
+        """
+        await self._breakers.refresh()
+        if self._permit is not None and not self._breakers.still_holds(self._permit):
+            self._permit = None
+        await self.admit()
+
+    async def accepted(self) -> None:
+        """Say that the create was answered with a prediction."""
+        await self._tell(Outcome.ACCEPTED)
+
+    async def lost(self, error_class: ErrorClass, message: str) -> None:
+        """Say that the create got no clear answer."""
+        await self._tell(Outcome.CREATE_FAILED, Failure(error_class, message))
+
+    async def refused(self, failure: GenerationFailure) -> None:
+        """Say that the create was refused."""
+        found = failure.error_class
+        if found in _HEALTH:
+            await self._tell(Outcome.CREATE_FAILED, Failure(found, failure.message))
+        else:
+            await self._tell(Outcome.NOTHING if found in _ACCOUNT else Outcome.ANSWERED)
+
+    async def ended(self, failure: GenerationFailure | None) -> None:
+        """Say how the prediction ended; None for a success."""
+        if failure is None:
+            await self._tell(Outcome.MADE)
+        elif failure.error_class in _HEALTH:
+            await self._tell(
+                Outcome.PREDICTION_FAILED, Failure(failure.error_class, failure.message)
+            )
+        else:
+            stopped = failure.error_class in {ErrorClass.CANCELLED, ErrorClass.FORGOTTEN}
+            await self._tell(Outcome.NOTHING if stopped else Outcome.MADE)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._renewing is not None:
+            self._renewing.cancel()
+        if self._permit is not None and self._permit.is_probe:
+            await self._tell(Outcome.NOTHING)
+
+    async def _tell(self, outcome: Outcome, failure: Failure | None = None) -> None:
+        """Report an outcome; after a decisive one the rest of this trial says nothing more."""
+        permit = self._permit
+        if permit is None:
+            return
+        if outcome is not Outcome.ACCEPTED:
+            self._permit = None
+        await self._breakers.report(permit, outcome, failure)

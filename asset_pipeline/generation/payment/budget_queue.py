@@ -1,4 +1,4 @@
-"""The queue of one process for reserved money that may come back, in the order of coming."""
+"""One process's queue for reserved money that may be released, first come, first served."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class _Waiter:
 
 
 class BudgetQueue:
-    """Makes reservations, and lets those wait that do not fit until held money has come back.
+    """Makes reservations; those that do not fit wait until reserved money is released.
 
-    Whoever falls under a budget that another waits for waits behind it: a dear clip is not starved
+    A clip whose budget another waits for queues behind it, so that an expensive clip is not starved
     by cheap ones.
 
     Args:

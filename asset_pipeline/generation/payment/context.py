@@ -1,4 +1,4 @@
-"""What the paid call works with, handed in from outside."""
+"""The dependencies of the paid call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a succeeded prediction to a verified, stored file.
+"""Delivery: from a succeeded prediction to a verified, stored file.
 
 A file that was verified once is kept until its clip is on record: a store that is away for hours,
 or a process that dies between the store and the ledger, costs neither a download nor a payment.
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class VerifiedFile:
-    """A file that is a clip, not stored yet, or stored by a process that died then.
+    """A verified file that is not recorded yet; it may be stored already.
 
     Attributes:
         noted: What the ledger notes before the file is put into the store.
@@ -96,7 +96,7 @@ class Deliverer:
         self._decoders.expect()
 
     async def kept(self, intent: Intent) -> VerifiedFile | None:
-        """Return the file that an intent notes as verified, if the store or this machine has it.
+        """Return the verified file noted in an intent, if the store or this machine has it.
 
         Nothing is asked of the provider, so its hour does not matter.
 
@@ -120,7 +120,7 @@ class Deliverer:
     async def fetch(
         self, intent: Intent, terms: Terms, prediction: Prediction | None
     ) -> VerifiedFile:
-        """Fetch and verify a succeeded prediction's output, for as long as that makes sense.
+        """Fetch and verify a succeeded prediction's output, retrying while it may still come.
 
         The file stays on this machine until :meth:`discard`.
 
@@ -178,7 +178,7 @@ class Deliverer:
 
     def discard(self, intent_id: str) -> None:
         """Remove the verified file of an intent that has ended."""
-        # One that stays is swept later.
+        # A file that stays is removed by a later sweep.
         with contextlib.suppress(OSError):
             self._kept_path(intent_id).unlink(missing_ok=True)
 

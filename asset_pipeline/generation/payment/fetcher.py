@@ -1,4 +1,4 @@
-"""One look at one file of an output: fetch it, mend its header, decode it, say what it is."""
+"""Fetching one file of an output once: download, repair the header, decode."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Fetcher:
         return None
 
     def _flaw_of(self, error: BadMediaError, path: Path) -> Sighting:
-        # The name of a temporary file says nothing to a person.
+        # Leave out the temporary file's name: users can't do anything with it.
         flaw = error.message.replace(path.name, "the output")
         kind, is_data = FlawKind.OTHER, False
         match error.reason:

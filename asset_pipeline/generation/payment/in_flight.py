@@ -1,4 +1,4 @@
-"""How many predictions are at the provider at once."""
+"""The limit of predictions in flight."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import TracebackType
 
 
 class InFlightLimiter:
-    """A number of places; who waits for one gets it in the order of coming.
+    """A semaphore that is first come, first served.
 
     A clip keeps its place from before its create to the end of its prediction. It is delivered
     without one: with a place for the whole way a fifth of them stood idle while pictures were

@@ -1,4 +1,4 @@
-"""What became of looking for a file, and when that is the last word: pure rules over sightings.
+"""Pure rules that decide when a file of an output is finally bad or missing.
 
 A provider's storage, a proxy before it and its sign-in pages pass. What a file itself shows does
 not: a picture of one colour stays one. So only bytes that were seen again are held against a model.
@@ -15,7 +15,7 @@ _CUT_SIGHTINGS = 3
 
 
 class FlawKind(StrEnum):
-    """What is wrong with what came in the place of a file."""
+    """What is wrong with a downloaded file."""
 
     AWAY = "away"  # nothing came, or not all of it: an error, a broken connection, no bytes
     PAGE = "page"  # a page for people or for programs, where a file was due
@@ -54,7 +54,7 @@ class Sighting:
 
 
 def is_final(seen: Sequence[Sighting], *, cut_spread: float) -> bool:
-    """Tell whether one file will never be a clip, after all looks at it in their order."""
+    """Tell whether a file will never be a clip, from all downloads of it in order."""
     last = seen[-1]
     if last.kind in {FlawKind.TOO_LARGE, FlawKind.NOWHERE}:
         return True

@@ -1,4 +1,4 @@
-"""Looking for the file of a clip that is paid for, until it is there or can't be had any more.
+"""Searching for a paid clip's file until it is there or the provider has deleted it.
 
 What is paid for is not given up for a passing state. Until the provider's hour is over its files
 are asked for again, with growing waits, by this run and by later ones.
@@ -19,7 +19,12 @@ from asset_pipeline.generation.classifier import from_prediction
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, LateFileFailure
 from asset_pipeline.generation.payment.fetcher import FetchedFile, Fetcher
 from asset_pipeline.generation.payment.output_evidence import FlawKind, Sighting, final_flaw
-from asset_pipeline.generation.payment.outputs import Candidate, RemoteFile, candidates
+from asset_pipeline.generation.payment.outputs import (
+    Candidate,
+    RemoteFile,
+    candidates,
+    dead_address,
+)
 from asset_pipeline.generation.timeouts import Timeouts
 from asset_pipeline.ledger.records import Intent, Parent
 from asset_pipeline.providers.prediction import Prediction, PredictionStatus
@@ -239,8 +244,11 @@ class Searcher:
         if prediction.data_removed:
             return Sighting(FlawKind.OTHER, _REMOVED, now, digest)
         if output is None:
-            # It may be on its way still: that a prediction has ended is told by another machine.
+            # The file may come later: another machine reports that the prediction ended.
             return Sighting(FlawKind.CUT, "the prediction has no output", now, digest)
+        dead = dead_address(output)
+        if dead:
+            return Sighting(FlawKind.NOWHERE, f"the output has {dead}", now)
         return Sighting(FlawKind.OTHER, f"the output holds no file: {written[:100]}", now, digest)
 
     def _check_worth_waiting(self, search: _Search) -> None:

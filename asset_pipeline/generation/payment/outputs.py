@@ -1,4 +1,4 @@
-"""Which files an output may hold, whatever its shape.
+"""Finding the files in a model's output, whatever its shape.
 
 Models change what they answer with: a string becomes a list, a list an object with the list in it.
 Once it is paid for, any reference to a file is worth a look. What the catalog declares says only
@@ -18,7 +18,7 @@ from pydantic import JsonValue
 
 from asset_pipeline.catalog.spec import OutputShape
 from asset_pipeline.catalog.terms import Terms
-from asset_pipeline.foreign.addresses import is_address
+from asset_pipeline.foreign.addresses import BadAddressError, is_address, judged
 
 # A hostile or broken output must not become a thousand downloads.
 MAX_CANDIDATES = 16
@@ -29,6 +29,9 @@ _DATA_URI = re.compile(r"data:(?P<head>[^,]{0,200}),", re.IGNORECASE)
 
 # So long a text without a blank is base64 and no word; a file of fewer bytes shows nothing.
 _LEAST_BASE64 = 128
+# A word with a colon in it is an address of some kind; a sentence is none.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}:\S*")
+
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
 
 
@@ -97,6 +100,21 @@ def candidates(output: JsonValue, terms: Terms) -> tuple[Candidate, ...]:
         if len(found) == MAX_CANDIDATES:
             break
     return tuple(found.values())
+
+
+def dead_address(output: JsonValue) -> str:
+    """Return what is wrong with an address in an output that holds no candidate.
+
+    Empty where it has none at all. A dead one is the last word: another look shows it again.
+    """
+    for _, value in _texts("", output):
+        text = value.strip()
+        if _ADDRESS.fullmatch(text) and text[:5].lower() != "data:":
+            try:
+                judged(text)
+            except BadAddressError as error:
+                return str(error)
+    return ""
 
 
 def _declared(output: JsonValue, terms: Terms) -> tuple[str, JsonValue]:

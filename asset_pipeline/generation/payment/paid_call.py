@@ -13,7 +13,7 @@ from datetime import datetime
 from asset_pipeline.clock import Clock
 from asset_pipeline.generation.classifier import from_prediction, from_refusal
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, StoreFailure
-from asset_pipeline.generation.payment.breaker_guard import BreakerGuard
+from asset_pipeline.generation.payment.breaker import BreakerGuard
 from asset_pipeline.generation.payment.budget_queue import BudgetQueue
 from asset_pipeline.generation.payment.context import PaymentContext
 from asset_pipeline.generation.payment.recorder import Landed, Recorder
@@ -39,12 +39,12 @@ from asset_pipeline.providers.protocol import RefusedError, UnavailableError
 # rules have their turn: a 429 is about pace, which all clips share.
 _ROUNDS = 10
 _DEFAULT_THROTTLE_SECONDS = 5.0
-# A step that sleeps longer than this looks dead; what it was told is left to Dagster's retry.
+# A step that sleeps longer than this looks dead: a longer wait is left to Dagster's retry.
 _LONGEST_THROTTLE = 120.0
 
 
 class OtherWayError(Exception):
-    """The clip is on its way already, as another request than this one: go on with that."""
+    """The clip is being made already by another request; continue with that one."""
 
     def __init__(self, intent: Intent) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class OtherWayError(Exception):
 
 
 class _TurnedUpError(Exception):
-    """An earlier attempt was accepted after all: look again, and go on with that."""
+    """An earlier attempt was accepted after all; continue with that one."""
 
 
 class PaidCall:
@@ -243,7 +243,7 @@ class PaidCall:
             taken = await self.take_up(found)
             if taken is not None:
                 return taken
-            # Somebody is at it, here or in another process: one pays, the others wait.
+            # Another task or process drives it: one pays, the others wait.
             await self._with.clock.sleep(self._with.timing.other_worker)
 
     def _is_fresh(self, intent: Intent) -> bool:
@@ -262,7 +262,7 @@ class PaidCall:
         try:
             here = await self._with.provider.origin()
         except (UnavailableError, RefusedError):
-            # Nothing is asked of anybody for what is stored, or verified and at hand.
+            # A clip that is stored, or verified on this machine, needs no request.
             if isinstance(found, Clip) or found.stored_json is not None:
                 return
             here = await self._origin()
@@ -302,7 +302,7 @@ class PaidCall:
         )
 
     async def take_up(self, intent: Intent) -> Intent | None:
-        """Return an open intent as this process's own, or None while somebody else drives it.
+        """Return an open intent, adopted by this process; None if another process drives it.
 
         What nobody drives is adopted, from a dead worker or from an earlier attempt of this one; a
         POST it may have had on the wire becomes unknown. The caller goes on with it at once.
@@ -378,7 +378,7 @@ class PaidCall:
             with bound(intent_id=intent.intent_id):
                 return await self._continue(request, intent, trial)
         except IntentMovedError as error:
-            # Only a person or another machine that took us for dead can have moved it.
+            # Only a person, or a machine that believed us dead, can have moved it.
             raise GenerationFailure(ErrorClass.UNKNOWN, str(error)) from error
         finally:
             self._driven.discard(intent.intent_id)
@@ -391,7 +391,7 @@ class PaidCall:
         if intent.state is IntentState.QUESTION:
             intent = await known_again(self._with, intent)
         if intent.state is IntentState.COMPLETED:
-            # Its prediction has ended and is charged: there is only a file to be had.
+            # Its prediction has ended and is charged: only the file is left to fetch.
             return await self._recorder.deliver(request, intent, None)
         ended: Prediction | None = None
         if intent.state is IntentState.RESERVED:
@@ -402,7 +402,7 @@ class PaidCall:
                 if intent.state is IntentState.SUBMITTED:
                     ended = await self._await_end(request, intent, trial)
         if intent.state is IntentState.UNKNOWN:
-            # Without a place: it may take minutes, and mostly nothing was accepted.
+            # It holds no slot: it may take minutes, and mostly nothing was accepted.
             intent = await self._reconciler.resolve(intent, terms_of_intent(intent, request.model))
         if ended is None:
             async with self._with.places:

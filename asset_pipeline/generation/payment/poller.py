@@ -25,8 +25,8 @@ _ROWS_A_LOOK = 300
 # begin together end together, and their places stand empty until somebody looks.
 _LATENESS = 0.05
 
-# A listing that fails for so many times the slowest poll may be all that fails: each prediction is
-# then asked for by itself. Before that, sixty of them would knock at a provider that is down.
+# If only the listing fails for so many times the slowest poll, each prediction is
+# asked for by itself. Earlier, sixty of them would ask a provider that is down.
 _SILENT_POLLS = 6
 
 
@@ -92,7 +92,7 @@ class PredictionPoller:
             pause = self._pause()
 
     def _pause(self) -> float:
-        """Return a pause by which the news of the longest prediction comes hardly late."""
+        """Return a pause that delays news of the oldest prediction by at most a twentieth."""
         longest = (self._clock.now() - self._earliest()).total_seconds() if self._waiting else 0.0
         return min(max(self._timing.first_poll, longest * _LATENESS), self._timing.longest_poll)
 
@@ -100,7 +100,7 @@ class PredictionPoller:
         return min(since for since, _ in self._waiting.values())
 
     async def _tell(self) -> None:
-        """Look once, and tell those whose prediction has ended."""
+        """Read the listing once, and wake those whose prediction has ended."""
         if not self._waiting:
             return
         earliest = self._earliest() - timedelta(seconds=self._timing.clock_skew)

@@ -18,10 +18,10 @@ _LEASE_SECONDS = 0.5
 # paused everybody since.
 _NEWS_SECONDS = 1.0
 
-# What is on its way already takes the last places: at 600 a minute two of them are left to it.
+# Requests on the wire take the last slots: at 600 a minute two are kept for them.
 _KEPT_SECONDS = 0.2
 
-# Limits are kept by the minute; whoever names more is asked again after two.
+# Limits are kept by the minute; after a longer wait the provider is asked again after two.
 _LONGEST_PAUSE = 120.0
 
 
@@ -121,7 +121,7 @@ class RateLimiter:
             self._hold((rate.paused_until - self._clock.now()).total_seconds())
 
     def _hold(self, seconds: float) -> None:
-        """Send nothing for so long; slots that lie within are lost."""
+        """Send nothing for so many seconds; slots within that time are lost."""
         self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
         while self._slots and self._slots[0] < self._paused_until:
             self._slots.popleft()

@@ -1,4 +1,4 @@
-"""From a prediction that ended to its charge and its clip on record, and what is stored reused."""
+"""Recording charges and clips of ended predictions, and reusing stored clips."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Landed:
 
 
 class Recorder:
-    """Writes what came of an accepted prediction, and who uses a stored clip.
+    """Records the result of an accepted prediction and the reuse of stored clips.
 
     Args:
         with_: The collaborators.
@@ -76,7 +76,7 @@ class Recorder:
     ) -> Landed:
         """Fetch, verify and store a charged prediction's output, and record the clip.
 
-        A file that an earlier life verified is looked for first, and nothing is fetched then.
+        If an earlier process verified the file already, it is used and nothing is fetched.
 
         Args:
             request: What was asked for.

@@ -1,4 +1,4 @@
-"""Nothing new is paid for while the store would not keep it.
+"""The gate that stops new payments while the store refuses files.
 
 A store that is away for a while is waited for. One that refuses (no rights, no bucket, a read-only
 disk, no room) refuses every file alike, and each clip that is paid for after that is one more that

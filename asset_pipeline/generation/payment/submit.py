@@ -1,11 +1,15 @@
-"""Sending: the one POST of an intent, when rate and breaker allow, and what came of it."""
+"""Submitting: the one POST of an intent, when rate limit and breaker allow it.
+
+What a stop must not tear off in the middle runs to its end here as well.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import timedelta
+from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from pydantic import JsonValue
@@ -13,9 +17,8 @@ from sqlalchemy.exc import IntegrityError
 
 from asset_pipeline.generation.classifier import class_of_loss, from_refusal
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
-from asset_pipeline.generation.payment.breaker_guard import BreakerGuard
+from asset_pipeline.generation.payment.breaker import BreakerGuard
 from asset_pipeline.generation.payment.context import PaymentContext
-from asset_pipeline.generation.payment.shield import shield_until_done
 from asset_pipeline.generation.reconciliation.matching import LABEL
 from asset_pipeline.generation.request import (
     BadReferenceError,
@@ -25,6 +28,23 @@ from asset_pipeline.generation.request import (
 from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.providers.protocol import CreateRequest, RefusedError, UnclearError
+
+T = TypeVar("T")
+
+# A stop waits so long for the answer to a create that is on the wire; after that the intent is
+# left for reconciliation. The whole stop is promised within ten seconds.
+_LAST_REPLY_SECONDS = 7.0
+
+
+async def shield_until_done(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end even when cancelled: a reply on the wire is worth money."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=_LAST_REPLY_SECONDS)
+        raise
+
 
 # A process that stood still between its mark and its send (a laptop that slept) may have been taken
 # for dead, after thirty seconds of silence, and its intent paid for elsewhere. It sends nothing.
@@ -79,7 +99,7 @@ class Sender:
                 )
             raise
         except GenerationFailure as held_back:
-            # Its money must not lie idle, and another model may be asked for the clip.
+            # Its money is given back, so that another model may be asked for the clip.
             await self._with.write(refuse, intent, ErrorClass.CANCELLED, held_back.message)
             raise
 
@@ -126,7 +146,7 @@ class Sender:
         return intent
 
     async def _two_owners(self, intent: Intent, prediction_id: str) -> GenerationFailure:
-        """Leave a create to a person that was answered with the prediction of another intent.
+        """Ask a person about a create that was answered with another intent's prediction.
 
         It was accepted, so it is never absent; nobody but the provider can say as what.
         """

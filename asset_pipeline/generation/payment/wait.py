@@ -1,4 +1,4 @@
-"""Waiting for a prediction to end, to a deadline of our own."""
+"""Waiting for a prediction to end, with our own deadline."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ async def _check_not_forgotten(with_: PaymentContext, terms: Terms, intent: Inte
     _log.warning("%s: %s", intent.prompt_id, forgotten)
     last = timedelta(seconds=terms.max_predict_seconds + with_.timing.deadline_margin)
     if with_.clock.now() > (intent.submitted_at or intent.created_at) + last:
-        # It has ended long ago, whatever became of it: waiting for its end tells nothing more.
+        # It ended long ago, so waiting for its end is of no use.
         await with_.write(with_.ledger.ask, intent, f"{message}. {forgotten.hint}")
     raise forgotten
 

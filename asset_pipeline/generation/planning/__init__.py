@@ -1,1 +1,4 @@
-"""What a run would do and cost, before a cent moves."""
+"""Planning: what a run would do and cost, before anything is paid.
+
+Nothing here sends, reserves or writes.
+"""

@@ -1,4 +1,4 @@
-"""Which prompts the budgets bear, in batches that each fit their run's own budget."""
+"""Selecting the prompts that fit into the budgets, in batches of one run each."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class _Room:
         self._run = 0
 
     def lacking(self, collection: str, amount: int) -> set[str]:
-        """Return the budgets that cannot bear one more prompt."""
+        """Return the budgets without room for one more prompt."""
         return {
             "run" if line.period == "run" else line.budget
             for line in budget_lines(self._caps, collection=collection, run_id="", now=self._now)
@@ -120,7 +120,7 @@ class _Room:
         }
 
     def run_is_full(self, amount: int, dearest: int) -> bool:
-        """Tell whether the run at hand cannot bear one more prompt, whose dearest clip costs so."""
+        """Tell whether the current run has no room for one more prompt of this price."""
         lines = budget_lines(self._caps, collection="", run_id="", now=self._now)
         needed = self._run + max(amount, dearest)
         return any(line.period == "run" and needed > line.cap for line in lines)

@@ -1,4 +1,4 @@
-"""What a run would do and at most cost, worked out before a cent moves."""
+"""The plan of a run: what it would do and cost at most, before anything is paid."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.catalog.spec import PriceUnit
 from asset_pipeline.generation.request import resolve
 from asset_pipeline.ledger.budget_scopes import of_collection
-from asset_pipeline.ledger.budgets import BudgetCaps, BudgetLine, budget_lines
+from asset_pipeline.ledger.budgets import BudgetCaps, BudgetLine, KeyCap, budget_lines
 from asset_pipeline.ledger.reports import BudgetUse, LedgerReader
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.prompts.spec import Prompt
@@ -70,7 +70,7 @@ class BudgetPlan:
 
     @property
     def fits(self) -> bool:
-        """Whether the budget bears the worst case."""
+        """Whether the budget has room for the worst case."""
         return self.needed <= self.headroom
 
 
@@ -115,7 +115,7 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Whether every budget bears the worst case."""
+        """Whether every budget has room for the worst case."""
         return all(budget.fits for budget in self.budgets)
 
 
@@ -143,6 +143,7 @@ def make_plan(
     prompts_a_run: int,
     force: bool = False,
     max_usd: MicroUsd | None = None,
+    key_cap: KeyCap | None = None,
 ) -> Plan:
     """Look all generations up and add their worst cases.
 
@@ -158,6 +159,7 @@ def make_plan(
         prompts_a_run: Prompts of a kind that one run takes; more are several runs.
         force: Plan to pay again for what is stored.
         max_usd: A cap for all of it, beside the configured ones.
+        key_cap: The cap of the API key that it is paid on behalf of.
 
     Raises:
         UnknownModelError: A prompt's model is not in the catalog.
@@ -187,7 +189,7 @@ def make_plan(
             counting.count(clip, _Fate.TO_GENERATE)
             # A second prompt that asks for the very same clip finds it stored.
             stored.add(clip.generation_hash)
-    budgets = _budgets(counting, ledger, caps, now, max_usd)
+    budgets = _budgets(counting, ledger, caps, now, max_usd, key_cap)
     return Plan(counting.prompts.total(), counting.models(fallbacks), budgets)
 
 
@@ -275,12 +277,14 @@ def _budgets(
     caps: BudgetCaps,
     now: datetime,
     max_usd: MicroUsd | None,
+    key_cap: KeyCap | None,
 ) -> tuple[BudgetPlan, ...]:
     """Return what each budget has left, is asked for and lets through."""
     asked: dict[BudgetLine, list[PlannedClip]] = {}
     # Without a collection there are still the budgets that everything falls under.
     for collection, clips in [("", []), *counting.by_collection.items()]:
-        for line in budget_lines(caps, collection=collection, run_id="", now=now):
+        lines = budget_lines(caps, collection=collection, run_id="", now=now, key_cap=key_cap)
+        for line in lines:
             if line.budget == of_collection(collection):
                 asked[line] = clips
             elif line.period != "run":

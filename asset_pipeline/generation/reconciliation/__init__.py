@@ -1,1 +1,4 @@
-"""What became of what has no clear answer; what nobody asked for."""
+"""Reconciliation: lost replies, late finds, orphan predictions, and resuming.
+
+What compares the provider's listing with the ledger belongs here. It never sends a create.
+"""

@@ -1,4 +1,4 @@
-"""The provider's list held against the ledger: what the ledger says of its own rows must fit it."""
+"""Comparing the provider's listing with the ledger's rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions that turn up after their intent was given up as never accepted.
+"""Predictions that turn up after their intent was released as never accepted.
 
 A release rests on listings, and a provider may list later than anyone waits. What turns up is owed:
 its intent is taken back, charged and delivered, and a second attempt that was not sent is stopped.
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 # An audit that runs each hour and misses a night still sees what turned up.
 REACH = timedelta(hours=25)
 
-# What may own a prediction without knowing which. What is reserved was not sent: a second attempt
+# Intents that may own an unknown prediction. Reserved ones were not sent: a second attempt
 # that looks back before it goes out must not keep the first one from being found.
 _SENT = (IntentState.SUBMITTING, IntentState.UNKNOWN, IntentState.QUESTION)
 
@@ -58,13 +58,13 @@ def take_back(
     if not released:
         return []
     rows = {prediction.prediction_id: prediction for prediction in predictions}
-    # In this order: what is accepted between the two questions is waiting, owned, or both.
+    # The order matters: an intent accepted between the two queries is in at least one answer.
     waiting = [each for each in ledger.intents_in(_SENT) if each.origin.agrees_with(origin)]
     owned = ledger.owned(rows)
     free = [row for prediction_id, row in rows.items() if prediction_id not in owned]
     taken: list[Intent] = []
     for intent, prediction in _pairs(ledger.models(), released, waiting, free, window):
-        # Another process was faster, or a create was just answered with it.
+        # Another process was faster, or a create was just answered with this prediction.
         with contextlib.suppress(IntentMovedError, IntegrityError):
             taken.append(ledger.revive(intent, prediction.prediction_id))
             _log.warning(

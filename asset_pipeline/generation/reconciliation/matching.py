@@ -1,4 +1,4 @@
-"""What a complete listing of the provider's proves about a create without an answer.
+"""Matching: what a complete listing proves about a create without an answer.
 
 Absence is not the lack of a match: it needs every prediction of the window that no intent owns to
 be certainly another's. A prediction is certainly this intent's by the label in its webhook's
@@ -103,7 +103,7 @@ class Window:
 
 
 class Likeness(IntEnum):
-    """How a prediction stands to an intent."""
+    """How likely a prediction is an intent's."""
 
     OTHER = 0  # certainly another's
     POSSIBLE = 1  # nothing contradicts, but what would decide is hidden
@@ -175,7 +175,7 @@ def likeness(
     models: frozenset[str],
     window: Window,
 ) -> Likeness:
-    """Say how a prediction that no intent owns stands to an intent."""
+    """Return how likely an unowned prediction is an intent's."""
     label = label_of(prediction)
     if label is not None:
         return Likeness.OURS if label == intent.intent_id else Likeness.OTHER
@@ -242,8 +242,8 @@ def _share_of(
 ) -> Prediction | None:
     """Share predictions out among equal requests and return the intent's own.
 
-    Who was sent last chooses first, because it has the fewest to choose from, and takes the newest.
-    So none is left without a prediction that had one to choose.
+    The intent that was sent last has the fewest candidates: it chooses first, and takes the newest.
+    So every intent with a candidate gets one.
     """
     left = sorted(matches, key=lambda each: (str(each.created_at), each.prediction_id))
     order = sorted(equal, key=lambda each: (window.start(each), each.intent_id))

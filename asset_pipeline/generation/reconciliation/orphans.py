@@ -1,4 +1,4 @@
-"""The orphan-spend audit: what the provider made and no intent asked for."""
+"""The orphan audit: predictions at the provider that no intent asked for."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ from asset_pipeline.providers.protocol import Provider
 
 # How far the provider's clock may differ from ours beyond what its answers showed, in seconds.
 _SKEW = 300.0
+
+
+class ProviderSilentError(AssetPipelineError):
+    """The provider did not list its predictions, so nothing could be compared."""
 
 
 @dataclass(frozen=True, slots=True)

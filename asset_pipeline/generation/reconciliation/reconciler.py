@@ -1,4 +1,4 @@
-"""Finding out what became of a create that got no clear answer, before anything else is sent."""
+"""Resolving creates without a clear answer, before anything else is sent."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Lister:
 
 
 class _Silence:
-    """A provider that can't be asked now: it is asked again, less and less often, up to a limit."""
+    """Backoff while the provider does not answer, up to a limit."""
 
     def __init__(self, clock: Clock, timing: Timeouts) -> None:
         self._clock = clock
@@ -146,10 +146,10 @@ class Reconciler:
         """
         silence = _Silence(self._with.clock, self._with.timing)
         timing, clock = self._with.timing, self._with.clock
-        # A clock that was ahead at the loss would put off its end for as long.
+        # A clock that was ahead at the loss would delay the end by as much.
         longest = clock.monotonic() + max(timing.settle, timing.late_acceptance)
         while True:
-            # Before the look: a listing that began too early settles nothing by ending late.
+            # Taken before the listing: what counts is when a listing began, not when it ended.
             settled = self._unsettled_for(intent) <= 0 or clock.monotonic() >= longest
             try:
                 finding = await self._look(intent, terms, in_detail=settled)
@@ -250,7 +250,7 @@ class Reconciler:
         ids = [prediction.prediction_id for prediction in listing.predictions]
         ledger = self._with.ledger
         waiting, owned = await self._with.write(ledger.reconciliation_view, ids)
-        # Another account's creates are in no listing of this one, and nobody here can settle them.
+        # Another account's creates are in no listing of this account.
         rivals = [each for each in waiting if each.origin.agrees_with(intent.origin)]
         # Read once: what is asked for meanwhile is recognised by its own intent.
         models = self._models = self._models or await self._with.write(ledger.models)
@@ -296,7 +296,7 @@ class Reconciler:
         )
 
     async def _lose_the_replies_of_the_dead(self, rivals: Sequence[Intent]) -> None:
-        """Make creates unknown that dead workers had on the wire: nobody hears the answer.
+        """Mark creates of dead workers as unknown: nobody receives their answers.
 
         As long as one counts as on its way, a listed prediction may answer it and this intent has
         to wait: for ever, if that one's turn in the batch comes after this one's. Nobody drives it
@@ -308,7 +308,7 @@ class Reconciler:
                 continue
             if not await self._with.write(ledger.is_alive, rival.worker_id):
                 with contextlib.suppress(IntentMovedError):
-                    await self._with.write(ledger.adopt, rival, "")
+                    await self._with.write(ledger.let_go, rival)
 
     def _window(self) -> Window:
         timing = self._with.timing

@@ -1,4 +1,4 @@
-"""Taking up open intents without their prompts: what a dead process left is proved and finished.
+"""Resuming the open intents of dead processes, without their prompts.
 
 A run takes up the open intents of its own prompts. This serves the others: prompts that were edited
 or removed, runs that nobody starts again, money that would stay reserved for ever.
@@ -34,8 +34,6 @@ from asset_pipeline.providers.protocol import (
     RefusedError,
     UnavailableError,
 )
-
-_log = logging.getLogger(__name__)
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +96,7 @@ async def resume_all(
     clock: Clock,
     skew: float = Timeouts().clock_skew,
 ) -> list[Resumed]:
-    """Finish all open intents, some at a time; none keeps the others from being tried.
+    """Finish all open intents, several at a time; a failure stops no other.
 
     Nothing new is sent. A provider that does not answer is asked once, not once an intent. What
     was given up as never accepted and has turned up since is taken back first.
@@ -135,12 +133,12 @@ async def resume_all(
 
 
 def is_for_a_person(intent: Intent) -> bool:
-    """Tell whether nobody but a person can go on; a forgotten prediction may be known again."""
+    """Tell whether only a person can decide; a forgotten prediction may be known again."""
     return intent.state is IntentState.QUESTION and intent.prediction_id is None
 
 
 def question(intent: Intent) -> Resumed:
-    """Return what there is to say about an intent that waits for a person."""
+    """Return the explanation of an intent that waits for a person's decision."""
     return Resumed(intent, ResumeResult.QUESTION, intent.error or "")
 
 

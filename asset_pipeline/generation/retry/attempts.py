@@ -1,4 +1,4 @@
-"""One attempt at a wanted clip, and what the retry rules make of its end."""
+"""One attempt at a wanted clip, and what the retry rules decide after it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from asset_pipeline.generation.retry.fallbacks import FallbackPlanner
 from asset_pipeline.generation.retry.policy import Attempt, Past, RetrySame, Substitute, decide
 from asset_pipeline.generation.retry.rules import RetryRules
 from asset_pipeline.ledger.engine import LedgerError
+from asset_pipeline.ledger.orders import OrderCancelledError
 from asset_pipeline.ledger.postings import BudgetExceededError
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.ledger.schema import IntentState
@@ -57,7 +58,7 @@ class WantedClip:
     seconds: float = 0.0
 
     def give_up(self, *, again_after: float) -> None:
-        """Leave the next attempt, after so many seconds, to a retry of the step."""
+        """Leave the next attempt to Dagster's retry of the step, after so many seconds."""
         if self.failure is not None:
             self.failure.again_after = again_after
 
@@ -110,7 +111,7 @@ class Attempts:
         if failure is None:
             return None
         clip.failure = failure
-        # A store that refuses files does so to every clip: waiting here changes nothing.
+        # A store that refuses files refuses every clip: waiting changes nothing.
         stopped = self._paid_call.stopped_paying
         final = failure.error_class is ErrorClass.BUDGET or clip.settled or stopped
         pause = None if final else self._next(clip, failure)
@@ -136,12 +137,10 @@ class Attempts:
         except LedgerError:
             raise
         except AssetPipelineError as error:
-            # Where the caps are not to be read nothing was sent, and the clip is not at fault.
-            blocked = isinstance(error, ConfigurationError)
-            found = ErrorClass.BUDGET if blocked else ErrorClass.INVALID_INPUT
-            return GenerationFailure(found, error.message, hint=error.hint)
+            clip.settled |= isinstance(error, OrderCancelledError)
+            return GenerationFailure(_class_for(error), error.message, hint=error.hint)
         except Exception as error:  # noqa: BLE001 -- one clip's surprise stays one clip's
-            # A mistake of ours in one clip must not stop the others; it must not be hidden either.
+            # A bug in one clip must not stop the others, and must not be hidden.
             _log.exception("%s, variant %s", clip.prompt.prompt_id, clip.variant)
             return GenerationFailure(
                 ErrorClass.UNKNOWN, f"{type(error).__name__}: {error}", cause=type(error).__name__
@@ -168,7 +167,7 @@ class Attempts:
         return clip.request
 
     async def _go_on(self, clip: WantedClip, ways: FallbackPlanner) -> None:
-        """Bring a clip to where the earlier tries of the step left it: the ledger knows.
+        """Restore a clip's progress in earlier tries of the step from the ledger.
 
         Raises:
             GenerationFailure: They left nothing to be done: it is not asked for once more.
@@ -193,7 +192,7 @@ class Attempts:
             raise failure
 
     async def _land_within_budget(self, request: GenerationRequest) -> Landed:
-        """Land a clip; what a budget has refused already is not asked of it once more.
+        """Land a clip, without asking a budget again for what it refused already.
 
         What is begun still lands, and so does what is cheaper than all that was refused.
         """
@@ -247,6 +246,15 @@ class Attempts:
                 return Pause(0.0)
             case _:
                 return None
+
+
+def _class_for(error: AssetPipelineError) -> ErrorClass:
+    """Return what an error is that was found before anything was sent."""
+    if isinstance(error, OrderCancelledError):
+        return ErrorClass.CANCELLED
+    # Where the caps are not to be read the clip is not at fault.
+    blocked = isinstance(error, ConfigurationError)
+    return ErrorClass.BUDGET if blocked else ErrorClass.INVALID_INPUT
 
 
 def _was_attempt(intent: Intent) -> bool:

@@ -1,11 +1,11 @@
-"""The other ways to a wanted clip: a simpler prompt, a generic one, another model.
+"""Fallbacks for a wanted clip: a simpler prompt, a generic one, another model.
 
 Each way is a generation request of its own, with its own hash, intent and reservation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -13,9 +13,26 @@ from pathlib import Path
 from asset_pipeline.catalog.fallbacks import fallback_inputs
 from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.generation.request import GenerationRequest, StandIn, resolve
-from asset_pipeline.generation.retry.model_choice import IsOpen, model_for_attempt
 from asset_pipeline.generation.retry.rules import Simplification, Strategy
 from asset_pipeline.prompts.spec import Prompt
+
+IsOpen = Callable[[str], bool]
+"""Tells whether a model's breaker is open: nothing may be sent to it now."""
+
+
+def never_open(_: str) -> bool:
+    """Answer for whoever has no breakers."""
+    return False
+
+
+def model_for_attempt(models: Sequence[str], is_open: IsOpen) -> str | None:
+    """Return the first model that an attempt may go to; None when all are held back.
+
+    Args:
+        models: The model whose turn it is, then its fallbacks in order.
+        is_open: Whether a model's breaker is open.
+    """
+    return next((model for model in models if not is_open(model)), None)
 
 
 class FallbackPlanner:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, HeldBackFailure
 from asset_pipeline.generation.request import GenerationRequest
-from asset_pipeline.generation.retry.fallbacks import FallbackPlanner
-from asset_pipeline.generation.retry.model_choice import IsOpen
+from asset_pipeline.generation.retry.fallbacks import FallbackPlanner, IsOpen
 from asset_pipeline.generation.retry.rules import LONGEST_RETRY_AFTER, RetryRules, Strategy
 from asset_pipeline.ledger.schema import IntentState
 
@@ -26,7 +25,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What a clip has been through in this run.
+    """A clip's attempts so far in this run.
 
     Attributes:
         attempts: Those that failed, in order, this one the last.
@@ -40,14 +39,14 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class RetrySame:
-    """Ask for the same once more, after so many seconds."""
+    """Repeat the same request after so many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Substitute:
-    """Ask for this, at once."""
+    """Make this request instead, at once."""
 
     request: GenerationRequest
 

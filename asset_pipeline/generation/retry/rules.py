@@ -96,7 +96,7 @@ class ClassRule(_Written):
 
 
 class Simplification(_Written):
-    """Terms that a simplified prompt goes without; whole words, in any case."""
+    """Terms that a simplified prompt leaves out; whole words, in any case."""
 
     drop: tuple[str, ...] = ()
     replace: dict[str, str] = Field(default_factory=dict)
@@ -154,6 +154,6 @@ class RetryRules(_Written):
         if missing:
             raise ValueError(f"classes has no rule for {', '.join(missing)}")
         if self.classes[ErrorClass.BUDGET].strategies != (Strategy.FAIL,):
-            # After a breach a batch sends nothing new, so there is nothing that a retry could do.
+            # After a budget refused, a batch sends nothing new, so a retry could do nothing.
             raise ValueError("classes.budget can only fail: raise the cap instead")
         return self

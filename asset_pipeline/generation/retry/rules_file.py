@@ -14,9 +14,10 @@ from pathlib import Path
 from pydantic import JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 
-from asset_pipeline.config.error_messages import complaint
+from asset_pipeline.config.error_messages import complaint, first_issues
 from asset_pipeline.config.guarded_file import GuardedFile, Memory
-from asset_pipeline.config.yaml_source import SourceError, parse_yaml, read_utf8
+from asset_pipeline.config.overlays import overlaid
+from asset_pipeline.config.yaml_source import read_configuration
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.generation.failures import ErrorClass
 from asset_pipeline.generation.retry.rules import ClassRule, RetryRules, Simplification, Strategy
@@ -39,7 +40,7 @@ def load_rules(config_dir: Path | None) -> RetryRules:
     label = RULES_FILE
     if config_dir is not None and (config_dir / RULES_FILE).exists():
         label = str(config_dir / RULES_FILE)
-        document = _overlay(document, _read(config_dir / RULES_FILE, label=label))
+        document = overlaid(document, _read(config_dir / RULES_FILE, label=label))
     try:
         return RetryRules.model_validate(document)
     except ValidationError as error:
@@ -54,7 +55,7 @@ class RulesSource:
 
     Args:
         config_dir: The folder of the user's own file.
-        memory: Knows whether a file was in force that is gone by now.
+        memory: Knows whether a missing file was in force before.
 
     Raises:
         ConfigurationError: The file is wrong at the start, or was in force and is gone: without it
@@ -72,7 +73,7 @@ class RulesSource:
     def current(self) -> RetryRules:
         """Return the rules in force now.
 
-        A file that breaks or vanishes while it is edited changes nothing: what is under way goes
+        A file that becomes invalid or is deleted changes nothing: running work continues
         on by the rules as they were, and the log says once what is wrong.
         """
         try:
@@ -88,15 +89,8 @@ class RulesSource:
 
 
 def _read(path: Path, *, label: str) -> dict[str, JsonValue]:
-    try:
-        document = parse_yaml(read_utf8(path))
-    except SourceError as error:
-        line = "" if error.line is None else f":{error.line}"
-        raise ConfigurationError(f"{label}{line}: {error.message}", hint=error.hint) from None
-    for flaw in document.flaws:
-        field = ".".join(str(part) for part in flaw.path)
-        raise ConfigurationError(f"{label}:{flaw.line}: {field}: {flaw.message}", hint=flaw.hint)
-    value = {} if document.value is None else document.value
+    written = read_configuration(path, label=label)
+    value = {} if written is None else written
     if not isinstance(value, dict):
         raise ConfigurationError(
             f"{label}: the file is not a mapping of fields.",
@@ -105,18 +99,8 @@ def _read(path: Path, *, label: str) -> dict[str, JsonValue]:
     return value
 
 
-def _overlay(below: dict[str, JsonValue], above: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Lay one mapping over another; mappings in them merge key by key, anything else replaces."""
-    merged = dict(below)
-    for key, value in above.items():
-        under = below.get(key)
-        both = isinstance(under, dict) and isinstance(value, dict)
-        merged[key] = _overlay(under, value) if both else value  # pyright: ignore[reportArgumentType] -- both are mappings
-    return merged
-
-
 def _sentences(error: ValidationError) -> Iterator[str]:
-    for issue in error.errors(include_url=False):
+    for issue in first_issues(error):
         where = ".".join(str(step) for step in issue["loc"] if step != "[key]")
         message, hint = _complaint(issue)
         yield f"{where}: {message} {hint}".removeprefix(": ").rstrip()

@@ -43,19 +43,23 @@ def size_of(value_of: Callable[[str], JsonValue]) -> tuple[int, int]:
 def _from_ratio(ratio: str) -> tuple[int, int]:
     across, _, down = ratio.partition(":")
     try:
-        proportion = min(max(float(across) / float(down), 0.25), 4.0)
+        proportion = float(across) / float(down)
     except (ValueError, ZeroDivisionError):
         return _SIZES["1:1"]
+    if not math.isfinite(proportion):
+        return _SIZES["1:1"]
+    proportion = min(max(proportion, 0.25), 4.0)
     side = 1024 * math.sqrt(proportion)
     return round(side / 32) * 32, round(side / proportion / 32) * 32
 
 
 def _number(value: JsonValue) -> float:
     try:
-        return min(max(float(str(value)), 0.01), 4.0)
+        number = float(str(value))
     except ValueError:
         return 1.0
+    return min(max(number, 0.01), 4.0) if math.isfinite(number) else 1.0
 
 
 def _clamped(side: float) -> int:
-    return min(max(round(side / _STEP) * _STEP, _LEAST), _MOST)
+    return round(min(max(side, _LEAST), _MOST) / _STEP) * _STEP

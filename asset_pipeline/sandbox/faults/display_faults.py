@@ -14,6 +14,7 @@ from asset_pipeline.sandbox.faults.names import FaultName
 from asset_pipeline.sandbox.faults.plan import FaultRule, Params
 from asset_pipeline.sandbox.lifecycle import Prediction
 from asset_pipeline.sandbox.outputs import MIME_TYPES, with_extras
+from asset_pipeline.sandbox.render_pool import RenderError
 from asset_pipeline.sandbox.renderer import MediaRenderer
 
 _SEED_LOG = "Using seed:"
@@ -106,7 +107,10 @@ class Disguise:
             return {name: await self._inlined(each) for name, each in output.items()}
         if not isinstance(output, str) or not output.startswith(self._root):
             return output
-        path = await self._studio.file(self._prediction, output.rpartition("/")[2])
+        try:
+            path = await self._studio.file(self._prediction, output.rpartition("/")[2])
+        except RenderError:
+            return output
         content = await asyncio.to_thread(path.read_bytes)
         return f"data:{MIME_TYPES[path.suffix[1:]]};base64,{base64.b64encode(content).decode()}"
 

@@ -27,9 +27,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from asset_pipeline.config.error_messages import first_issues
+from asset_pipeline.config.yaml_source import (
+    CONFIGURATION_BYTES,
+    SourceError,
+    parse_yaml,
+    read_utf8,
+)
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.sandbox.faults.names import ROUTES, SHOWN, FaultName, Route
 
@@ -234,16 +240,17 @@ def load_plan(path: Path) -> FaultPlan:
         ConfigurationError: The file cannot be read or breaks the form; the error names the field.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return FaultPlan.model_validate(document)
-    except OSError as error:
+        document = parse_yaml(read_utf8(path, most=CONFIGURATION_BYTES))
+    except SourceError as error:
+        line = "" if error.line is None else f" at line {error.line}"
         raise ConfigurationError(
-            f"The fault plan {path} cannot be read: {error.strerror}.", hint="Check the path."
+            f"The fault plan {path} cannot be read{line}: {error.message}", hint=error.hint
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"The fault plan {path} is not YAML: {error}.", hint="Correct the file."
-        ) from error
+    for flaw in document.flaws:
+        message = f"The fault plan {path}, line {flaw.line}: {flaw.message}"
+        raise ConfigurationError(message, hint=flaw.hint)
+    try:
+        return FaultPlan.model_validate(document.value)
     except ValidationError as error:
         raise ConfigurationError(
             f"The fault plan {path}: {explain(error)}.", hint="Correct the rule."
@@ -254,5 +261,5 @@ def explain(error: ValidationError) -> str:
     """Return a validation error as one line."""
     return "; ".join(
         f"{'.'.join(str(part) for part in issue['loc'])}: {issue['msg']}"
-        for issue in error.errors(include_url=False)
+        for issue in first_issues(error)
     )

@@ -11,8 +11,7 @@ import pytest
 from sqlalchemy import event
 
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, HeldBackFailure
-from asset_pipeline.generation.payment.breaker import Breakers
-from asset_pipeline.generation.payment.breaker_guard import BreakerGuard
+from asset_pipeline.generation.payment.breaker import BreakerGuard, Breakers
 from asset_pipeline.ledger.breaker_machine import BreakerRules
 from asset_pipeline.ledger.breakers import BreakerRepository
 from asset_pipeline.ledger.engine import open_engine

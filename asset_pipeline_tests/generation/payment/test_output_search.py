@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from pydantic import JsonValue
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.spec import OutputShape
@@ -278,6 +279,32 @@ def test_a_file_that_is_too_large_is_final_at_once(bench: Bench) -> None:
     failure = bench.fails("$AT/a", {"/a": [reply(200, bytes(65 * 1024 * 1024))]})
     assert (failure.error_class, failure.cause) == (ErrorClass.BAD_OUTPUT, "size")
     assert bench.asked() == 1
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "https://host:99999",
+        "https://host:99999/a.png",
+        "https://",
+        "https://me:secret@files.example/a.png",
+        "http://[broken/a.png",
+        "ftp:",
+        ["ftp://files.example/a.png"],
+        {"image": {"url": "file:///etc/passwd"}},
+        ["a caption", "javascript:alert(1)"],
+    ],
+)
+def test_an_address_that_nobody_can_be_asked_for_is_final_at_once(
+    bench: Bench, output: JsonValue
+) -> None:
+    """No second look at the prediction: it would only say the same."""
+    failure = bench.fails(output, {})
+    assert (failure.error_class, failure.leaves_open) == (ErrorClass.BAD_OUTPUT, False)
+    assert failure.message.startswith("the output has an address")
+    assert "secret" not in failure.message
+    assert bench.clock.slept == []
+    assert bench.asked("/v1/predictions/p1") == 0
 
 
 def test_damage_that_stays_for_half_a_minute_is_final(bench: Bench) -> None:

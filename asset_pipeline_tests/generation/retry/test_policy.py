@@ -11,8 +11,12 @@ import pytest
 
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure, HeldBackFailure
 from asset_pipeline.generation.request import GenerationRequest
-from asset_pipeline.generation.retry.fallbacks import FallbackPlanner
-from asset_pipeline.generation.retry.model_choice import IsOpen, model_for_attempt, never_open
+from asset_pipeline.generation.retry.fallbacks import (
+    FallbackPlanner,
+    IsOpen,
+    model_for_attempt,
+    never_open,
+)
 from asset_pipeline.generation.retry.policy import (
     Attempt,
     Past,

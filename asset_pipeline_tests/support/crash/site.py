@@ -60,7 +60,7 @@ class Site:
         """Start the server, on the port it had before if it ran before."""
         command = [sys.executable, "-m", "asset_pipeline.sandbox", "--port", str(self.port)]
         command += ["--state-dir", str(self.state_dir), "--predict-seconds", self.predict]
-        command += ["--start-seconds", "0.02", "--idle-seconds", "300"]
+        command += ["--start-seconds", "0.02", "--idle-seconds", "1800"]
         command += ["--creates-per-minute", "0", "--requests-per-minute", "0"]
         if self.config_dir is not None:
             command += ["--config-dir", str(self.config_dir)]

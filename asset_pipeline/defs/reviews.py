@@ -1,0 +1,74 @@
+"""The sensor that acts on verdicts: what was approved is published, many at once in one run."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.clock import SystemClock
+from asset_pipeline.defs.assets.prompts import changed_prompts, observe
+from asset_pipeline.defs.jobs import PUBLISHED_JOBS
+from asset_pipeline.defs.launching import follow, publish_request
+from asset_pipeline.defs.partition_sync import add_partitions
+from asset_pipeline.defs.resources.ledger import LedgerResource
+from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource
+from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.ledger.reviews import Reviews
+from asset_pipeline.ledger.submissions import Submissions
+
+SENSOR_NAME = "reviews"
+
+
+@dg.sensor(
+    name=SENSOR_NAME,
+    jobs=list(PUBLISHED_JOBS.values()),
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Publishes what people have approved, all of a kind in one run, and shows as stale "
+    "what they want another take of.",
+)
+def reviews_sensor(
+    context: dg.SensorEvaluationContext,
+    prompt_library: PromptLibraryResource,
+    ledger: LedgerResource,
+) -> dg.SensorResult:
+    """Look at the verdicts that no tick has looked at."""
+    try:
+        with ledger.open() as book:
+            clock = SystemClock()
+            submissions, reviews = Submissions(book.engine, clock), Reviews(book.engine, clock)
+            jobs = {kind: job.name for kind, job in PUBLISHED_JOBS.items()}
+            offered = follow(context.instance, submissions, jobs.values())
+            retaken = reviews.retaken()
+            taken = reviews.take_up(jobs)
+            offered.extend(taken.launches)
+            retaken |= taken.rejected
+        if retaken:
+            _observe(context, prompt_library, retaken)
+    except AssetPipelineError as error:
+        return dg.SensorResult(skip_reason=dg.SkipReason(str(error)), cursor=context.cursor or "")
+    runs = [publish_request(launch) for launch in offered]
+    seen = str(taken.last) if taken.last else context.cursor or ""
+    return dg.SensorResult(
+        run_requests=runs,
+        skip_reason=None if runs else dg.SkipReason("No clip was approved since the last tick."),
+        cursor=seen,
+    )
+
+
+def _observe(
+    context: dg.SensorEvaluationContext,
+    prompt_library: PromptLibraryResource,
+    prompts: set[tuple[Kind, str]],
+) -> None:
+    """Let exactly the prompts that another take is wanted of show as stale."""
+    library = prompt_library.load().library
+    for kind in Kind:
+        found = [
+            prompt
+            for prompt_id, prompt in library.of_kind(kind).items()
+            if (kind, prompt_id) in prompts
+        ]
+        if found:
+            add_partitions(context.instance, kind, found)
+            observe(context.instance, changed_prompts(context.instance, kind, found))

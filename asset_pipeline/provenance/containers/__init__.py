@@ -1,0 +1,1 @@
+"""Metadata in and out of files of each format, without decoding or encoding what they show."""

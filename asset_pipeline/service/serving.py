@@ -1,0 +1,107 @@
+"""Serving until told to stop: on this machine alone unless somebody said who may come in."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+
+from asset_pipeline.errors import ConfigurationError
+from asset_pipeline.service.app import create_app
+from asset_pipeline.service.context import ServiceContext
+from asset_pipeline.service.identity import login_required
+
+# A stop takes five seconds at the most, open streams and slow readers included.
+_STOP_SECONDS = 3
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address is reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_address(context: ServiceContext, host: str) -> None:
+    """Refuse to listen where others may come in as long as nobody knows who they are.
+
+    Raises:
+        ConfigurationError: The address is not this machine's own, and there is neither a key nor a
+            trusted proxy.
+    """
+    if is_loopback(host) or login_required(context):
+        return
+    raise ConfigurationError(
+        f"{host} is reached from other machines, and anybody who reaches the service could spend.",
+        hint="Create a key first: `asset-pipeline keys create NAME --scope admin`. Or name the "
+        "proxy that logs people in: ASSET_PIPELINE_TRUSTED_PROXIES=10.0.0.5.",
+    )
+
+
+def serve(context: ServiceContext, host: str, port: int, tell: Callable[[str], None]) -> None:
+    """Serve until a signal comes.
+
+    Raises:
+        ConfigurationError: The address can't be used.
+    """
+    check_address(context, host)
+    # A page of another site may call this machine by its own name; only our own names count.
+    hosts = frozenset({"localhost", "127.0.0.1", "::1"}) if is_loopback(host) else frozenset[str]()
+    if hosts and context.settings.service_url:
+        hosts = frozenset[str]()  # a proxy before it calls it by its public name
+    app = create_app(context, hosts=hosts)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,  # who calls is decided by whose address it is
+        server_header=False,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=_STOP_SECONDS,
+        h11_max_incomplete_event_size=64 * 1024,
+        limit_concurrency=None,
+    )
+    listening = _listen(host, port)
+    shown = f"[{host}]" if ":" in host else host
+    tell(f"http://{shown}:{listening.getsockname()[1]}")
+    _Server(config, context).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Ends open streams when a signal comes; uvicorn alone would wait for them for ever."""
+
+    def __init__(self, config: uvicorn.Config, context: ServiceContext) -> None:
+        super().__init__(config)
+        self._context = context
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop taking requests, and let streams end; a second signal waits for nothing.
+
+        Uvicorn's own would raise the signal again at the end, as if the stop had not been in order.
+        """
+        del sig, frame
+        self._context.stopping.set()
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise ConfigurationError(
+            f"{host}:{port} can't be listened on: {error.strerror or error}.",
+            hint="Choose another with --port, or end what listens there.",
+        ) from None
+    listening.set_inheritable(True)
+    return listening

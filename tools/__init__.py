@@ -1,0 +1,1 @@
+"""What the project's own documentation is made with; no part of the package."""
