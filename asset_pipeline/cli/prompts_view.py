@@ -110,6 +110,7 @@ def _object(prompt: Prompt) -> dict[str, Any]:
         "inputs": dict(prompt.inputs),
         "tags": prompt.tags,
         "reference": prompt.reference,
+        "fields": dict(prompt.fields),
         "path": prompt.path,
         "prompt_hash": prompt.prompt_hash,
     }

@@ -85,7 +85,9 @@ def accept(
     prompts: dict[str, Prompt] = {}
     problems: dict[str, str] = {}
     for proposal in chosen:
-        wrong = _objection(proposal, file, taken)
+        wrong = _objection(proposal, file, taken) or _objection_of_sweep(
+            library.of_kind(file.kind).get(proposal.id)
+        )
         entry = None if wrong else _entry(proposal, file, library.of_kind(file.kind))
         resolved = None if entry is None else resolver.resolve(entry, collection)
         if isinstance(resolved, list):
@@ -161,6 +163,12 @@ def _objection(proposal: Proposal, file: ProposalFile, taken: Mapping[str, str])
     if owner is not None and owner != file.collection:
         return f"the id is taken by the collection {owner}; give it another one."
     return ""
+
+
+def _objection_of_sweep(old: Prompt | None) -> str:
+    if old is None or not old.axes:
+        return ""
+    return f"it is of the matrix in {old.path}, whose text makes all its prompts; change that."
 
 
 def _entry(proposal: Proposal, file: ProposalFile, existing: Mapping[str, Prompt]) -> PromptEntry:

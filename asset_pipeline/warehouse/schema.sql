@@ -202,7 +202,8 @@ CREATE TABLE prompts (
     model        VARCHAR   NOT NULL,
     variants     INTEGER   NOT NULL,
     tags         VARCHAR[] NOT NULL,
-    prompt_hash  VARCHAR   NOT NULL
+    prompt_hash  VARCHAR   NOT NULL,
+    fields       VARCHAR   NOT NULL -- what a team or a sweep keeps beside it, as JSON
 );
 
 -- One row a thing done about a stored file: approved, lost, restored, decided to delete, deleted.

@@ -6,6 +6,7 @@ selected as the ledger's integer micro-dollars.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -322,4 +323,5 @@ def prompt_rows(prompts: Iterable[Prompt]) -> Iterator[Row]:
             "variants": prompt.variants,
             "tags": list(prompt.tags),
             "prompt_hash": prompt.prompt_hash,
+            "fields": json.dumps(dict(prompt.fields), ensure_ascii=False, sort_keys=True),
         }
