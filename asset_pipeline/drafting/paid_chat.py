@@ -271,7 +271,7 @@ class PaidChat:
     async def _record(self, call: LlmCall, answer: ChatAnswer) -> PaidAnswer:
         drafts, error_class, error = judged(answer)
         cost = answer.cost
-        if cost is None:
+        if cost is None and error_class == "provider_error":
             cost = await self._cost_of(answer.generation_id)
         if cost is None and error_class == "provider_error":
             # Nothing came, and nothing says whether that is billed: as good as a lost reply.
@@ -289,6 +289,11 @@ class PaidChat:
             error=error,
         )
         ended = await asyncio.to_thread(self._calls.finish, call, written)
+        if cost is None:
+            # What was written is kept before its price is looked up: that takes seconds.
+            found = await self._cost_of(answer.generation_id)
+            if found is not None:
+                ended = await asyncio.to_thread(self._calls.settle_by_id, ended, found)
         if drafts is None or error_class is not None:
             raise ChatFailedError(
                 error_class or "wrong_schema", f"{error}.", ended.charged, hint=_HINTS[error_class]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -20,7 +21,16 @@ from asset_pipeline.providers.protocol import ProviderError
 _FRESH = timedelta(days=1)
 _USABLE = timedelta(days=7)
 
-_PRICES = TypeAdapter(dict[str, TokenPrice])
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What was listed, and by whom: another server's prices are none."""
+
+    base_url: str
+    prices: dict[str, TokenPrice]
+
+
+_KEPT = TypeAdapter(_Kept)
 
 
 class PriceList:
@@ -67,15 +77,16 @@ class PriceList:
                 hint="Nothing was sent. Check OPENROUTER_BASE_URL and the network, and try again.",
             ) from error
         if found:
-            written = _PRICES.dump_python(found, mode="json")
+            written = _KEPT.dump_python(_Kept(self._provider.base_url, found), mode="json")
             write_atomically(self._path, json.dumps(written, indent=1), private=True)
         return found
 
     def _read(self) -> dict[str, TokenPrice]:
         try:
-            return _PRICES.validate_json(self._path.read_bytes())
+            kept = _KEPT.validate_json(self._path.read_bytes())
         except (OSError, ValidationError):
             return {}
+        return kept.prices if kept.base_url == self._provider.base_url else {}
 
     def _age(self, prices: Mapping[str, TokenPrice]) -> timedelta:
         oldest: datetime = min(price.listed_at for price in prices.values())

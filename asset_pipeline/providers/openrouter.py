@@ -391,10 +391,13 @@ def _price_of(row: object, listed_at: datetime) -> TokenPrice | None:
     fields = _mapping(row)
     pricing = _mapping(fields.get("pricing"))
     name = fields.get("id")
-    sent, written = _token_price(pricing.get("prompt")), _token_price(pricing.get("completion"))
-    if not isinstance(name, str) or len(name) > _LONGEST_NAME or sent is None or written is None:
+    sent = _dearest(pricing, "prompt", "input_cache_write")
+    written = _dearest(pricing, "completion", "internal_reasoning")
+    per_request = _dearest(pricing, "request") if pricing.get("request") is not None else Decimal(0)
+    if not isinstance(name, str) or len(name) > _LONGEST_NAME:
         return None
-    per_request = _token_price(pricing.get("request")) or Decimal(0)
+    if sent is None or written is None or per_request is None:
+        return None
     bounds = _mapping(fields.get("top_provider"))
     return TokenPrice(
         model=cleaned(name, _LONGEST_NAME),
@@ -405,6 +408,19 @@ def _price_of(row: object, listed_at: datetime) -> TokenPrice | None:
         max_completion_tokens=_count(bounds.get("max_completion_tokens")) or 0,
         listed_at=listed_at,
     )
+
+
+def _dearest(pricing: Mapping[str, object], name: str, other: str | None = None) -> Decimal | None:
+    """Return the dearer of two prices of a token, the second of which need not be there.
+
+    Tokens that a model thinks in, or that go into a cache, may cost more than others. A price that
+    is there and can't be read is no price, not a price of nothing.
+    """
+    price = _token_price(pricing.get(name))
+    if price is None or other is None or pricing.get(other) is None:
+        return price
+    more = _token_price(pricing.get(other))
+    return None if more is None else max(price, more)
 
 
 def _token_price(value: object) -> Decimal | None:

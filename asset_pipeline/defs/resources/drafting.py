@@ -45,6 +45,23 @@ class OpenDrafting:
     prompts: Prompts
 
 
+@dataclass(frozen=True, slots=True)
+class OpenChat:
+    """A session that may pay for calls.
+
+    Attributes:
+        chat: Makes them.
+        prices: What they cost.
+        calls: The ledger's calls.
+        payment: Who pays.
+    """
+
+    chat: PaidChat
+    prices: PriceList
+    calls: LlmCallRepository
+    payment: Payment
+
+
 class DraftingResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
     """Opens drafting sessions on the provider of language models and the ledger."""
 
@@ -62,31 +79,21 @@ class DraftingResource(dg.ConfigurableResource):  # pyright: ignore[reportMissin
         """
         settings = load_settings()
         prompts = self.prompt_library.load()
-        with logs_of_run(settings, run_id, None), open_calls(settings) as calls:
-            await asyncio.to_thread(bind_own, calls.engine, settings)
-            provider = self.openrouter.open_provider()
-            try:
-                clock = SystemClock()
-                chat = PaidChat(provider, calls, clock, settle_seconds=settle_seconds(settings))
-                await chat.settle()
-                worker_id = await asyncio.to_thread(calls.start_worker, run_id)
-                try:
-                    yield OpenDrafting(
-                        Drafter(
-                            chat,
-                            PriceList(settings.data_dir, provider, clock),
-                            calls,
-                            settings.prompts_dir,
-                            prompts.catalog,
-                        ),
-                        calls,
-                        Payment(run_id, worker_id, max_usd, again),
-                        prompts,
-                    )
-                finally:
-                    calls.end_worker(worker_id)
-            finally:
-                await provider.aclose()
+        chat = open_chat(self.openrouter, run_id, max_usd=max_usd, again=again)
+        with logs_of_run(settings, run_id, None):
+            async with chat as opened:
+                yield OpenDrafting(
+                    Drafter(
+                        opened.chat,
+                        opened.prices,
+                        opened.calls,
+                        settings.prompts_dir,
+                        prompts.catalog,
+                    ),
+                    opened.calls,
+                    opened.payment,
+                    prompts,
+                )
 
     async def settle(self) -> list[LlmCall]:
         """Lower what lost calls are charged as far as it can be proved; return those lowered.
@@ -109,6 +116,38 @@ class DraftingResource(dg.ConfigurableResource):  # pyright: ignore[reportMissin
                 return await chat.settle()
             finally:
                 await provider.aclose()
+
+
+@contextlib.asynccontextmanager
+async def open_chat(
+    openrouter: OpenRouterResource,
+    run_id: str,
+    *,
+    max_usd: MicroUsd | None = None,
+    again: bool = False,
+) -> AsyncGenerator[OpenChat]:
+    """Yield the right to pay for calls on behalf of one run; what was lost is settled first.
+
+    Raises:
+        AssetPipelineError: Provider or ledger can't be opened.
+    """
+    settings = load_settings()
+    with open_calls(settings) as calls:
+        await asyncio.to_thread(bind_own, calls.engine, settings)
+        provider = openrouter.open_provider()
+        try:
+            clock = SystemClock()
+            chat = PaidChat(provider, calls, clock, settle_seconds=settle_seconds(settings))
+            await chat.settle()
+            prices = PriceList(settings.data_dir, provider, clock)
+            worker_id = await asyncio.to_thread(calls.start_worker, run_id)
+            try:
+                payment = Payment(run_id, worker_id, max_usd, again)
+                yield OpenChat(chat, prices, calls, payment)
+            finally:
+                calls.end_worker(worker_id)
+        finally:
+            await provider.aclose()
 
 
 @contextlib.contextmanager

@@ -198,6 +198,7 @@ _GERMAN = {
     "label": "Etikett",
 }
 _WORDS_KEPT = 12
+_HARSH = re.compile(r"\b(bloody|gory|graphic|naked|nude|sexy|violent)\b", re.IGNORECASE)
 
 
 def drafted(task: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -251,9 +252,10 @@ def _revision(operation: str, text: str, index: int, task: Mapping[str, Any]) ->
         case "translate":
             return _translated(text, str(task.get("language", "")))
         case "unify":
-            return f"{text}, in the look of the series"
+            return f"{text}, {task.get('style') or 'in the look of the series'}"
         case "rewrite":
-            return f"A calm, friendly picture: {' '.join(text.split()[:_WORDS_KEPT])}"
+            kept = " ".join(_HARSH.sub("", text).split()[:_WORDS_KEPT])
+            return f"A calm, friendly picture: {kept}"
         case _:
             most = task.get("max_characters")
             return text[: most if isinstance(most, int) else len(text)].rstrip(" ,;")
