@@ -39,6 +39,17 @@ class Settings(BaseSettings):
         alias="REPLICATE_BASE_URL",
         description="Another server that speaks Replicate's API; Replicate itself if not set.",
     )
+    openrouter_api_key: SecretStr | None = Field(
+        None,
+        alias="OPENROUTER_API_KEY",
+        description="The key of your OpenRouter account, which drafts of prompts are paid with; "
+        "without one the sandbox writes them.",
+    )
+    openrouter_base_url: str | None = Field(
+        None,
+        alias="OPENROUTER_BASE_URL",
+        description="Another server that speaks OpenRouter's API; OpenRouter itself if not set.",
+    )
     chosen_provider: ProviderName | None = Field(
         None,
         alias="ASSET_PIPELINE_PROVIDER",
