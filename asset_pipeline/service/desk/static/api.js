@@ -23,15 +23,16 @@ export const may = (scope) => session.scopes.includes(scope) || session.scopes.i
 let whenLoggedOut = () => {};
 export function onLoggedOut(act) { whenLoggedOut = act; }
 
-async function send(method, path, body, headers = {}) {
+async function send(method, path, body, headers = {}, signal = undefined) {
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (session.token && method !== "GET") headers["X-CSRF-Token"] = session.token;
   let answer;
   try {
     answer = await fetch(path.startsWith("/") ? path : `${API}/${path}`, {
-      method, headers, body: body === undefined ? undefined : JSON.stringify(body), credentials: "same-origin",
+      method, headers, body: body === undefined ? undefined : JSON.stringify(body), credentials: "same-origin", signal,
     });
   } catch {
+    if (signal?.aborted) throw new Problem(0, { detail: "It is not wanted any more.", code: "aborted" });
     throw new Problem(0, { detail: "The service can't be reached.", code: "unreachable" });
   }
   if (answer.ok) return answer;
@@ -40,27 +41,8 @@ async function send(method, path, body, headers = {}) {
   throw new Problem(answer.status, found);
 }
 
-export async function get(path) {
-  return (await send("GET", path)).json();
-}
-
-/** Stream lines of JSON: each is given as it comes. `signal` ends it. */
-export async function lines(path, signal, each) {
-  const answer = await fetch(`${API}/${path}`, { signal, credentials: "same-origin" });
-  if (!answer.ok) {
-    const found = await answer.json().catch(() => ({ detail: answer.statusText }));
-    if (answer.status === 401) whenLoggedOut();
-    throw new Problem(answer.status, found);
-  }
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    const parts = (rest + value).split("\n");
-    rest = parts.pop();
-    for (const part of parts) each(JSON.parse(part));
-  }
+export async function get(path, { signal } = {}) {
+  return (await send("GET", path, undefined, {}, signal)).json();
 }
 
 /** Change something. A key of one's own makes asking again after a lost answer harmless. */

@@ -1,6 +1,6 @@
 // The clips of a view: all of them in short, and in full where somebody looks.
 
-import { lines, post } from "./api.js";
+import { get, post } from "./api.js";
 
 const DETAILS_AT_ONCE = 200;
 
@@ -24,35 +24,38 @@ export class Clips extends EventTarget {
     this.#loading?.abort();
     const loading = new AbortController();
     this.#loading = loading;
-    let begun = false;
     this.complete = false;
-    const begin = () => {
-      if (begun) return;
-      begun = true;
-      this.list = [];
-      this.#places = new Map();
-      const kept = [...this.#known.values()].filter((clip) => clip.waits);
-      this.#known = new Map(kept.map((clip) => [clip.id, clip]));
-    };
     try {
-      await lines(`desk/index?${query}`, loading.signal, (line) => {
-        if (loading.signal.aborted) return;
-        begin();
-        if (Array.isArray(line)) this.#add(line);
-        else { this.counts = line; this.dispatchEvent(new Event("counts")); }
-      });
+      const first = await get(`desk/index?${query}`, { signal: loading.signal });
+      if (loading.signal.aborted) return false;
+      this.#begin();
+      this.counts = first.counts;
+      this.dispatchEvent(new Event("counts"));
+      this.#add(first.clips);
+      if (first.more) {
+        const all = await get(`desk/index?${query}&whole=true`, { signal: loading.signal });
+        if (loading.signal.aborted) return false;
+        this.#add(all.clips);
+      }
     } catch (problem) {
       if (loading.signal.aborted) return false;
       throw problem;
     }
-    if (loading.signal.aborted) return false;
     this.complete = true;
     this.dispatchEvent(new Event("complete"));
     return true;
   }
 
+  #begin() {
+    this.list = [];
+    this.#places = new Map();
+    const kept = [...this.#known.values()].filter((clip) => clip.waits);
+    this.#known = new Map(kept.map((clip) => [clip.id, clip]));
+  }
+
   #add(rows) {
     for (const row of rows) {
+      if (this.#places.has(row[0])) continue; // one landed meanwhile, and moved the others
       const clip = this.#known.get(row[0]) || clipOf(row);
       this.#known.set(clip.id, clip);
       this.#places.set(clip.id, this.list.length);

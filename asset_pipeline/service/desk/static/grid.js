@@ -13,7 +13,7 @@ const ROWS = { s: 120, m: 190, l: 300 };
 const MARKS = { approved: "✓", rejected: "✕", undecided: "" };
 const QUIET_MS = 120; // the sharp pictures come when scrolling rests
 
-/** A verdict counts only for a clip that has been the one in focus for so long. */
+/** A verdict counts only for a clip that has had the focus for so long, and was painted with it. */
 export const SETTLE_MS = 80;
 
 export class Grid extends EventTarget {
@@ -26,7 +26,8 @@ export class Grid extends EventTarget {
   #layout = null;
   #drawing = 0;
   #quiet = 0;
-  #shownAt = Infinity;
+  #focusedAt = 0;
+  #painted = false;
 
   constructor(scroller, page, clips) {
     super();
@@ -55,7 +56,7 @@ export class Grid extends EventTarget {
   /** Whether the clip in focus has been seen: it is painted, its picture too, and not just now. */
   get seen() {
     const clip = this.clip;
-    return Boolean(clip && clip.shown && performance.now() - this.#shownAt >= SETTLE_MS);
+    return Boolean(clip && clip.shown && this.#painted && performance.now() - this.#focusedAt >= SETTLE_MS);
   }
 
   reset() {
@@ -242,9 +243,10 @@ export class Grid extends EventTarget {
     this.index = index;
     this.#focusId = this.clips.at(index)?.id ?? null;
     if (old !== this.#focusId) {
-      this.#shownAt = Infinity;
+      this.#painted = false;
+      this.#focusedAt = performance.now();
       const id = this.#focusId;
-      painted(() => { if (this.#focusId === id) this.#shownAt = performance.now(); });
+      painted(() => { if (this.#focusId === id) this.#painted = true; });
     }
     if (show) this.#show(index);
     for (const id of [old, this.#focusId]) {
