@@ -148,6 +148,8 @@ intents = Table(
     Column("key_id", String(16)),
     # The launch of submissions that paid it.
     Column("launch_id", String(32)),
+    # The span that it was made in, as the header of that name: whoever finishes it links to it.
+    Column("traceparent", String(64)),
     one_of("state", IntentState),
     CheckConstraint("reserved_microusd >= 0", name="reserved_not_negative"),
     CheckConstraint("charged_microusd >= 0", name="charged_not_negative"),

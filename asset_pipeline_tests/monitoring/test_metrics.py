@@ -137,7 +137,7 @@ def test_a_capped_budget_tells_its_headroom(new_sqlite: NewLedger) -> None:
     cap, charged, reserved, headroom = (each["total"] for each in found.values())
     assert headroom == cap - charged - reserved
     assert cap == 100
-    assert total(text, "orphan_spend_usd") == 0
+    assert total(shown(books), "orphan_spend_usd") == 0
 
 
 def test_parts_of_connections_are_folded(

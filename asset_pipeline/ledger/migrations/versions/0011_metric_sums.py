@@ -1,4 +1,4 @@
-"""Sums for metrics, kept by triggers, and indexes for what is read beside them."""
+"""Sums for metrics, kept by triggers; what traces are joined by."""
 
 from __future__ import annotations
 
@@ -67,6 +67,8 @@ def upgrade() -> None:
         sqlite_where=unended,
         postgresql_where=unended,
     )
+    for table in ("intents", "submissions"):
+        op.add_column(table, sa.Column("traceparent", sa.String(length=64), nullable=True))
     _fill()
     if op.get_bind().dialect.name == "postgresql":
         _postgres_triggers()
@@ -82,6 +84,8 @@ def downgrade() -> None:
     else:
         for name in ("intents_added", "intents_moved", "intents_removed", "reviews_added"):
             op.execute(f"DROP TRIGGER {name}_metrics")
+    for table in ("intents", "submissions"):
+        op.drop_column(table, "traceparent")
     op.drop_index("ix_workers_unended", "workers")
     op.drop_index("ix_intents_open_age", "intents")
     op.drop_table("metric_sums")
