@@ -42,8 +42,8 @@ dev: $(STAMP) ## Dagster with its daemon, and the service beside it; Ctrl-C ends
 test: $(STAMP) ## All tests, with coverage
 	$(BIN)/python -m pytest -n 4 --cov --cov-report=term --cov-fail-under=85
 
-test-fast: $(STAMP) ## The tests that kill no process and start no server
-	$(BIN)/python -m pytest -n 2 -m "not kills and not servers"
+test-fast: $(STAMP) ## The tests without kills, servers, other processes and random searches
+	$(BIN)/python -m pytest -n 2 -m "not kills and not servers and not searches"
 
 check: $(STAMP) ## Lint, format, types, import contracts
 	$(BIN)/ruff check .

@@ -40,12 +40,12 @@ NewLedger = Callable[[], SecretStr]
 _KILLS = Path(__file__).parent / "crash"
 _SERVERS = frozenset(
     {"server", "site", "own_site", "sandbox", "slow_sandbox", "start", "instant", "postgres"}
-    | {"seaweed_server", "gcs_server"}
+    | {"sandbox_url", "seaweed_server", "own_seaweed", "gcs_server"}
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what kills processes and what starts servers: `make test-fast` leaves both out."""
+    """Mark what kills processes and what its fixtures start servers for, for `make test-fast`."""
     for item in items:
         if item.path.is_relative_to(_KILLS):
             item.add_marker("kills")
@@ -55,7 +55,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _needs_server(item: pytest.Function) -> bool:
     values = item.callspec.params.values() if hasattr(item, "callspec") else ()
-    return not _SERVERS.isdisjoint(item.fixturenames) or "postgres" in values
+    return not _SERVERS.isdisjoint(item.fixturenames) or any(
+        value in {"postgres", "postgresql"} for value in values if isinstance(value, str)
+    )
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ assert not heavy, heavy
 """
 
 
+@pytest.mark.servers
 def test_definitions_load_in_a_fresh_interpreter(tmp_path: Path) -> None:
     """No network, token, service or file is needed, none is written, nothing heavy is imported."""
     done = subprocess.run(

@@ -282,6 +282,7 @@ _MOVES = st.tuples(
 )
 
 
+@pytest.mark.searches
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     rounds=st.lists(st.lists(st.tuples(_MOVES, st.sampled_from("abcd")), max_size=8), max_size=6)

@@ -231,7 +231,7 @@ class Precedence(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-TestPrecedence = Precedence.TestCase
+TestPrecedence = pytest.mark.searches(Precedence.TestCase)
 TestPrecedence.settings = settings(
     max_examples=40,
     stateful_step_count=20,

@@ -25,6 +25,8 @@ from asset_pipeline.sandbox.process import (
     write_record,
 )
 
+pytestmark = pytest.mark.servers
+
 ASK = (
     "import sys; from pathlib import Path;"
     "from asset_pipeline.sandbox.process import ensure_running;"
