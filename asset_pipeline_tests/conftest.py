@@ -33,7 +33,7 @@ settings.register_profile(
 )
 settings.load_profile("repeatable")
 
-_OURS = ("ASSET_PIPELINE_", "REPLICATE_", "DAGSTER_HOME")
+_OURS = ("ASSET_PIPELINE_", "REPLICATE_", "OPENROUTER_", "DAGSTER_HOME")
 
 NewLedger = Callable[[], SecretStr]
 
