@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -16,6 +15,7 @@ from sqlalchemy.engine import make_url
 
 from asset_pipeline.ledger.engine import open_engine
 from asset_pipeline_tests.support.clocks import FakeClock
+from asset_pipeline_tests.support.ledgers import place_new_ledger
 from asset_pipeline_tests.support.postgres import new_database, running_postgres
 
 # Images of containers often ask for no compiled modules: each of the hundreds of processes that the
@@ -76,26 +76,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty, migrated ledger to copy: a migration takes half a second."""
-    path = tmp_path_factory.mktemp("sqlite") / "template.db"
-    engine = open_engine(SecretStr(f"sqlite:///{path}"))
-    with engine.begin() as connection:
-        connection.execute(text("SELECT 1"))
-    engine.dispose()  # the last connection folds the write-ahead log into the file
-    assert not path.with_name("template.db-wal").exists()
-    return path
-
-
 @pytest.fixture
-def new_sqlite(sqlite_template: Path, tmp_path: Path) -> NewLedger:
+def new_sqlite(tmp_path: Path) -> NewLedger:
     """Make empty ledgers on SQLite; each call makes one more."""
     made = iter(range(1000))
 
     def new() -> SecretStr:
         path = tmp_path / f"ledger-{next(made)}.db"
-        shutil.copyfile(sqlite_template, path)
+        place_new_ledger(path)
         return SecretStr(f"sqlite:///{path}")
 
     return new

@@ -32,6 +32,7 @@ from asset_pipeline_tests.support.ledgers import (
     dollars,
     locked,
     new_intent,
+    place_new_ledger,
 )
 
 Step = Callable[[], Any]
@@ -311,6 +312,7 @@ def test_a_group_does_what_its_steps_do_one_by_one(
 
 
 def _new_books(file: Path) -> Books:
+    place_new_ledger(file)
     return Books(SecretStr(f"sqlite:///{file}"), total_usd=dollars(2 * PRICE + 1))
 
 
