@@ -22,6 +22,7 @@ from asset_pipeline.prompts.update import Update
 from asset_pipeline.settings import load_settings
 
 _EXAMPLES = 5
+_EXAMPLE_LENGTH = 30
 
 
 def asked_mapping(
@@ -103,9 +104,17 @@ def _show_mapping(report: ImportReport) -> None:
     show_table(
         stdout(),
         "",
-        ["column", "becomes"],
-        [(column, field) for column, field in report.columns.items()],
+        ["column", "becomes", "such as"],
+        [
+            (column, field, _shortened(report.examples.get(column, "")))
+            for column, field in report.columns.items()
+        ],
     )
+
+
+def _shortened(cell: str) -> str:
+    line = " ".join(cell.split())
+    return line if len(line) <= _EXAMPLE_LENGTH else f"{line[: _EXAMPLE_LENGTH - 1]}…"
 
 
 def _show_groups(problems: Sequence[Problem]) -> None:
@@ -148,7 +157,8 @@ def _show_outcome(report: ImportReport, *, dry_run: bool) -> None:
         _show_update(report.update)
     if report.problems:
         many = f"{len(report.problems):,} problem{'s' if len(report.problems) != 1 else ''}"
-        say(stderr(), f"{many}; bad rows were not imported.", "red")
+        were = "would not be" if dry_run else "were not"
+        say(stderr(), f"{many}; bad rows {were} imported.", "red")
 
 
 def _show_update(update: Update) -> None:
