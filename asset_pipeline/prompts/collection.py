@@ -132,8 +132,14 @@ class _Reading:
 
     def read(self, document: Document) -> None:
         flawed: set[int | None] = set()
+        # A default that is cut concerns the prompts that go by it, and no others.
+        cut: set[str] = set()
         for flaw in document.flaws:
-            flawed.add(_prompt_index(flaw.path))
+            match flaw.path:
+                case ("defaults", "style" as name):
+                    cut.add(name)
+                case _:
+                    flawed.add(_prompt_index(flaw.path))
             self._find(flaw.path, flaw.message, flaw.hint, line=flaw.line)
         file = self._file(document.value)
         if file is None:
@@ -147,7 +153,9 @@ class _Reading:
         for index, raw in enumerate(file.prompts):
             self._note_id(index, raw)
             entry = None if index in flawed else self._entry(index, raw)
-            if entry is not None and usable and collection is not None:
+            if entry is None or not cut <= entry.model_fields_set:
+                continue
+            if usable and collection is not None:
                 self._resolve(index, entry, collection)
 
     def problems(self, label: str, text: str) -> list[Problem]:
