@@ -63,7 +63,8 @@ def show_import(request: ImportRequest, *, dry_run: bool, sure: bool, as_json: b
         _show_mapping(report)
         _show_groups(report.problems)
     asks = sys.stdin.isatty() and sys.stdout.isatty() and not (sure or as_json or dry_run)
-    if asks and report.imported and not typer.confirm("Import them?", default=True):
+    question = f"Import {_prompts(report.imported)} into {report.path}?"
+    if asks and report.imported and not typer.confirm(question, default=True):
         say(stderr(), "Nothing was written. Say what a column is with --map COLUMN=FIELD.")
         return ExitCode.DONE
     if not dry_run:
@@ -144,8 +145,12 @@ def _kind_of(message: str) -> str:
     return " ".join(word for word in words if not any(it in word for it in "#-/"))
 
 
+def _prompts(count: int) -> str:
+    return f"{count:,} prompt{'' if count == 1 else 's'}"
+
+
 def _show_outcome(report: ImportReport, *, dry_run: bool) -> None:
-    prompts = f"{report.imported:,} prompt{'s' if report.imported != 1 else ''}"
+    prompts = _prompts(report.imported)
     if report.imported and dry_run:
         say(stdout(), f"{prompts} would be in {report.path}; nothing was written.", "bold")
     elif report.imported:
