@@ -8,15 +8,16 @@ from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
 
 import dagster as dg
+from pydantic import Field
 
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.defs.process_logs import logs_of_run
+from asset_pipeline.defs.resources.budget import BudgetResource
 from asset_pipeline.defs.resources.openrouter import OpenRouterResource
 from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource, Prompts
 from asset_pipeline.drafting.drafter import Drafter
 from asset_pipeline.drafting.paid_chat import PaidChat, Payment
 from asset_pipeline.drafting.price_list import PriceList
-from asset_pipeline.ledger.budgets import CapsSource
 from asset_pipeline.ledger.configurations import Configurations
 from asset_pipeline.ledger.llm_calls import LlmCall, LlmCallRepository
 from asset_pipeline.ledger.provider_ledger import bind_own, open_own_engine
@@ -67,6 +68,7 @@ class DraftingResource(dg.ConfigurableResource):  # pyright: ignore[reportMissin
 
     openrouter: OpenRouterResource
     prompt_library: PromptLibraryResource
+    budget: BudgetResource = Field(default_factory=BudgetResource)
 
     @contextlib.asynccontextmanager
     async def open(
@@ -79,7 +81,7 @@ class DraftingResource(dg.ConfigurableResource):  # pyright: ignore[reportMissin
         """
         settings = load_settings()
         prompts = self.prompt_library.load()
-        chat = open_chat(self.openrouter, run_id, max_usd=max_usd, again=again)
+        chat = open_chat(self.openrouter, self.budget, run_id, max_usd=max_usd, again=again)
         with logs_of_run(settings, run_id, None):
             async with chat as opened:
                 yield OpenDrafting(
@@ -104,7 +106,7 @@ class DraftingResource(dg.ConfigurableResource):  # pyright: ignore[reportMissin
             AssetPipelineError: Provider or ledger can't be opened.
         """
         settings = load_settings()
-        with open_calls(settings) as calls:
+        with open_calls(settings, self.budget) as calls:
             await asyncio.to_thread(calls.end_of_dead)
             if not await asyncio.to_thread(calls.unproved):
                 return []
@@ -121,6 +123,7 @@ class DraftingResource(dg.ConfigurableResource):  # pyright: ignore[reportMissin
 @contextlib.asynccontextmanager
 async def open_chat(
     openrouter: OpenRouterResource,
+    budget: BudgetResource,
     run_id: str,
     *,
     max_usd: MicroUsd | None = None,
@@ -132,7 +135,7 @@ async def open_chat(
         AssetPipelineError: Provider or ledger can't be opened.
     """
     settings = load_settings()
-    with open_calls(settings) as calls:
+    with open_calls(settings, budget) as calls:
         await asyncio.to_thread(bind_own, calls.engine, settings)
         provider = openrouter.open_provider()
         try:
@@ -151,14 +154,20 @@ async def open_chat(
 
 
 @contextlib.contextmanager
-def open_calls(settings: Settings) -> Generator[LlmCallRepository]:
+def open_calls(
+    settings: Settings, budget: BudgetResource | None = None
+) -> Generator[LlmCallRepository]:
     """Yield the ledger's calls and give its connections back afterwards.
+
+    Args:
+        settings: Where the ledger is.
+        budget: The caps that each call is held against; those of file and environment if not given.
 
     Raises:
         AssetPipelineError: The ledger can't be opened.
     """
     engine, clock = open_own_engine(settings), SystemClock()
-    caps = CapsSource(settings, Configurations(engine, clock))
+    caps = (budget or BudgetResource()).caps(settings, Configurations(engine, clock))
     calls = LlmCallRepository(engine, clock, caps.current)
     try:
         yield calls
