@@ -165,7 +165,7 @@ class _Reading:
                 templates[index] = entry
             else:
                 self._resolve(index, entry, collection)
-        if matrix is not None and usable and collection is not None:
+        if matrix is not None and usable and not cut and collection is not None:
             self._sweep(matrix, templates, collection, beyond=len(file.prompts))
 
     def problems(self, label: str, text: str) -> list[Problem]:

@@ -13,6 +13,7 @@ ROOMS: Mapping[str, str] = {
     "prompts": "Prompt files to prompts: what is to be made.",
     "catalog": "Models: their inputs, outputs and prices.",
     "providers": "Who makes clips: the protocol, and Replicate.",
+    "drafting": "From briefs to prompts, by language models paid from the same ledger.",
     "generation": "The paid call, retries, reconciliation and planning.",
     "ledger": "Intents, budgets, clips: the truth about money.",
     "stores": "Where clips are kept.",
