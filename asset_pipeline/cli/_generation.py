@@ -26,6 +26,7 @@ from asset_pipeline.clock import SystemClock
 from asset_pipeline.defs.instance.access import open_instance
 from asset_pipeline.defs.prompt_states import standing_of
 from asset_pipeline.defs.resources.store import StoreResource
+from asset_pipeline.desk_links import queue_link
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.generation.reconciliation.resume import ResumeResult
 from asset_pipeline.generation.retry.rules_file import load_rules
@@ -77,6 +78,7 @@ def make(orders: GenerateOptions) -> Summary:
             failed_before=len(chosen.left_out),
             take_up=orders.choice.take_up(),
             finished=chosen.finished,
+            desk=queue_link(workshop.settings.service_url),
         )
 
 

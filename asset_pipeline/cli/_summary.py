@@ -129,6 +129,7 @@ class Summary:
         finished: Open predictions of earlier commands that were finished first.
         seconds: The whole command.
         broken: What ended it early.
+        desk: Where the clips are reviewed; None without a service.
     """
 
     tally: Tally
@@ -141,6 +142,7 @@ class Summary:
     failed_before: int = 0
     take_up: str = ""
     finished: int = 0
+    desk: str | None = None
 
     @property
     def exit_code(self) -> ExitCode:
@@ -189,6 +191,7 @@ def _show(summary: Summary) -> None:
             ("seconds", f"{summary.seconds:.1f}"),
             ("gallery", summary.gallery),
             ("warehouse", summary.warehouse),
+            *([] if summary.desk is None else [("review", summary.desk)]),
         ],
     )
     if summary.failed_before:
@@ -216,6 +219,7 @@ def _write(summary: Summary) -> None:
             "seconds": round(summary.seconds, 3),
             "gallery": summary.gallery,
             "warehouse": summary.warehouse,
+            **({} if summary.desk is None else {"review": summary.desk}),
             "failures": [
                 {
                     "kind": kind,

@@ -11,6 +11,7 @@ from asset_pipeline.custody.links import links_of
 from asset_pipeline.defs.assets.warehouse import AFTER_A_BATCH
 from asset_pipeline.defs.resources.ledger import LedgerResource
 from asset_pipeline.defs.resources.store import StoreResource
+from asset_pipeline.desk_links import prompt_link
 from asset_pipeline.ledger.provenance import ProvenanceBook
 from asset_pipeline.media.preview_cache import PreviewCache
 from asset_pipeline.provenance.badges import badge_of
@@ -50,6 +51,7 @@ def gallery(
             None if (preview := shelf.get(clip.sha256)) is None else preview.webp,
             None if links is None else links.url_of(clip),
             badge_of(accounts.get(clip.sha256, ())),
+            prompt_link(settings.service_url, clip.kind.value, clip.prompt_id),
         )
         for clip, text in clips
     )

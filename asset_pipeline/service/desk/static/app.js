@@ -430,7 +430,9 @@ async function start() {
   if (!document.activeElement || document.activeElement === document.body) byId("grid").focus({ preventScroll: true });
   await loading;
   filters.choices().catch(() => {});
-  lookForFailures();
+  await lookForFailures();
+  // Alerts lead here.
+  if (location.hash === "#failures" && failures.length) showFailures(failures, ordered);
 }
 
 start();

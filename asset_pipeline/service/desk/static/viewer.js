@@ -17,6 +17,7 @@ export class Viewer {
 
   constructor(clips, grid, commands) {
     Object.assign(this, { clips, grid, commands, node: byId("viewer") });
+    this.node.tabIndex = -1;
     this.node.addEventListener("close", () => { this.mode = null; this.node.replaceChildren(); grid.page.focus({ preventScroll: true }); });
     this.node.addEventListener("cancel", (event) => { event.preventDefault(); this.close(); });
     player.addEventListener("change", () => this.#waves());
@@ -37,8 +38,14 @@ export class Viewer {
     this.mode = "one";
     this.#full = false;
     this.#one();
-    if (!this.node.open) this.node.showModal();
+    this.#show();
     this.#waves();
+  }
+
+  /** On top, with the keys in it and on none of its buttons. */
+  #show() {
+    if (!this.node.open) this.node.showModal();
+    this.node.focus();
   }
 
   zoom() {
@@ -58,7 +65,7 @@ export class Viewer {
     this.#at = Math.max(0, this.#items.indexOf(clip));
     this.mode = "compare";
     this.#side();
-    if (!this.node.open) this.node.showModal();
+    this.#show();
     this.#waves();
   }
 
