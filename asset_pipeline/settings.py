@@ -282,6 +282,13 @@ class Settings(BaseSettings):
         path = self.default_ledger_path(self.provider)
         return self.chosen_ledger_url or SecretStr(f"sqlite:///{path}")
 
+    @property
+    def has_no_ledger_yet(self) -> bool:
+        """Whether the ledger is a SQLite file that nobody has made; nothing is opened for it."""
+        scheme, _, rest = self.ledger_url.get_secret_value().partition(":///")
+        path = rest.partition("?")[0]
+        return scheme.partition("+")[0] == "sqlite" and bool(path) and not Path(path).is_file()
+
     def default_ledger_path(self, provider: ProviderName) -> Path:
         """Return where a provider's ledger is when no URL is chosen."""
         sandbox = provider is ProviderName.SANDBOX

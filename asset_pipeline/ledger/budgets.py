@@ -6,6 +6,7 @@ reservation on after that.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -113,9 +114,15 @@ class CapsSource:
     Args:
         settings: The folder, and the variables that go over the file.
         memory: Knows whether a missing file was in force before.
+        own: Caps by field name that go over file and variables.
     """
 
-    def __init__(self, settings: Settings, memory: Memory | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        memory: Memory | None = None,
+        own: Mapping[str, Decimal] | None = None,
+    ) -> None:
         self._path = settings.config_dir / BUDGETS_FILE
         self._file = GuardedFile(self._path, memory)
         environment = {
@@ -124,6 +131,7 @@ class CapsSource:
             "run_usd": settings.budget_run_usd,
         }
         self._overrides = {name: cap for name, cap in environment.items() if cap is not None}
+        self._overrides.update(own or {})
         self._caps: BudgetCaps | None = None
 
     def current(self) -> BudgetCaps:

@@ -201,5 +201,5 @@ def test_demo_and_real_work_share_a_folder(made: Cli, workspace: Workspace) -> N
     """The sandbox's marker speaks for the sandbox's ledger alone."""
     marked = sorted(Path(path).name for path in (workspace.root / "data").rglob("store-*.json"))
     assert marked == ["store-sandbox.json"]
-    env = {"ASSET_PIPELINE_PROVIDER": "replicate", "REPLICATE_API_TOKEN": "r8_" + "x" * 37}
+    env = {"ASSET_PIPELINE_PROVIDER": "replicate", "REPLICATE_API_TOKEN": "r8_" + "q7w2" * 9 + "z"}
     assert checkup(made("doctor", "--json", env=env), "ledger")["state"] == "ok"
