@@ -138,6 +138,34 @@ def test_one_key_decides_and_goes_on(desk: Desk, page: Page) -> None:
     wait_for_focus(page, _name(first))
 
 
+def test_steps_are_taken_back_one_by_one(desk: Desk, page: Page) -> None:
+    """Two verdicts about one clip are two steps back, and the first verdict's reason returns."""
+    _open(desk, page, "?order=oldest&collection=shelf-4")
+    clip_id = str(page.evaluate(FOCUS))
+    page.keyboard.press("r")
+    page.get_by_text("Rejecting costs nothing").wait_for()
+    page.keyboard.press("3")
+    page.wait_for_function(f"() => {FOCUS} !== '{clip_id}'")
+    page.keyboard.press("ArrowLeft")
+    wait_for_focus(page, clip_id)
+    page.keyboard.press("a")
+    desk.until(lambda: len(desk.context.reviews.of_clip(clip_id)) == 2)
+    page.wait_for_timeout(200)
+    page.keyboard.press("u")
+    desk.until(lambda: len(desk.context.reviews.of_clip(clip_id)) == 3)
+    page.keyboard.press("u")
+    desk.until(lambda: len(desk.context.reviews.of_clip(clip_id)) == 4)
+    given = [
+        (each.verdict.value, each.reason_code) for each in desk.context.reviews.of_clip(clip_id)
+    ]
+    assert given == [
+        ("undecided", ""),
+        ("rejected", "anatomy"),
+        ("approved", ""),
+        ("rejected", "anatomy"),
+    ]
+
+
 def test_two_quick_presses_hit_one_clip(desk: Desk, page: Page) -> None:
     """Whoever presses twice before the next clip was seen has decided about one."""
     _open(desk, page, "?order=oldest&collection=shelf-1")

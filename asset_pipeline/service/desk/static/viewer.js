@@ -136,7 +136,8 @@ export class Viewer {
   #side() {
     const shown = this.#shown();
     if (!shown.includes(this.#items[this.#at])) this.#at = this.#items.indexOf(shown[0]);
-    const columns = Math.min(shown.length, innerWidth < 700 ? 1 : Math.ceil(Math.sqrt(shown.length * 1.2)));
+    const deep = Math.max(1, Math.round(Math.sqrt(shown.length / 1.9)));
+    const columns = innerWidth < 700 ? 1 : Math.ceil(shown.length / deep);
     const stage = el("div", { className: "stage" });
     const side = el("div", { className: "side", role: "group", "aria-label": "Variants and takes", tabIndex: 0 });
     side.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
