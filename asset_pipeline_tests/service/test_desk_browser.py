@@ -140,7 +140,7 @@ def test_one_key_decides_and_goes_on(desk: Desk, page: Page) -> None:
 
 def test_steps_are_taken_back_one_by_one(desk: Desk, page: Page) -> None:
     """Two verdicts about one clip are two steps back, and the first verdict's reason returns."""
-    _open(desk, page, "?order=oldest&collection=shelf-4")
+    _open(desk, page, "?order=oldest&collection=shelf-4&kind=image")
     clip_id = str(page.evaluate(FOCUS))
     page.keyboard.press("r")
     page.get_by_text("Rejecting costs nothing").wait_for()
