@@ -16,6 +16,7 @@ from asset_pipeline.cli._remote_checkups import (
     look_at_provider,
     look_at_store,
 )
+from asset_pipeline.cli._team_checkups import look_at_team
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.defs.instance.folder import flaws, is_made, storage_folder_if_made
 from asset_pipeline.defs.instance.home import dagster_home
@@ -34,9 +35,15 @@ _ROOM_NEEDED: Final = 200 * 1024**2
 Look = Callable[[Settings], Iterator[Checkup]]
 
 
-def checkups(settings: Settings) -> Iterator[Checkup]:
-    """Yield how each part is; one that can't be looked at keeps no other from it."""
-    for part, look in _LOOKS.items():
+def checkups(settings: Settings, *, team: bool = False) -> Iterator[Checkup]:
+    """Yield how each part is; one that can't be looked at keeps no other from it.
+
+    Args:
+        settings: What the environment decides.
+        team: Whether several machines are to work on one ledger.
+    """
+    looks = _LOOKS | ({"team": look_at_team} if team else {})
+    for part, look in looks.items():
         try:
             yield from look(settings)
         except AssetPipelineError as error:
