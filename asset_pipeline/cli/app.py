@@ -109,12 +109,18 @@ COMMANDS: Final = {
         "Look at the whole installation, and say of each part how it is and what to do.",
         "doctor",
     ),
+    "metrics": _Place(
+        "metrics",
+        "Print money, clips, failures and health of all processes, as Prometheus reads them.",
+        "metrics",
+    ),
     "store": _Place(
         "store",
         "The place that clips are kept in: make it private, or say that it is the right one.",
     ),
     "breaker": _Place("breaker", "Show the models' circuit breakers, and close one."),
     "ledger": _Place("ledger", "Upgrade, back up, restore and correct the ledger."),
+    "instance": _Place("instance", "Bring Dagster's instance in line with the ledger."),
     "sandbox": _Place("sandbox", "The embedded server that stands in for Replicate."),
     "serve": _Place("service", "Serve the HTTP API and the page of clips until Ctrl-C.", "serve"),
     "keys": _Place("service", "Keys to the service."),

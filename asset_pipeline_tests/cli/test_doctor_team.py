@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from asset_pipeline.cli import _team_checkups as team
-from asset_pipeline.cli._checkup import State
+from asset_pipeline.monitoring import team_parts as team
+from asset_pipeline.monitoring.checkup import State
 from asset_pipeline_tests.cli.conftest import Done, Workspace
 from asset_pipeline_tests.conftest import NewLedger
 
@@ -80,7 +80,7 @@ def test_a_laptop_is_no_team(cli: Cli, workspace: Workspace) -> None:
 def test_a_broker_without_workers(
     cli: Cli, workspace: Workspace, new_postgres: NewLedger, redis: str
 ) -> None:
-    """Postgres, its clock and Redis are asked; that no worker answers is told."""
+    """Postgres and Redis are taken; that no worker answers is told."""
     pytest.importorskip("celery", reason="the extra `team` is not installed")
     _, found = _look(
         cli,
@@ -91,7 +91,7 @@ def test_a_broker_without_workers(
         CELERY_BROKER_URL=redis,
         CELERY_RESULT_BACKEND=redis,
     )
-    assert found["ledger"] == found["clock"] == found["Dagster"] == ["ok"]
+    assert found["ledger"] == found["Dagster"] == ["ok"]
     assert found["runs"] == ["warn"]
 
 
@@ -136,14 +136,6 @@ def test_runs_that_would_wait_for_a_worker(
 ) -> None:
     """More runs than slots, or no limit at all, lets waiting runs time out: that is told."""
     assert team._workers(slots, wanted).state is state
-
-
-@pytest.mark.parametrize(
-    ("seconds", "state"), [(0.2, State.OK), (4.0, State.WARN), (40.0, State.FAIL)]
-)
-def test_clocks_must_agree(seconds: float, state: State) -> None:
-    """A machine that is half a minute off would be called dead, or call others so."""
-    assert team._clock(seconds).state is state
 
 
 def test_prompts_are_compared_by_their_content(workspace: Workspace, cli: Cli) -> None:

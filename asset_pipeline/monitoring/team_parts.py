@@ -1,6 +1,6 @@
 """What `doctor --team` looks at: whether several machines can work on one ledger.
 
-What one machine needs belongs in `_checkups` and `_remote_checkups`.
+What one machine needs, its clock among it, belongs in the other modules of this room.
 """
 
 from __future__ import annotations
@@ -8,24 +8,17 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 import yaml
-from sqlalchemy import create_engine, text
-from sqlalchemy.exc import SQLAlchemyError
 
-from asset_pipeline.cli._checkup import Checkup, State
 from asset_pipeline.defs.instance.home import dagster_home
 from asset_pipeline.disclosure.addresses import shown_address
 from asset_pipeline.ledger.engine import parse_url
+from asset_pipeline.monitoring.checkup import Checkup, State
 from asset_pipeline.settings import Settings
 from asset_pipeline.stores.factory import bucket_of
 
-_CLOCK_WARN_SECONDS: Final = 1.0
-# A worker is called dead after 30 s without a heartbeat, a create absent after 15 s.
-_CLOCK_FAIL_SECONDS: Final = 10.0
-_CONNECT_SECONDS: Final = 10
 _BROKER_SECONDS: Final = 5.0
 _OUR_STORAGE: Final = "PostgresStorageByProvider"
 _PAGE: Final = "docs/how-to/run-on-a-server.md says how."
@@ -35,7 +28,7 @@ _Config = Mapping[str, Any]
 
 def look_at_team(settings: Settings) -> Iterator[Checkup]:
     """Look at what machines share; nothing is changed."""
-    yield from _ledger(settings)
+    yield _ledger(settings)
     yield _store(settings)
     yield _prompts(settings)
     config = _instance_config()
@@ -43,47 +36,14 @@ def look_at_team(settings: Settings) -> Iterator[Checkup]:
     yield from _run_engine(config)
 
 
-def _ledger(settings: Settings) -> Iterator[Checkup]:
-    """Ask whether the ledger can be shared, and how far this machine's clock is from its own."""
-    url = parse_url(settings.ledger_url)
-    if url.get_backend_name() != "postgresql":
-        yield Checkup(
-            "team: ledger",
-            State.FAIL,
-            "It is a file of this machine, so each machine would pay for the same clips.",
-            "Set ASSET_PIPELINE_LEDGER_URL to a Postgres, on every machine the same.",
-        )
-        return
-    engine = create_engine(
-        url.set(drivername="postgresql+psycopg"),
-        connect_args={"connect_timeout": _CONNECT_SECONDS},
-    )
-    try:
-        with engine.connect() as connection:
-            # The first answer brings the connection about; only the second one tells the time.
-            connection.execute(text("SELECT 1"))
-            before = datetime.now(UTC)
-            theirs = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-            ours = before + (datetime.now(UTC) - before) / 2
-    except SQLAlchemyError as error:
-        first = str(getattr(error, "orig", error)).partition("\n")[0]
-        yield Checkup(
-            "team: ledger", State.FAIL, f"It can't be reached: {first}.", "Check host and password."
-        )
-        return
-    finally:
-        engine.dispose()
-    yield Checkup("team: ledger", State.OK, "It is on Postgres.")
-    yield _clock(abs((ours - theirs).total_seconds()))
-
-
-def _clock(seconds: float) -> Checkup:
-    state = State.OK if seconds < _CLOCK_WARN_SECONDS else State.WARN
+def _ledger(settings: Settings) -> Checkup:
+    if parse_url(settings.ledger_url).get_backend_name() == "postgresql":
+        return Checkup("team: ledger", State.OK, "It is on Postgres.")
     return Checkup(
-        "team: clock",
-        State.FAIL if seconds >= _CLOCK_FAIL_SECONDS else state,
-        f"It is {seconds:.1f} s from the ledger's.",
-        "" if state is State.OK else "Let a time service (chrony, timesyncd) set it.",
+        "team: ledger",
+        State.FAIL,
+        "It is a file of this machine, so each machine would pay for the same clips.",
+        "Set ASSET_PIPELINE_LEDGER_URL to a Postgres, on every machine the same.",
     )
 
 
