@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export DAGSTER_HOME := $(CURDIR)/dagster_home
 
-.PHONY: install system-tools demo demo-faults dev test coverage test-fast check format bench docs lock clean
+.PHONY: install system-tools demo demo-faults dev test coverage test-fast check format bench docs release-check lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show the commands
@@ -64,6 +64,9 @@ bench: $(STAMP) ## Benchmarks, side by side with what a user would pick instead
 
 docs: $(STAMP) ## The documentation site into site/, strictly; no network is asked for anything
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --clean
+
+release-check: $(STAMP) ## Whether versions, migrations and documentation agree, before a tag
+	$(BIN)/python -m tools.release_check
 
 lock: $(STAMP) ## Compile the hashed lock file again
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra docs --extra service --extra tracing --extra provenance --extra team --generate-hashes --no-emit-index-url \

@@ -135,7 +135,7 @@ def _choose(
     known = {(prompt.kind, prompt.prompt_id) for prompt in prompts}
     for key in delivered:
         prompt = library.prompts.get(key)
-        if prompt is not None and key not in known and _costs_nothing(prompt, workshop, ledger):
+        if prompt is not None and key not in known and costs_nothing(prompt, workshop, ledger):
             prompts = [*prompts, prompt]
             known.add(key)
     left_out = [
@@ -176,7 +176,7 @@ def _finish_open(runner: Runner) -> list[PromptKey]:
     ]
 
 
-def _costs_nothing(prompt: Prompt, workshop: CliContext, ledger: LedgerReader) -> bool:
+def costs_nothing(prompt: Prompt, workshop: CliContext, ledger: LedgerReader) -> bool:
     """Tell whether all clips of a prompt are stored as it wants them now."""
     plan = plan_of([prompt], workshop, ledger)
     return plan.cached == plan.clips
