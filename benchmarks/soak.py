@@ -223,10 +223,14 @@ def _svg(samples: Mapping[str, Sequence[Sample]], minutes: float) -> str:
     most = max(each.megabytes for taken in samples.values() for each in taken) * 1.1
     colours = ("#1f5fa8", "#b8860b", "#2e7d32", "#8e24aa", "#c62828")
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width + 200} {height + 60}" '
-        'font-family="sans-serif" font-size="12">',
-        f'<rect x="{left}" y="{top}" width="{width - left}" height="{height - top}" fill="none" '
-        'stroke="#999"/>',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width + 200} {height + 60}" '
+            'font-family="sans-serif" font-size="12">'
+        ),
+        (
+            f'<rect x="{left}" y="{top}" width="{width - left}" height="{height - top}" '
+            'fill="none" stroke="#999"/>'
+        ),
         f'<text x="{left}" y="{height + 20}">0</text>',
         f'<text x="{width - 60}" y="{height + 20}">{minutes:.0f} minutes</text>',
         f'<text x="2" y="{top + 10}">{most:.0f} MB</text><text x="30" y="{height}">0</text>',
