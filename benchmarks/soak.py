@@ -150,7 +150,7 @@ def _decide(client: httpx.Client) -> None:
     found = client.get("/api/v1/clips", params={"limit": 4}).json()["items"]
     for clip in found:
         if clip.get("review_state") in {None, "undecided"}:
-            verdict = {"clip_id": clip["clip_id"], "sha256": clip["sha256"], "verdict": "approved"}
+            verdict = {"clip_id": clip["id"], "sha256": clip["sha256"], "verdict": "approved"}
             client.post("/api/v1/reviews", json=verdict)
 
 
