@@ -62,7 +62,7 @@ docs: $(STAMP) ## The documentation site into site/, strictly; no network is ask
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --clean
 
 lock: $(STAMP) ## Compile the hashed lock file again
-	$(BIN)/uv pip compile pyproject.toml --extra dev --extra docs --extra service --extra tracing --extra provenance --generate-hashes --no-emit-index-url \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra docs --extra service --extra tracing --extra provenance --extra team --generate-hashes --no-emit-index-url \
 	  --universal --python-version 3.11 --quiet --custom-compile-command "make lock" -o requirements.lock
 
 clean: ## Remove what tests and builds left: caches, coverage, packages; no ledger, no clip

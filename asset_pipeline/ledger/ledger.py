@@ -8,7 +8,6 @@ from datetime import datetime
 
 from sqlalchemy import Engine
 
-from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import Clock
 from asset_pipeline.ledger import (
     budget_tickets,
@@ -32,6 +31,7 @@ from asset_pipeline.ledger.records import (
     NewIntent,
     NotedFile,
     Parent,
+    Reuse,
     StoredFile,
 )
 from asset_pipeline.ledger.schema import BillingState
@@ -271,43 +271,16 @@ class Ledger(LedgerQueries):
         with self._writing() as (connection, now):
             return intents.revive(connection, intent, prediction_id, now)
 
-    def reuse(
-        self,
-        clip: Clip,
-        *,
-        kind: Kind,
-        prompt_id: str,
-        collection: str,
-        variant: int,
-        run_id: str,
-        wanted_hash: str | None = None,
-        strategy: str | None = None,
-        variants: int = 0,
-        wanted_order: int = 0,
-    ) -> Clip:
+    def reuse(self, clip: Clip, use: Reuse) -> Clip:
         """Make a stored clip the current one of a prompt's variant, at no cost.
 
-        With ``wanted_hash`` it only stands in for what was wanted; ``strategy`` says how. See
-        :func:`asset_pipeline.ledger.clips.reuse`.
+        See :func:`asset_pipeline.ledger.clips.reuse`.
         """
 
         def reuse() -> Clip:
             with self._writing() as (connection, now):
-                metric_sums.count_cache_hit(connection, kind.value, clip.model)
-                return clips.reuse(
-                    connection,
-                    clip,
-                    kind=kind,
-                    prompt_id=prompt_id,
-                    collection=collection,
-                    variant=variant,
-                    run_id=run_id,
-                    now=now,
-                    wanted_hash=wanted_hash,
-                    strategy=strategy,
-                    variants=variants,
-                    wanted_order=wanted_order,
-                )
+                metric_sums.count_cache_hit(connection, use.kind.value, clip.model)
+                return clips.reuse(connection, clip, use, now)
 
         return looking_again(reuse)
 

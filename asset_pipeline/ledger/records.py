@@ -208,6 +208,28 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
+class Reuse:
+    """The variant of a prompt that a stored clip becomes the current clip of, and for whom.
+
+    Attributes:
+        variants: How many clips the prompt asks for; zero leaves its others alone.
+        wanted_order: The run's place in the order of what was wanted.
+        wanted_hash: The generation that was wanted, where the clip only stands in for it.
+        strategy: How it came to stand in.
+    """
+
+    kind: Kind
+    prompt_id: str
+    collection: str
+    variant: int
+    run_id: str
+    variants: int = 0
+    wanted_order: int = 0
+    wanted_hash: str | None = None
+    strategy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Clip:
     """One row of ``clips``: this variant of this prompt is this stored file."""
 

@@ -26,6 +26,9 @@ from sqlalchemy import (
 
 from asset_pipeline.ledger.column_types import RowId, UtcDateTime, metadata, one_of
 
+TEXT = "text"
+"""The kind of an intent that pays a language model: it makes neither image nor audio."""
+
 
 class IntentState(StrEnum):
     """Where a paid call stands. The order is the order of the paid call."""

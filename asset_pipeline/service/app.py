@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
-from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from asset_pipeline.errors import AssetPipelineError
@@ -22,6 +21,7 @@ from asset_pipeline.service import (
     problems,
 )
 from asset_pipeline.service.context import ServiceContext
+from asset_pipeline.service.desk import clip_views, live, pages, prompt_views
 from asset_pipeline.service.guard import Guard
 from asset_pipeline.service.problems import Problem
 from asset_pipeline.service.rates import RateGate
@@ -29,12 +29,6 @@ from asset_pipeline.service.wakeups import Wakeups
 
 API = "/api/v1"
 
-_DESK = Path(__file__).parent / "desk.html"
-_DESK_POLICY = (
-    "default-src 'none'; img-src 'self'; media-src 'self'; connect-src 'self'; "
-    "script-src 'self'; style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'"
-)
 _SWEEP_SECONDS = 3600.0
 
 
@@ -98,16 +92,9 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
 
 
 def _add_desk(app: FastAPI) -> None:
-    async def desk() -> HTMLResponse:
-        page = _DESK.read_text(encoding="utf-8")
-        return HTMLResponse(page, headers={"Content-Security-Policy": _DESK_POLICY})
-
-    async def script() -> HTMLResponse:
-        text = (_DESK.parent / "desk.js").read_text(encoding="utf-8")
-        return HTMLResponse(text, media_type="text/javascript")
-
-    app.get("/", include_in_schema=False)(desk)
-    app.get("/desk.js", include_in_schema=False)(script)
+    for routes in (clip_views, prompt_views, live):
+        app.include_router(routes.router, prefix=f"{API}/desk")
+    app.include_router(pages.router)
 
     async def openapi() -> JSONResponse:
         return JSONResponse(app.openapi())

@@ -121,7 +121,7 @@ class DecisionBody(_Body):
         default=None,
         ge=0,
         lt=2**63,
-        description="The verdict that stood there when it was looked at.",
+        description="The verdict that stood there when it was looked at; 0 for none.",
     )
 
 

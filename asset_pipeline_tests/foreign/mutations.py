@@ -43,7 +43,7 @@ prompts:
     text: A red house
     tags: [outside, red]
     inputs: {num_inference_steps: 4, aspect_ratio: "16:9"}
-  - {id: boat, text: A boat, seed: 7}
+  - {id: boat, text: A boat, inputs: {seed: 7}}
 """
 
 
