@@ -22,6 +22,8 @@ ROOMS: Mapping[str, str] = {
     "custody": "What becomes of stored clips: checks, retention, exports.",
     "warehouse": "The published tables and the gallery.",
     "defs": "Everything that Dagster sees.",
+    "monitoring": "Metrics, and checks of each part of an installation.",
+    "tracing": "Traces, where an endpoint is set.",
     "config": "YAML files with line numbers.",
     "disclosure": "Secrets masked, addresses shortened.",
     "logs": "Structured logs.",
