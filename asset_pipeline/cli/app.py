@@ -57,6 +57,16 @@ COMMANDS: Final = {
         "Generate the clips of the chosen prompts, those that are missing if none are named.",
         "generate",
     ),
+    "render": _Place(
+        "render",
+        "Make the renditions of the chosen prompts' clips; what is there already is kept.",
+        "render",
+    ),
+    "check": _Place(
+        "render",
+        "Read clips back and check them: whole, decodable, not blank, of the size asked for.",
+        "check",
+    ),
     "status": _Place(
         "status",
         "Show how the prompts stand by collection, what is open, and what the budgets have left.",

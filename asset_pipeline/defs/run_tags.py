@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 import dagster as dg
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.defs._dagster_private import REPOSITORY_LABEL_TAG
 from asset_pipeline.ledger.budgets import BudgetCaps, CapsSource
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.settings import load_settings
@@ -20,6 +21,12 @@ COMMAND_TAG = "asset_pipeline/command"
 
 LAUNCH_TAG = "asset_pipeline/launch"
 """The launch of submissions that a run makes; its retries carry it too."""
+
+PROMPTS_TAG = "asset_pipeline/prompts"
+"""How many prompts a run takes: its partition is only the first of them."""
+
+IN_THE_UI: Mapping[str, str] = {REPOSITORY_LABEL_TAG: "__repository__@asset_pipeline"}
+"""With it Dagster shows a run that was started by a command on its job's own page."""
 
 SEVERAL = "several"
 """Where a tag has one value and a run has many."""
