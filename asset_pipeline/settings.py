@@ -39,6 +39,17 @@ class Settings(BaseSettings):
         alias="REPLICATE_BASE_URL",
         description="Another server that speaks Replicate's API; Replicate itself if not set.",
     )
+    openrouter_api_key: SecretStr | None = Field(
+        None,
+        alias="OPENROUTER_API_KEY",
+        description="The key of your OpenRouter account, which drafts of prompts are paid with; "
+        "without one the sandbox writes them.",
+    )
+    openrouter_base_url: str | None = Field(
+        None,
+        alias="OPENROUTER_BASE_URL",
+        description="Another server that speaks OpenRouter's API; OpenRouter itself if not set.",
+    )
     chosen_provider: ProviderName | None = Field(
         None,
         alias="ASSET_PIPELINE_PROVIDER",
@@ -242,6 +253,19 @@ class Settings(BaseSettings):
         description="Days that an uploaded file is kept.",
     )
 
+    otlp_endpoint: str | None = Field(
+        None,
+        alias="ASSET_PIPELINE_OTLP_ENDPOINT",
+        description="Where traces are sent by OTLP over HTTP, such as http://localhost:4318; none "
+        "are made if neither this nor OTEL_EXPORTER_OTLP_ENDPOINT is set.",
+    )
+    lineage_url: str | None = Field(
+        None,
+        alias="ASSET_PIPELINE_OPENLINEAGE_URL",
+        description="Where an OpenLineage event is sent for each run, such as "
+        "http://localhost:5000/api/v1/lineage; none are sent if not set.",
+    )
+
     allow_private_outputs: bool = Field(
         default=False,
         alias="ASSET_PIPELINE_ALLOW_PRIVATE_OUTPUTS",
@@ -281,6 +305,13 @@ class Settings(BaseSettings):
         """
         path = self.default_ledger_path(self.provider)
         return self.chosen_ledger_url or SecretStr(f"sqlite:///{path}")
+
+    @property
+    def has_no_ledger_yet(self) -> bool:
+        """Whether the ledger is a SQLite file that nobody has made; nothing is opened for it."""
+        scheme, _, rest = self.ledger_url.get_secret_value().partition(":///")
+        path = rest.partition("?")[0]
+        return scheme.partition("+")[0] == "sqlite" and bool(path) and not Path(path).is_file()
 
     def default_ledger_path(self, provider: ProviderName) -> Path:
         """Return where a provider's ledger is when no URL is chosen."""

@@ -39,7 +39,9 @@ def open_context() -> CliContext:
     settings = load_settings()
     catalog = load_catalog(settings.config_dir)
     files = load_library(settings.prompts_dir, catalog)
-    # SQLAlchemy takes a third of a second to import, and a new project has no ledger.
+    if settings.has_no_ledger_yet:
+        return CliContext(settings, catalog, files)
+    # SQLAlchemy takes a third of a second to import: a project without a ledger does without it.
     from asset_pipeline.defs.resources.submitted import with_ledgers  # noqa: PLC0415
 
     return CliContext(settings, catalog, with_ledgers(files, catalog, settings))

@@ -1,7 +1,11 @@
-"""What `provenance init` does and shows."""
+"""What `provenance init` and `provenance seal` do and show."""
 
 from __future__ import annotations
 
+import uuid
+
+from asset_pipeline.cli import _resources as resources
+from asset_pipeline.cli._count import counting
 from asset_pipeline.cli._output import say, stdout, write_json
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.errors import ExitCode
@@ -55,5 +59,50 @@ def run_init(*, renew: bool, as_json: bool) -> ExitCode:
             "yellow",
         )
     else:
-        say(console, "Renditions and exports are signed with it from now on.", "green")
+        say(console, "Clips, renditions and exports are signed with it from now on.", "green")
+        say(console, "What is stored already: `asset-pipeline provenance seal`.")
     return ExitCode.DONE
+
+
+def run_seal(*, as_json: bool) -> ExitCode:
+    """Lay the manifests that are due, print what came of it and return the exit code.
+
+    Raises:
+        AssetPipelineError: There is no key, or prompts, ledger or store can't be read.
+    """
+    custody = resources.custody()
+    with counting("clips", SystemClock()) as update:
+        done = custody.seal(
+            run_id=f"seal-{uuid.uuid4().hex}", report=lambda at, total: update(at, total, "")
+        )
+    custody.publish()
+    code = ExitCode.SOME_FAILED if done.failed else ExitCode.DONE
+    if as_json:
+        write_json(
+            {
+                "signed": done.laid,
+                "there_already": done.there,
+                "unwanted": done.unwanted,
+                "failed": [
+                    {
+                        "kind": each.clip.kind,
+                        "prompt_id": each.clip.prompt_id,
+                        "variant": each.clip.variant,
+                        "object_uri": each.clip.object_uri,
+                        "reason": each.reason,
+                    }
+                    for each in done.failed
+                ],
+            }
+        )
+        return code
+    console = stdout()
+    say(
+        console,
+        f"Manifests: {done.laid:,} signed, {done.there:,} there already, {done.unwanted:,} not "
+        f"wanted by their collections, {len(done.failed):,} failed.",
+    )
+    for each in done.failed:
+        clip = each.clip
+        say(console, f"{clip.kind}/{clip.prompt_id}, variant {clip.variant}: {each.reason}", "red")
+    return code

@@ -116,14 +116,14 @@ def _show(looked: _Looked) -> None:
     report, console = looked.report, stdout()
     say(
         console,
-        f"{report.verdict:<9}{report.path} {_MEANINGS[report.verdict]}.",
+        f"{report.verdict:<9}{report.path}: {_MEANINGS[report.verdict]}.",
         _STYLES[report.verdict],
     )
     for name, text in _facts(report):
-        say(console, f"  {name + ':':<14}{text}")
+        say(console, f"  {name + ':':<15}{text}")
     if looked.found is not None:
         for name, text in _clip_facts(looked.found):
-            say(console, f"  {name + ':':<14}{text}")
+            say(console, f"  {name + ':':<15}{text}")
     for note in report.notes:
         say(console, f"  {note}", "yellow")
 

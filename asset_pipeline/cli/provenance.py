@@ -1,4 +1,4 @@
-"""`verify` and `provenance init`: the flags; the views beside do the work."""
+"""`verify`, `provenance init` and `provenance seal`: the flags; the views beside do the work."""
 
 from __future__ import annotations
 
@@ -10,11 +10,6 @@ import typer
 from asset_pipeline.cli._options import AsJson
 
 app = typer.Typer(help="Keys that files are signed with.", no_args_is_help=True)
-
-
-@app.callback()
-def provenance() -> None:
-    """Keep `init` a command of its own: a group of one would otherwise swallow its name."""
 
 
 def verify(
@@ -60,3 +55,15 @@ def init(
     from asset_pipeline.cli._provenance import run_init  # noqa: PLC0415 -- as above
 
     raise typer.Exit(run_init(renew=renew, as_json=as_json))
+
+
+@app.command("seal")
+def seal(*, as_json: AsJson = False) -> None:
+    """Lay the signed manifest beside each stored clip that has none by the key in force.
+
+    A clip gets it when it lands; this is for clips from before there was a key, and after a
+    rotation. The clips' own files are only read. Exit code 1 if one could not be signed.
+    """
+    from asset_pipeline.cli._provenance import run_seal  # noqa: PLC0415 -- as above
+
+    raise typer.Exit(run_seal(as_json=as_json))

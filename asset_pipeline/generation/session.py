@@ -25,11 +25,14 @@ from asset_pipeline.ledger.breakers import BreakerRepository
 from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.ledger.group_commit import GroupCommit
 from asset_pipeline.ledger.ledger import Ledger, Payer
+from asset_pipeline.ledger.provenance import ProvenanceBook
 from asset_pipeline.ledger.rate_limit import RateLimitRepository
 from asset_pipeline.ledger.workers import HEARTBEAT_SECONDS
 from asset_pipeline.media.decoder_pool import DecoderLimits, DecoderPool
 from asset_pipeline.media.preview_cache import PreviewCache
 from asset_pipeline.money import MicroUsd
+from asset_pipeline.provenance.marker import Marker
+from asset_pipeline.provenance.stamp import Stamp
 from asset_pipeline.providers.protocol import Provider
 from asset_pipeline.stores.probe import try_putting
 from asset_pipeline.stores.protocol import Store
@@ -59,6 +62,7 @@ class SessionPlan:
         webhook_url: Where the provider is to tell of a prediction's end.
         wanted_order: The run's place in the order of what is wanted; one is taken if it has none.
         launch_id: The launch of submissions that the run makes; empty for any other run.
+        marker: Signs manifests of originals; None where there is no key.
     """
 
     run_id: str
@@ -76,6 +80,7 @@ class SessionPlan:
     webhook_url: str | None = None
     wanted_order: int = 0
     launch_id: str = ""
+    marker: Marker | None = None
     decoder_limits: DecoderLimits = field(default_factory=DecoderLimits)
 
 
@@ -129,6 +134,7 @@ async def open_session(
             writing=writing,
             checkpoint=plan.checkpoint,
             webhook_url=plan.webhook_url,
+            stamp=_stamp(plan, ledger, store, clock),
         )
         order = plan.wanted_order or await writing.run(ledger.take_order)
         payer = Payer(
@@ -146,6 +152,12 @@ async def open_session(
             beating.cancel()
             await collaborators.watch.aclose()
             await collaborators.write(ledger.end_worker, worker_id)
+
+
+def _stamp(plan: SessionPlan, ledger: Ledger, store: Store, clock: Clock) -> Stamp | None:
+    if plan.marker is None:
+        return None
+    return Stamp(plan.marker, ProvenanceBook(ledger.engine, clock), store, plan.run_id)
 
 
 async def _try_putting(store: Store, storing: Executor) -> None:

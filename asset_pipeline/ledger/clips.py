@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.ledger.deletion_guard import check_not_removed, check_not_removing
-from asset_pipeline.ledger.records import Clip, Intent, Parent, StoredFile, clip_from, row_of
+from asset_pipeline.ledger.records import Clip, Intent, Parent, Reuse, StoredFile, clip_from, row_of
 from asset_pipeline.ledger.schema import clips, intents, lineage
 from asset_pipeline.ledger.wants import Want, declare, is_newest
 from asset_pipeline.money import MicroUsd
@@ -164,74 +164,45 @@ def set_cost(connection: Connection, intent: Intent, cost: MicroUsd) -> None:
     connection.execute(update(clips).where(clips.c.clip_id == payer).values(cost_microusd=cost))
 
 
-def reuse(
-    connection: Connection,
-    clip: Clip,
-    *,
-    kind: Kind,
-    prompt_id: str,
-    collection: str,
-    variant: int,
-    run_id: str,
-    now: datetime,
-    wanted_hash: str | None = None,
-    strategy: str | None = None,
-    variants: int = 0,
-    wanted_order: int = 0,
-) -> Clip:
+def reuse(connection: Connection, clip: Clip, use: Reuse, now: datetime) -> Clip:
     """Make an existing clip the current one of a prompt's variant, at no cost.
 
     It stays as it is when it is so already, which is what nearly every cache hit is. When
     something newer is wanted by now it is returned as superseded, and nothing is written.
 
-    Args:
-        connection: The caller's transaction.
-        clip: The stored clip.
-        kind: Of the prompt.
-        prompt_id: The prompt.
-        collection: The prompt's.
-        variant: Which of its clips.
-        run_id: The run that reuses it.
-        now: When.
-        wanted_hash: The generation that was wanted, when this clip only stands in for it.
-        strategy: How it came to stand in.
-        variants: How many clips the prompt asks for; zero leaves its others alone.
-        wanted_order: The run's place in the order of what was wanted.
-
     Raises:
         ObjectRemovedError: The clip was deleted or lost since it was found.
     """
-    want = Want(
-        kind, prompt_id, variant, variants, wanted_hash or clip.generation_hash, wanted_order
-    )
+    wanted = use.wanted_hash or clip.generation_hash
+    want = Want(use.kind, use.prompt_id, use.variant, use.variants, wanted, use.wanted_order)
     if not declare(connection, want, now):
         return replace(clip, superseded_at=clip.superseded_at or now)
-    for known in current(connection, kind, prompt_id):
-        same = known.generation_hash == clip.generation_hash and known.wanted_hash == wanted_hash
-        if known.variant == variant and same:
+    for known in current(connection, use.kind, use.prompt_id):
+        same = (known.generation_hash, known.wanted_hash) == (clip.generation_hash, use.wanted_hash)
+        if known.variant == use.variant and same:
             return known
     check_not_removed(connection, clip.clip_id)
     used = replace(
         clip,
         clip_id=uuid.uuid4().hex,
-        kind=kind,
-        prompt_id=prompt_id,
-        collection=collection,
-        variant=variant,
-        run_id=run_id,
+        kind=use.kind,
+        prompt_id=use.prompt_id,
+        collection=use.collection,
+        variant=use.variant,
+        run_id=use.run_id,
         cost_microusd=MicroUsd(0),
         created_at=now,
         superseded_at=None,
-        wanted_hash=wanted_hash,
-        strategy=strategy,
+        wanted_hash=use.wanted_hash,
+        strategy=use.strategy,
         # The approval belongs to the other prompt's clip; the object is kept with it.
         approved_at=None,
         used_at=None,
-        wanted_order=wanted_order,
+        wanted_order=use.wanted_order,
     )
     _make_current(connection, used, now)
     parents = [Parent("clip", clip.clip_id, clip.sha256, "reused")]
-    add_lineage(connection, used.object_uri, used.sha256, parents, run_id=run_id, now=now)
+    add_lineage(connection, used.object_uri, used.sha256, parents, run_id=use.run_id, now=now)
     return used
 
 

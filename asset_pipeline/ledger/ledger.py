@@ -8,13 +8,13 @@ from datetime import datetime
 
 from sqlalchemy import Engine
 
-from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import Clock
 from asset_pipeline.ledger import (
     budget_tickets,
     clips,
     intents,
     manual_resolution,
+    metric_sums,
     postings,
     substitutes,
     wants,
@@ -31,10 +31,12 @@ from asset_pipeline.ledger.records import (
     NewIntent,
     NotedFile,
     Parent,
+    Reuse,
     StoredFile,
 )
 from asset_pipeline.ledger.schema import BillingState
 from asset_pipeline.ledger.transactions import looking_again
+from asset_pipeline.measures import MEASURES
 from asset_pipeline.money import MicroUsd
 
 
@@ -78,12 +80,22 @@ class Ledger(LedgerQueries):
             return workers.register(connection, run_id, now)
 
     def beat(self, worker_id: str) -> None:
-        """Say that the worker is alive; due every :data:`workers.HEARTBEAT_SECONDS`."""
-        with self._writing() as (connection, now):
-            workers.beat(connection, worker_id, now)
+        """Say that the worker is alive, and write what this process counted.
+
+        It is due every :data:`workers.HEARTBEAT_SECONDS`.
+        """
+        taken = MEASURES.take()
+        try:
+            with self._writing() as (connection, now):
+                workers.beat(connection, worker_id, now)
+                metric_sums.add_measures(connection, taken)
+        except BaseException:
+            MEASURES.give_back(taken)
+            raise
 
     def end_worker(self, worker_id: str) -> None:
         """Record that the worker stopped; its open intents can be adopted at once."""
+        self.beat(worker_id)
         with self._writing() as (connection, now):
             workers.end(connection, worker_id, now)
 
@@ -259,42 +271,16 @@ class Ledger(LedgerQueries):
         with self._writing() as (connection, now):
             return intents.revive(connection, intent, prediction_id, now)
 
-    def reuse(
-        self,
-        clip: Clip,
-        *,
-        kind: Kind,
-        prompt_id: str,
-        collection: str,
-        variant: int,
-        run_id: str,
-        wanted_hash: str | None = None,
-        strategy: str | None = None,
-        variants: int = 0,
-        wanted_order: int = 0,
-    ) -> Clip:
+    def reuse(self, clip: Clip, use: Reuse) -> Clip:
         """Make a stored clip the current one of a prompt's variant, at no cost.
 
-        With ``wanted_hash`` it only stands in for what was wanted; ``strategy`` says how. See
-        :func:`asset_pipeline.ledger.clips.reuse`.
+        See :func:`asset_pipeline.ledger.clips.reuse`.
         """
 
         def reuse() -> Clip:
             with self._writing() as (connection, now):
-                return clips.reuse(
-                    connection,
-                    clip,
-                    kind=kind,
-                    prompt_id=prompt_id,
-                    collection=collection,
-                    variant=variant,
-                    run_id=run_id,
-                    now=now,
-                    wanted_hash=wanted_hash,
-                    strategy=strategy,
-                    variants=variants,
-                    wanted_order=wanted_order,
-                )
+                metric_sums.count_cache_hit(connection, use.kind.value, clip.model)
+                return clips.reuse(connection, clip, use, now)
 
         return looking_again(reuse)
 

@@ -44,6 +44,7 @@ class NewIntent:
         origin: Who is asked.
         key_id: The API key on whose behalf it is paid.
         launch_id: The launch of submissions that it belongs to.
+        traceparent: The span that it is made in, if it is traced.
     """
 
     generation_hash: str
@@ -65,6 +66,7 @@ class NewIntent:
     origin: Origin = field(default_factory=Origin)
     key_id: str | None = None
     launch_id: str | None = None
+    traceparent: str | None = None
 
     def reserved(
         self,
@@ -126,6 +128,7 @@ class NewIntent:
             run_budget=run_budget,
             key_id=self.key_id,
             launch_id=self.launch_id,
+            traceparent=self.traceparent,
         )
 
 
@@ -176,6 +179,7 @@ class Intent:
     run_budget: str | None = None
     key_id: str | None = None
     launch_id: str | None = None
+    traceparent: str | None = None
 
     @property
     def origin(self) -> Origin:
@@ -201,6 +205,28 @@ class Intent:
     def inputs(self) -> dict[str, JsonValue]:
         """The inputs exactly as they are sent."""
         return cast("dict[str, JsonValue]", json.loads(self.inputs_json))
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """The variant of a prompt that a stored clip becomes the current clip of, and for whom.
+
+    Attributes:
+        variants: How many clips the prompt asks for; zero leaves its others alone.
+        wanted_order: The run's place in the order of what was wanted.
+        wanted_hash: The generation that was wanted, where the clip only stands in for it.
+        strategy: How it came to stand in.
+    """
+
+    kind: Kind
+    prompt_id: str
+    collection: str
+    variant: int
+    run_id: str
+    variants: int = 0
+    wanted_order: int = 0
+    wanted_hash: str | None = None
+    strategy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

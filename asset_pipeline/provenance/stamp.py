@@ -96,6 +96,13 @@ class Stamp:
         by = self.marker.certificate
         return [uri for uri, row in found.items() if row.certificate_sha256 == by]
 
+    def seal_clip(
+        self, clip: Clip, original: Path, policy: ProvenancePolicy
+    ) -> list[ProvenanceRecord]:
+        """Look at a clip's original and lay the manifest beside it; see :meth:`seal`."""
+        payment = self.payments([clip])[clip.intent_id]
+        return self.seal(original, Statement(clip, payment, policy))
+
     def seal(self, original: Path, said: Statement) -> list[ProvenanceRecord]:
         """Look at an original, and lay the manifest beside it that is due; it stays as it is.
 

@@ -72,7 +72,8 @@ def typed_query(path: Path, sql: str) -> QueryResult:
     """
     import duckdb  # noqa: PLC0415 -- as above
 
-    with _opened(path) as connection:
+    with connected(path) as connection:
+        connection.execute(_LOCKDOWN)
         try:
             # No statement at all, only spaces or a comment, returns None, whatever the stubs say.
             result = cast("DuckDBPyConnection | None", connection.execute(sql))
@@ -92,7 +93,12 @@ def typed_query(path: Path, sql: str) -> QueryResult:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Generator[DuckDBPyConnection]:
+def connected(path: Path) -> Generator[DuckDBPyConnection]:
+    """Open the published file read-only; what others ask of it goes through :func:`query`.
+
+    Raises:
+        WarehouseError: There is no such file, or another process has it open for writing.
+    """
     import duckdb  # noqa: PLC0415 -- as above
 
     if not path.is_file():
@@ -112,5 +118,4 @@ def _opened(path: Path) -> Generator[DuckDBPyConnection]:
             else "Publish it again; it is built anew from the ledger.",
         ) from error
     with connection:
-        connection.execute(_LOCKDOWN)
         yield connection

@@ -16,6 +16,11 @@ from asset_pipeline_tests.support.media_samples import picture_bytes
 Cli = Callable[..., Done]
 
 
+def beside(path: Path) -> Path:
+    """Return where a stored clip's manifest lies."""
+    return path.with_name(f"{path.name}.c2pa")
+
+
 @pytest.mark.usefixtures("workspace")
 def test_a_clip_leaves_signed_and_is_found_again(
     cli: Cli, sandbox: Sandbox, tmp_path: Path
@@ -30,6 +35,12 @@ def test_a_clip_leaves_signed_and_is_found_again(
     assert "nothing elsewhere" in made.json["worth"]
     assert run("provenance", "init").code == 2
     assert run("generate", "--kind", "image").code == 0
+    clip_files = [p for p in (tmp_path / "data").rglob("*.webp") if "clips" in p.parts]
+    assert len(clip_files) == 3
+    assert all(beside(path).is_file() for path in clip_files)
+    whole = {path: path.read_bytes() for path in clip_files}
+    told = run("verify", *map(str, clip_files), "--json").json["files"]
+    assert [file["verdict"] for file in told] == ["trusted"] * 3
     out = tmp_path / "out"
     exported = run("export", "--to", str(out), "--require-marks", "--json")
     assert exported.code == 0, exported.out
@@ -52,8 +63,19 @@ def test_a_clip_leaves_signed_and_is_found_again(
     assert (file["verdict"], file["clip"]["found_by"]) == ("unmarked", "likeness")
     assert file["clip"]["clip_id"] == entry["clip_id"]
     assert run("fsck").code == 0
-    query = "SELECT signed_by, role, count(*) AS n FROM provenance GROUP BY ALL"
-    assert run("sql", "--json", query).json == [{"signed_by": "us", "role": "export", "n": 3}]
+    query = (
+        "SELECT signed_by, role, count(*) AS n FROM provenance WHERE role <> 'original' "
+        "GROUP BY ALL ORDER BY role"
+    )
+    assert run("sql", "--json", query).json == [
+        {"signed_by": "us", "role": "export", "n": 3},
+        {"signed_by": "us", "role": "sidecar", "n": 3},
+    ]
+    assert run("provenance", "init", "--renew").code == 0
+    sealed = run("provenance", "seal", "--json").json
+    assert (sealed["signed"], sealed["there_already"], sealed["failed"]) == (3, 0, [])
+    assert run("provenance", "seal", "--json").json["there_already"] == 3
+    assert {path: path.read_bytes() for path in clip_files} == whole
     listed = run("verify", str(path), "--no-ledger")
     assert "lion" not in listed.out
     assert "trainedAlgorithmicMedia" in listed.out

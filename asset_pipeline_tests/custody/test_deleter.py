@@ -14,7 +14,7 @@ from asset_pipeline.ledger.custody_schema import CustodyAction, custody
 from asset_pipeline.ledger.deletion_guard import ObjectRemovedError
 from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.ledger.leftovers import LeftoverRepository
-from asset_pipeline.ledger.records import Clip, Intent
+from asset_pipeline.ledger.records import Clip, Intent, Reuse
 from asset_pipeline.ledger.rendition_schema import renditions
 from asset_pipeline.ledger.schema import lineage
 from asset_pipeline.stores.protocol import StoreError
@@ -98,7 +98,8 @@ def test_a_file_that_is_current_for_another_prompt_stays(keep: Keep) -> None:
     former = keep.land("cover", b"shared")
     keep.land("cover", b"current")
     keep.books.ledger.reuse(
-        former, kind=former.kind, prompt_id="other", collection="kit", variant=1, run_id="run"
+        former,
+        Reuse(kind=former.kind, prompt_id="other", collection="kit", variant=1, run_id="run"),
     )
     assert delete(keep) == Deleted()
     assert former.object_key in keep.object_keys()
@@ -130,7 +131,8 @@ def test_a_deleted_clip_is_not_found_again(keep: Keep) -> None:
     assert keep.books.ledger.find(former.generation_hash) is None
     with pytest.raises(ObjectRemovedError):
         keep.books.ledger.reuse(
-            former, kind=former.kind, prompt_id="other", collection="kit", variant=1, run_id="run"
+            former,
+            Reuse(kind=former.kind, prompt_id="other", collection="kit", variant=1, run_id="run"),
         )
     assert isinstance(keep.books.reserve(former.generation_hash), Intent)
 

@@ -14,6 +14,7 @@ from asset_pipeline.custody.fsck import FsckReport, TooMuchLostError
 from asset_pipeline.custody.store_check import SET_ASIDE
 from asset_pipeline.ledger.custody_schema import FsckOutcome, FsckProblem, fsck_passes
 from asset_pipeline.ledger.engine import LedgerError
+from asset_pipeline.ledger.records import Reuse
 from asset_pipeline.stores.local import LocalStore
 from asset_pipeline.stores.protocol import StoreError
 from asset_pipeline_tests.support.custody_site import Keep, Killed, killed_at
@@ -48,7 +49,7 @@ def test_all_is_well(keep_anywhere: Keep) -> None:
     clip = keep.land("cover", b"12345")
     keep.land("back", b"123")
     keep.books.ledger.reuse(
-        clip, kind=Kind.IMAGE, prompt_id="other", collection="kit", variant=1, run_id="run"
+        clip, Reuse(kind=Kind.IMAGE, prompt_id="other", collection="kit", variant=1, run_id="run")
     )
     report = fsck(keep)
     assert report.findings == ()

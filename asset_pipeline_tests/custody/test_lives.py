@@ -15,7 +15,7 @@ from asset_pipeline.custody.retention_plan import choose, is_protected
 from asset_pipeline.custody.retention_rules import RetentionRules
 from asset_pipeline.ledger.custody import HeldClip
 from asset_pipeline.ledger.deletion_guard import ObjectRemovedError
-from asset_pipeline.ledger.records import Clip
+from asset_pipeline.ledger.records import Clip, Reuse
 from asset_pipeline_tests.support.clocks import FakeClock
 from asset_pipeline_tests.support.custody_site import Keep, Killed, killed_at
 
@@ -57,7 +57,10 @@ class Life:
         prompt_id = self.random.choice(PROMPTS)
         try:
             used = self.keep.books.ledger.reuse(
-                clip, kind=Kind.IMAGE, prompt_id=prompt_id, collection="kit", variant=1, run_id="r"
+                clip,
+                Reuse(
+                    kind=Kind.IMAGE, prompt_id=prompt_id, collection="kit", variant=1, run_id="r"
+                ),
             )
         except ObjectRemovedError:
             return

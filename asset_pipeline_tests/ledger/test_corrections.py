@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from asset_pipeline.ledger.engine import LedgerError
-from asset_pipeline.ledger.records import Intent
+from asset_pipeline.ledger.records import Intent, Reuse
 from asset_pipeline.ledger.reports import LedgerReader
 from asset_pipeline.ledger.schema import BillingState, IntentState
 from asset_pipeline.money import MicroUsd
@@ -87,7 +87,7 @@ def test_only_the_clip_that_was_paid_for_follows(books: Books) -> None:
     """Clips that reuse it stay free."""
     clip = books.delivered("clip")
     books.ledger.reuse(
-        clip, kind=clip.kind, prompt_id="other", collection="kit", variant=1, run_id="run-2"
+        clip, Reuse(kind=clip.kind, prompt_id="other", collection="kit", variant=1, run_id="run-2")
     )
     intent = books.ledger.intent(clip.intent_id)
     books.ledger.correct(intent, MicroUsd(7), "ann: why")

@@ -22,7 +22,7 @@ from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.ledger.engine import open_engine
 from asset_pipeline.ledger.intents import NEVER_ACCEPTED
 from asset_pipeline.ledger.ledger import Payer
-from asset_pipeline.ledger.records import Clip, Intent
+from asset_pipeline.ledger.records import Clip, Intent, Reuse
 from asset_pipeline.ledger.wants import Want
 from asset_pipeline_tests.support.ledgers import Books, generation_hash, new_intent, stored_file
 
@@ -85,13 +85,15 @@ class Machine:
         elif isinstance(found, Clip):
             ledger.reuse(
                 found,
-                kind=Kind.IMAGE,
-                prompt_id=prompt,
-                collection="kit",
-                variant=variant,
-                run_id="run",
-                variants=run.variants[prompt],
-                wanted_order=run.order,
+                Reuse(
+                    kind=Kind.IMAGE,
+                    prompt_id=prompt,
+                    collection="kit",
+                    variant=variant,
+                    run_id="run",
+                    variants=run.variants[prompt],
+                    wanted_order=run.order,
+                ),
             )
         else:
             ledger.want(want)

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.custody.sealer import Sealer
 from asset_pipeline.ledger.provenance import ProvenanceBook
 from asset_pipeline.ledger.provenance_schema import ProvenanceRole, SignedBy
 from asset_pipeline.ledger.renditions import RenditionRepository
 from asset_pipeline.media.preview_cache import PreviewCache
-from asset_pipeline.prompts.provenance import DEFAULT
+from asset_pipeline.prompts.provenance import DEFAULT, NONE
 from asset_pipeline.prompts.rendition_specs import ImageRendition
 from asset_pipeline.provenance.badges import badge_of
 from asset_pipeline.provenance.stamp import Stamp
@@ -82,3 +83,34 @@ def test_renditions_are_signed_once_and_the_original_is_sealed(
     assert keep.checks.known(objects, uris) >= {
         key if key == clip.object_key else keep.store.uri(key) for key in objects
     }
+
+
+def test_a_damaged_original_is_passed_over_and_the_others_are_sealed(
+    keep: Keep, tmp_path: Path, authority: Authority
+) -> None:
+    """One bad file costs its own manifest; prompts that share a file share one manifest."""
+    good = land(keep, "lion", drawn(1), Kind.IMAGE)
+    bad = land(keep, "hare", drawn(2), Kind.IMAGE)
+    other = land(keep, "fox", drawn(3), Kind.IMAGE)
+    keep.path(bad).write_bytes(b"torn")
+    stamp = Stamp(
+        authority.marker, ProvenanceBook(keep.books.ledger.engine, keep.clock), keep.store, "run"
+    )
+    unwanted = {other.prompt_id}
+    sealer = Sealer(
+        stamp,
+        tmp_path / "scratch",
+        lambda clip: NONE if clip.prompt_id in unwanted else DEFAULT,
+        "run",
+    )
+    seen: list[tuple[int, int]] = []
+    clips = keep.books.ledger.current_clips()
+    report = sealer.run([*clips, good], lambda at, total: seen.append((at, total)))
+    assert (report.laid, report.there, report.unwanted) == (1, 0, 1)
+    assert [each.clip.clip_id for each in report.failed] == [bad.clip_id]
+    assert seen == [(2, 2)]
+    assert authority.verifier.verify(keep.path(good)).verdict is Verdict.TRUSTED
+    keys = keep.object_keys()
+    assert [key for key in keys if key.endswith(".c2pa")] == [f"{good.object_key}.c2pa"]
+    again = sealer.run(clips, lambda *_: None)
+    assert (again.laid, again.there, len(again.failed)) == (0, 1, 1)

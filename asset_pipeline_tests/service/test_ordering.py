@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -12,10 +13,11 @@ from asset_pipeline.defs.resources.ledger import LedgerResource
 from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource
 from asset_pipeline.ledger.schema import intents
 from asset_pipeline_tests.service.conftest import SMALL, Served
+from asset_pipeline_tests.support.settled_files import write_settled
 
 
 def test_an_order_becomes_a_clip_that_is_approved_and_published(served: Served) -> None:
-    """POST, a tick, a run, a verdict, a tick: the very bytes lie where people take them."""
+    """POST, a tick, a run, a verdict, a tick: the very clip lies, marked, where people take it."""
     answer = served.order(kind="image", text="A red fox", variants=2)
     assert answer.status_code == 202
     taken = answer.json()
@@ -33,20 +35,19 @@ def test_an_order_becomes_a_clip_that_is_approved_and_published(served: Served) 
     )
     (item,) = job["items"]
     assert [clip["variant"] for clip in item["clips"]] == [1, 2]
-    first, second = item["clips"]
+    first, _ = item["clips"]
     media = served.client.get(first["media_url"])
     assert hashlib.sha256(media.content).hexdigest() == first["sha256"]
 
     decision = {"clip_id": first["clip_id"], "sha256": first["sha256"], "verdict": "approved"}
     assert served.client.post("/api/v1/reviews", json=decision).status_code == 201
     assert [result.success for result in served.review()] == [True]
-    published = [
-        hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in (served.project.root / "data" / "published").rglob("*.*")
-        if path.suffix in {".webp", ".png", ".jpg"}
-    ]
-    assert published == [first["sha256"]]
-    assert second["sha256"] not in published
+    folder = served.project.root / "data" / "published.sandbox"
+    (entry,) = json.loads((folder / "manifest.json").read_text())["clips"]
+    assert entry["original_sha256"] == first["sha256"]
+    lying = folder / entry["path"]
+    assert hashlib.sha256(lying.read_bytes()).hexdigest() == entry["sha256"]
+    assert [path for path in folder.rglob("*.webp") if path.is_file()] == [lying]
     assert served.review() == []
 
 
@@ -123,7 +124,7 @@ def test_cancelled_prompts_are_never_begun(served: Served) -> None:
 
 def test_a_budget_that_bears_nothing_refuses(served: Served, project_config: Path) -> None:
     """The job ends as refused by a budget; nothing was sent."""
-    (project_config / "budgets.yaml").write_text("total_usd: 0.001\n")
+    write_settled(project_config / "budgets.yaml", "total_usd: 0.001\n")
     taken = served.order(kind="image", text="Too dear").json()
     assert not taken["fits"]
     served.work()

@@ -286,7 +286,11 @@ async def _one_batch(place: _Place, oddities: Sequence[Oddity], figures: Figures
         if not first[p.prompt_id].done
     ]
     flaws += [f"no outcome: {names[p.text]}" for p in prompts if p.prompt_id not in first]
-    flaws += [f"sent {n} times: {names[text]}" for text, n in posts.items() if n > 1]
+    flaws += [
+        f"sent {n} times: {names[text]}"
+        for text, n in posts.items()
+        if n > 1 and not _is_throttled(mind.odd.get(text))
+    ]
     flaws += [
         f"paid again for a clip: {names[p.text]}"
         for p in prompts
@@ -294,6 +298,11 @@ async def _one_batch(place: _Place, oddities: Sequence[Oddity], figures: Figures
         and (mind.posts[p.text] > posts[p.text] or not again[p.prompt_id].done)
     ]
     figures.flaws += [*flaws, *_account(stage, mind, names), *unhandled]
+
+
+def _is_throttled(oddity: Oddity | None) -> bool:
+    """Tell whether a create was answered by 429: certainly unpaid, and due again in its turn."""
+    return oddity is not None and oddity.stage is Stage.CREATE and oddity.reply.status == 429
 
 
 def _account(stage: PaidStage, mind: HostileProvider, names: dict[str, str]) -> list[str]:

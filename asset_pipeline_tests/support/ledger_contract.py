@@ -17,7 +17,7 @@ from asset_pipeline.errors import ExitCode
 from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.ledger import Payer
 from asset_pipeline.ledger.postings import BudgetExceededError
-from asset_pipeline.ledger.records import AttemptInputs, Clip, Intent, NotedFile, Parent
+from asset_pipeline.ledger.records import AttemptInputs, Clip, Intent, NotedFile, Parent, Reuse
 from asset_pipeline.ledger.schema import (
     BillingState,
     EntryType,
@@ -650,9 +650,7 @@ def _overdrawn(books: Books) -> int:
 def _reuse(books: Books, clip: Clip, prompt_id: str) -> Clip:
     return books.ledger.reuse(
         clip,
-        kind=Kind.IMAGE,
-        prompt_id=prompt_id,
-        collection="new-kit",
-        variant=1,
-        run_id="run-2",
+        Reuse(
+            kind=Kind.IMAGE, prompt_id=prompt_id, collection="new-kit", variant=1, run_id="run-2"
+        ),
     )

@@ -1,10 +1,12 @@
-"""The published picture of the ledger: eleven DuckDB tables in one file, and the gallery."""
+"""The published picture of the ledger: DuckDB tables in one file."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 from dagster import MetadataValue
+from dagster_duckdb import DuckDBResource
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.clock import SystemClock
@@ -16,6 +18,7 @@ from asset_pipeline.warehouse.publication import publish_own
 TABLES = {
     "predictions": "One row an attempt: what was asked of which model, and what came of it.",
     "ledger_entries": "Every movement of money: reserve, charge, release, adjust.",
+    "llm_calls": "One row a call to a language model: what for, which tokens, what it cost.",
     "clips": "Every stored clip: where it is, what it cost and what made it.",
     "renditions": "Every file derived from a clip: size, format, loudness, where it is.",
     "provenance": "What files say of where they come from: marks, source type, who signed them.",
@@ -53,19 +56,34 @@ AFTER_A_BATCH = (
     ],
 )
 def warehouse(
-    ledger: LedgerResource, prompt_library: PromptLibraryResource
+    ledger: LedgerResource, prompt_library: PromptLibraryResource, duckdb: DuckDBResource
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Build `warehouse.duckdb` beside the published one and rename it in."""
     settings = load_settings()
     prompts = prompt_library.load().library.prompts.values()
     with ledger.open() as book:
         report = publish_own(book.engine, prompts, settings, clock=SystemClock())
+    columns = _columns(duckdb)
     for table in TABLES:
         yield dg.MaterializeResult(
             asset_key=dg.AssetKey(["warehouse", table]),
             metadata={
                 "dagster/row_count": MetadataValue.int(report.rows[table]),
+                "dagster/column_schema": dg.TableSchema(columns=columns[table]),
                 "file": MetadataValue.path(settings.warehouse_path),
                 "seconds": MetadataValue.float(round(report.seconds, 3)),
             },
         )
+
+
+def _columns(duckdb: DuckDBResource) -> dict[str, list[dg.TableColumn]]:
+    """Return the columns of the published tables as readers find them."""
+    query = (
+        "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() "
+        "WHERE schema_name = 'main' ORDER BY column_index"
+    )
+    found: dict[str, list[dg.TableColumn]] = defaultdict(list)
+    with duckdb.get_connection() as connection:
+        for table, name, type_, comment in connection.execute(query).fetchall():
+            found[table].append(dg.TableColumn(name, type_.lower(), description=comment))
+    return found

@@ -19,6 +19,7 @@ from asset_pipeline.custody.repairs import Repairs
 from asset_pipeline.custody.retention_brake import Leaving, leaving
 from asset_pipeline.custody.retention_plan import RetentionPlan, choose, is_protected
 from asset_pipeline.custody.retention_rules import load_rules
+from asset_pipeline.custody.sealer import Sealer, SealReport
 from asset_pipeline.custody.store_check import Report
 from asset_pipeline.defs.resources.ledger import LedgerResource
 from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource
@@ -32,6 +33,8 @@ from asset_pipeline.ledger.provenance import ProvenanceBook
 from asset_pipeline.ledger.records import Clip
 from asset_pipeline.media.decoder_pool import DecoderLimits
 from asset_pipeline.prompts.provenance import DEFAULT, ProvenancePolicy
+from asset_pipeline.prompts.spec import Prompt
+from asset_pipeline.provenance.keys import KeyMaterialError
 from asset_pipeline.provenance.marker import open_marker
 from asset_pipeline.provenance.stamp import Stamp
 from asset_pipeline.settings import load_settings
@@ -181,6 +184,34 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
             deleter.delete_sidecars(ProvenanceBook(ledger.engine, SystemClock()))
             return Retained(choice, finished.plus(done).plus(derived), unread, gone)
 
+    def seal(self, *, run_id: str, report: Callable[[int, int], None]) -> SealReport:
+        """Lay the signed manifests beside originals that lack them; see :meth:`Sealer.run`.
+
+        Raises:
+            KeyMaterialError: There is no key, or it can't be used.
+            AssetPipelineError: Prompts, ledger or store can't be read.
+        """
+        settings, clock = load_settings(), SystemClock()
+        marker = open_marker(settings, clock)
+        if not marker.signs:
+            raise KeyMaterialError(
+                marker.note or "there is no key to sign with",
+                hint="Set ASSET_PIPELINE_SIGNING_CERT and ASSET_PIPELINE_SIGNING_KEY, or make a "
+                "key for development with `asset-pipeline provenance init`.",
+            )
+        with self.ledger.open() as ledger:
+            store = self.store.open()
+            self.store.belonging(store, ledger.engine).check(claim=False)
+            stamp = Stamp(marker, ProvenanceBook(ledger.engine, clock), store, run_id)
+            sealer = Sealer(
+                stamp, settings.scratch_dir, _policies(self._prompts_of_clips()), run_id
+            )
+            return sealer.run(ledger.current_clips(), report)
+
+    def _prompts_of_clips(self) -> Callable[[Clip], Prompt | None]:
+        prompts = self.prompt_library.load().library.prompts
+        return lambda clip: prompts.get((clip.kind, clip.prompt_id))
+
     @contextlib.contextmanager
     def exporting(
         self, target: Target, *, run_id: str, require_marks: bool = False
@@ -194,12 +225,7 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
         settings = load_settings()
         clock = SystemClock()
         marker = open_marker(settings, clock)
-        prompts = self.prompt_library.load().library.prompts
-
-        def policy_of(clip: Clip) -> ProvenancePolicy:
-            prompt = prompts.get((clip.kind, clip.prompt_id))
-            return DEFAULT if prompt is None else prompt.provenance
-
+        prompt_of = self._prompts_of_clips()
         with self.ledger.open() as ledger:
             store = self.store.open()
             yield Exporter(
@@ -212,6 +238,15 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
                 clock,
                 run_id,
                 stamp=Stamp(marker, ProvenanceBook(ledger.engine, clock), store, run_id),
-                policy_of=policy_of,
+                policy_of=_policies(prompt_of),
                 require_marks=require_marks,
+                prompt_of=prompt_of,
             )
+
+
+def _policies(prompt_of: Callable[[Clip], Prompt | None]) -> Callable[[Clip], ProvenancePolicy]:
+    def policy_of(clip: Clip) -> ProvenancePolicy:
+        prompt = prompt_of(clip)
+        return DEFAULT if prompt is None else prompt.provenance
+
+    return policy_of

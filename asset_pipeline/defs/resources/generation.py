@@ -13,12 +13,13 @@ import dagster as dg
 from pydantic import Field, SecretStr
 
 from asset_pipeline.catalog.reader import FILE_NAME as MODELS_FILE
-from asset_pipeline.clock import SystemClock
+from asset_pipeline.clock import Clock, SystemClock
 from asset_pipeline.config.guarded_file import GuardedFile
 from asset_pipeline.defs.process_logs import logs_of_run
 from asset_pipeline.defs.resources.ledger import LedgerResource
 from asset_pipeline.defs.resources.prompt_library import Prompts
 from asset_pipeline.defs.resources.replicate import ReplicateResource
+from asset_pipeline.defs.resources.rewriting import open_rewriter
 from asset_pipeline.defs.resources.store import StoreResource
 from asset_pipeline.disclosure.process_redactor import redacted
 from asset_pipeline.generation.batch import Batch, BatchProgress, PromptOutcome
@@ -36,6 +37,8 @@ from asset_pipeline.ledger.service_schema import ItemState
 from asset_pipeline.ledger.submissions import Settled, Submissions
 from asset_pipeline.media.decoder_pool import DecoderLimits
 from asset_pipeline.money import MicroUsd
+from asset_pipeline.provenance.keys import KeyMaterialError
+from asset_pipeline.provenance.marker import Marker, open_marker
 from asset_pipeline.providers.logged import LoggedProvider
 from asset_pipeline.providers.protocol import Provider
 from asset_pipeline.settings import ProviderName, Settings, load_settings
@@ -120,7 +123,11 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
         Raises:
             AssetPipelineError: Provider, ledger or store can't be opened.
         """
-        async with self.open_payment(limits) as opened:
+        payer = limits.budget_id or limits.run_id
+        async with (
+            self.open_payment(limits) as opened,
+            open_rewriter(payer, limits.run_cap, prompts.catalog) as rewriter,
+        ):
             before = opened.ledger.balances()
             yield Batch(
                 opened.paid_call,
@@ -130,6 +137,7 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
                 report=limits.report,
                 rules=opened.rules.current,
                 earlier_tries=limits.earlier_tries,
+                rewriter=rewriter,
             )
             if limits.warn is not None:
                 ledger = opened.ledger
@@ -201,7 +209,8 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
             )
             memory = Configurations(ledger.engine, clock)
             rules = await asyncio.to_thread(_rules, settings.config_dir, memory)
-            plan = replace(plan, breaker_rules=lambda: rules.current().breaker)
+            marker = await asyncio.to_thread(_marker, settings, clock, limits.warn)
+            plan = replace(plan, breaker_rules=lambda: rules.current().breaker, marker=marker)
             provider = LoggedProvider(self.replicate.open_provider(), clock)
             async with open_session(
                 plan, ledger=ledger, provider=provider, store=store, clock=clock
@@ -235,6 +244,21 @@ def _rules(config_dir: Path, memory: Configurations) -> RulesSource:
     models.has_news()
     models.taken()
     return RulesSource(config_dir, memory)
+
+
+def _marker(settings: Settings, clock: Clock, warn: Callable[[str], None] | None) -> Marker | None:
+    """Return what signs the manifests of originals; None where nothing can.
+
+    A bad key stops no paid call: the manifests are laid when there is a good one.
+    """
+    try:
+        marker = open_marker(settings, clock)
+        note = marker.note
+    except KeyMaterialError as error:
+        marker, note = None, error.message
+    if note and warn is not None:
+        warn(f"No original gets a signed manifest: {note}")
+    return marker if marker is not None and marker.signs else None
 
 
 def _max_in_flight(limits: RunLimits) -> int:

@@ -6,9 +6,10 @@ import contextlib
 from collections.abc import Generator
 
 import dagster as dg
+from pydantic import Field
 
 from asset_pipeline.clock import SystemClock
-from asset_pipeline.ledger.budgets import CapsSource
+from asset_pipeline.defs.resources.budget import BudgetResource
 from asset_pipeline.ledger.configurations import Configurations
 from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.provider_ledger import open_own_engine
@@ -18,16 +19,17 @@ from asset_pipeline.settings import load_settings
 class LedgerResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
     """Opens the ledger at ``ASSET_PIPELINE_LEDGER_URL``; SQLite in the data folder by default.
 
-    Caps come from ``budgets.yaml`` in the config folder and the ``ASSET_PIPELINE_BUDGET_*``
-    variables, read anew at each reservation.
+    Its URL may hold a password, so that it is no field: the environment alone names it.
     """
+
+    budget: BudgetResource = Field(default_factory=BudgetResource)
 
     @contextlib.contextmanager
     def open(self) -> Generator[Ledger]:
         """Yield the ledger and give its connections back afterwards."""
         settings = load_settings()
         engine, clock = open_own_engine(settings), SystemClock()
-        caps = CapsSource(settings, Configurations(engine, clock))
+        caps = self.budget.caps(settings, Configurations(engine, clock))
         ledger = Ledger(engine, clock, caps.current)
         try:
             yield ledger

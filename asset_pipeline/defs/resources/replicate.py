@@ -16,9 +16,15 @@ _SANDBOX_TOKEN = SecretStr("sandbox")
 class ReplicateResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
     """Opens a provider for one event loop.
 
-    Which one, its token and its address come from the environment: ``ASSET_PIPELINE_PROVIDER``,
-    ``REPLICATE_API_TOKEN`` and ``REPLICATE_BASE_URL``. The token is never part of a config.
+    Which one comes from ``ASSET_PIPELINE_PROVIDER``, its token from ``REPLICATE_API_TOKEN``: a
+    config would keep the token in the event log, so that it is no field.
     """
+
+    base_url: str | None = Field(
+        default=None,
+        description="The API's address. Without one, REPLICATE_BASE_URL decides, else it is "
+        "Replicate's own, or the embedded sandbox's.",
+    )
 
     sandbox_idle_seconds: int = Field(
         default=300,
@@ -34,8 +40,9 @@ class ReplicateResource(dg.ConfigurableResource):  # pyright: ignore[reportMissi
             SandboxError: The sandbox did not start.
         """
         settings = load_settings()
+        given = self.base_url or settings.replicate_base_url
         if settings.provider is ProviderName.SANDBOX:
-            url = settings.replicate_base_url or ensure_running(
+            url = given or ensure_running(
                 settings.data_dir / "sandbox",
                 idle_seconds=self.sandbox_idle_seconds,
                 config_dir=settings.config_dir,
@@ -48,6 +55,6 @@ class ReplicateResource(dg.ConfigurableResource):  # pyright: ignore[reportMissi
             )
         return ReplicateProvider(
             settings.replicate_api_token,
-            settings.replicate_base_url or DEFAULT_BASE_URL,
+            given or DEFAULT_BASE_URL,
             allow_private_outputs=settings.allow_private_outputs,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import dagster as dg
+from pydantic import Field
 from sqlalchemy import Engine
 
 from asset_pipeline.clock import SystemClock
@@ -18,12 +19,19 @@ from asset_pipeline.stores.protocol import Store
 
 
 class StoreResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
-    """Opens the store that ``ASSET_PIPELINE_STORE_URL`` names; a folder if it names none."""
+    """Opens the store of the clips: a folder, or a bucket of S3 or GCS."""
+
+    url: str | None = Field(
+        default=None,
+        description="A path, s3://bucket/prefix or gs://bucket/prefix. Without one, "
+        "ASSET_PIPELINE_STORE_URL decides, else it is a folder in the data folder. A ledger's "
+        "clips stay in their store: another one is refused.",
+    )
 
     def open(self) -> Store:
         """Return the store."""
         settings = load_settings()
-        return open_store(settings.store_url, bucket_settings(settings))
+        return open_store(self.url or settings.store_url, bucket_settings(settings))
 
     def belonging(self, store: Store, engine: Engine) -> StoreOwnership:
         """Return the ownership check of a store and a ledger."""
@@ -37,7 +45,7 @@ class StoreResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTy
         Raises:
             AssetPipelineError: The store's URL or the settings of its library are wrong.
         """
-        address = bucket_of(load_settings().store_url)
+        address = bucket_of(self.url or load_settings().store_url)
         if address is None:
             return []
         asked = bucket_settings(load_settings())

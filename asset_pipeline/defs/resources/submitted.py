@@ -5,13 +5,10 @@ It imports no Dagster: commands use it too.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sqlalchemy import Engine
 
 from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.clock import SystemClock
-from asset_pipeline.ledger.engine import parse_url
 from asset_pipeline.ledger.provider_ledger import open_own_engine
 from asset_pipeline.ledger.submitted import SubmittedPrompts
 from asset_pipeline.prompts.library import Library
@@ -27,7 +24,7 @@ def with_ledgers(library: Library, catalog: Catalog, settings: Settings) -> Libr
     Raises:
         AssetPipelineError: The ledger can't be read.
     """
-    if not _has_ledger(settings):
+    if settings.has_no_ledger_yet:
         return library
     engine = open_own_engine(settings)
     try:
@@ -50,10 +47,3 @@ def with_engines(library: Library, catalog: Catalog, settings: Settings, engine:
         Uploads(settings.uploads_dir, found.files),
         kept=_KEPT,
     )
-
-
-def _has_ledger(settings: Settings) -> bool:
-    target = parse_url(settings.ledger_url)
-    if target.get_backend_name() != "sqlite" or not target.database:
-        return True
-    return Path(target.database).is_file()

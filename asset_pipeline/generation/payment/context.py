@@ -16,6 +16,7 @@ from asset_pipeline.generation.payment.store_gate import StoreGate
 from asset_pipeline.generation.timeouts import Timeouts
 from asset_pipeline.ledger.group_commit import Writing
 from asset_pipeline.ledger.ledger import Ledger
+from asset_pipeline.provenance.stamp import Stamp
 from asset_pipeline.providers.protocol import Provider
 
 P = ParamSpec("P")
@@ -31,6 +32,7 @@ class PaymentContext:
         checkpoint: Called with a name at each point between two durable steps; it does nothing
             outside the crash tests, which kill the process there.
         webhook_url: Where the provider is to tell of a prediction's end; the intent's id is added.
+        stamp: Lays the signed manifest beside each original; None where there is no key.
     """
 
     ledger: Ledger
@@ -46,6 +48,7 @@ class PaymentContext:
     writing: Writing
     checkpoint: Callable[[str], None]
     webhook_url: str | None = None
+    stamp: Stamp | None = None
 
     async def write(self, transaction: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one ledger transaction off the event loop."""

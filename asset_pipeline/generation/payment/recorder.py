@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 
+from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.generation.classifier import from_prediction
 from asset_pipeline.generation.failures import GenerationFailure, StoreFailure
 from asset_pipeline.generation.payment.billing import charge_for
@@ -12,10 +15,12 @@ from asset_pipeline.generation.payment.context import PaymentContext
 from asset_pipeline.generation.request import GenerationRequest, terms_of_intent
 from asset_pipeline.ledger.deletion_guard import ObjectRemovedError
 from asset_pipeline.ledger.ledger import Payer
-from asset_pipeline.ledger.records import Clip, Intent
+from asset_pipeline.ledger.records import Clip, Intent, Reuse
 from asset_pipeline.media.preview import Preview
 from asset_pipeline.money import MicroUsd
+from asset_pipeline.prompts.provenance import ProvenancePolicy
 from asset_pipeline.providers.prediction import Prediction, PredictionStatus
+from asset_pipeline.tracing.spans import span
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +103,8 @@ class Recorder:
                 self._with.checkpoint("verified")
                 intent = await self._with.write(ledger.note_file, intent, verified.noted)
                 self._with.checkpoint("noted")
-            stored = await deliverer.store(intent, verified)
+            with span("put"):
+                stored = await deliverer.store(intent, verified)
         except GenerationFailure as failure:
             if not failure.leaves_open:
                 await self._with.write(ledger.fail, intent, failure.error_class, failure.message)
@@ -108,10 +114,12 @@ class Recorder:
         self._with.checkpoint("stored")
         try:
             parents = [*request.parents(), *verified.noted.lineage]
-            clip = await self._with.write(ledger.deliver, intent, stored, parents)
+            with span("deliver"):
+                clip = await self._with.write(ledger.deliver, intent, stored, parents)
         except ObjectRemovedError as error:
             raise StoreFailure(error.message, prediction_id=intent.prediction_id) from error
         self._with.checkpoint("delivered")
+        await self._seal(clip, request.prompt.provenance, verified.path)
         deliverer.discard(intent.intent_id)
         return Landed(
             clip,
@@ -122,6 +130,24 @@ class Recorder:
             text=intent.prompt_text if clip.strategy else "",
         )
 
+    async def _seal(self, clip: Clip, policy: ProvenancePolicy, original: Path | None) -> None:
+        """Lay the signed manifest beside a clip that has just been recorded.
+
+        The clip is paid, stored and recorded whatever becomes of its manifest.
+        """
+        stamp = self._with.stamp
+        if stamp is None or original is None:
+            return
+        try:
+            records = await asyncio.to_thread(stamp.seal_clip, clip, original, policy)
+            await self._with.write(stamp.book.record, records, run_id=self._payer.run_id)
+        except AssetPipelineError as error:
+            _log.warning(
+                "%s has no signed manifest beside it: %s `asset-pipeline provenance seal` lays it.",
+                clip.object_uri,
+                error.message.rstrip(".") + ".",
+            )
+
     async def reuse(self, request: GenerationRequest, clip: Clip) -> Landed:
         """Make a stored clip the prompt's own; it may stand in for what was wanted.
 
@@ -131,19 +157,18 @@ class Recorder:
         prompt, ledger = request.prompt, self._with.ledger
         stands_in = clip.generation_hash != request.wanted_hash
         asked_so = clip.generation_hash == request.generation_hash
-        used = await self._with.write(
-            ledger.reuse,
-            clip,
-            kind=prompt.kind,
-            prompt_id=prompt.prompt_id,
-            collection=prompt.collection,
-            variant=request.variant,
-            run_id=self._payer.run_id,
+        use = Reuse(
+            prompt.kind,
+            prompt.prompt_id,
+            prompt.collection,
+            request.variant,
+            self._payer.run_id,
             variants=prompt.variants,
             wanted_order=self._payer.wanted_order,
             wanted_hash=request.wanted_hash if stands_in else None,
             strategy=None if not stands_in else request.strategy if asked_so else clip.strategy,
         )
+        used = await self._with.write(ledger.reuse, clip, use)
         preview = await self._with.deliverer.preview_of(clip.kind, clip.object_key, clip.sha256)
         text = ""
         if stands_in:
