@@ -23,7 +23,7 @@ from asset_pipeline.cli._stop import Commands, interruption
 from asset_pipeline.cli._summary import Summary, Tally
 from asset_pipeline.cli.generate import GenerateOptions
 from asset_pipeline.cli.plan import plan_of
-from asset_pipeline.clock import SystemClock
+from asset_pipeline.clock import Clock, SystemClock
 from asset_pipeline.defs.instance.access import open_instance
 from asset_pipeline.defs.prompt_states import standing_of
 from asset_pipeline.defs.resources.store import StoreResource
@@ -35,6 +35,8 @@ from asset_pipeline.ledger.schema import IntentState
 from asset_pipeline.money import MicroUsd, format_usd
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.prompts.states import PromptKey, PromptState, PromptStates
+from asset_pipeline.tracing.otlp import start_tracing
+from asset_pipeline.tracing.spans import span
 
 INTERRUPTED = 130
 """What a shell says of a command that Ctrl-C ended."""
@@ -50,6 +52,12 @@ def make(orders: GenerateOptions) -> Summary:
     clock = SystemClock()
     started = clock.monotonic()
     workshop = open_context()
+    start_tracing(workshop.settings.otlp_endpoint, "command")
+    with span("generate"):
+        return _make(orders, workshop, clock, started)
+
+
+def _make(orders: GenerateOptions, workshop: CliContext, clock: Clock, started: float) -> Summary:
     show_problems(workshop.library)
     load_rules(workshop.settings.config_dir)
     with open_ledger(workshop.settings) as ledger, open_instance() as instance:

@@ -8,10 +8,14 @@ from typing import Annotated
 import typer
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.cli import drafts
 from asset_pipeline.cli._options import AsJson, Collections, Kinds, Limit, PromptIds, Tags
 from asset_pipeline.cli._selection import PromptSelection
 
-app = typer.Typer(help="Check, list, import and export prompts.", no_args_is_help=True)
+app = typer.Typer(help="Check, list, import, export and draft prompts.", no_args_is_help=True)
+app.command("draft")(drafts.draft)
+app.command("accept")(drafts.accept)
+app.command("revise")(drafts.revise)
 
 
 @app.command()

@@ -29,20 +29,28 @@ _RESOLVERS = cast(
 
 def collection_yaml(collection: Collection, entries: Sequence[PromptEntry]) -> str:
     """Return a collection file in block style; fields that say nothing are left out."""
-    lines = [f"collection: {_scalar(collection.name, '')}"]
+    document: dict[str, JsonValue] = {"collection": collection.name}
     defaults = collection.defaults.model_dump(exclude_defaults=True)
     if defaults:
-        lines.append("defaults:")
-        lines.extend(_fields(defaults, "  "))
-    lines.append("prompts:")
-    lines.extend(entry_yaml(entry) for entry in entries)
-    return "\n".join(lines) + "\n"
+        document["defaults"] = defaults
+    document["prompts"] = [entry.model_dump(exclude_defaults=True) for entry in entries]
+    return readable_yaml(document)
+
+
+def readable_yaml(document: Mapping[str, JsonValue]) -> str:
+    """Return a document in block style, its texts quoted only where they would read back wrong."""
+    return "\n".join(_fields(document, "")) + "\n"
 
 
 def entry_yaml(entry: PromptEntry, indent: str = "  ") -> str:
     """Return the lines of one prompt below ``prompts:``."""
-    written = list(_fields(entry.model_dump(exclude_defaults=True), f"{indent}  "))
-    return "\n".join((f"{indent}- {written[0].lstrip()}", *written[1:]))
+    return "\n".join(_item(entry.model_dump(exclude_defaults=True), indent))
+
+
+def _item(values: Mapping[str, JsonValue], indent: str) -> Iterator[str]:
+    written = list(_fields(values, f"{indent}  "))
+    yield f"{indent}- {written[0].lstrip()}"
+    yield from written[1:]
 
 
 def _fields(values: Mapping[str, JsonValue], indent: str) -> Iterator[str]:
@@ -51,6 +59,10 @@ def _fields(values: Mapping[str, JsonValue], indent: str) -> Iterator[str]:
         if isinstance(value, dict) and value:
             yield f"{indent}{key}:"
             yield from _fields(value, f"{indent}  ")
+        elif isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+            yield f"{indent}{key}:"
+            for each in cast("list[dict[str, JsonValue]]", value):
+                yield from _item(each, f"{indent}  ")
         elif isinstance(value, str):
             yield f"{indent}{key}: {_scalar(value, indent)}"
         else:

@@ -5,7 +5,7 @@
 CREATE TABLE predictions (
     intent_id        VARCHAR       NOT NULL,
     run_id           VARCHAR       NOT NULL,
-    kind             VARCHAR       NOT NULL, -- image, audio
+    kind             VARCHAR       NOT NULL, -- image, audio; text for a call to a language model
     prompt_id        VARCHAR       NOT NULL,
     variant          INTEGER       NOT NULL,
     attempt          INTEGER       NOT NULL,
@@ -46,6 +46,37 @@ CREATE TABLE ledger_entries (
     type        VARCHAR       NOT NULL,      -- reserve, charge, release, adjust
     amount_usd  DECIMAL(18,6) NOT NULL,
     created_at  TIMESTAMPTZ   NOT NULL
+);
+
+-- One row a call to a language model. What it was charged stands in predictions too, as kind text.
+CREATE TABLE llm_calls (
+    call_id            VARCHAR       NOT NULL, -- the intent's
+    run_id             VARCHAR       NOT NULL,
+    operation          VARCHAR       NOT NULL, -- draft, expand, vary, translate, unify, shorten, rewrite
+    subject            VARCHAR       NOT NULL, -- the brief's or the collection's name
+    subject_sha256     VARCHAR       NOT NULL,
+    collection         VARCHAR       NOT NULL,
+    attempt            INTEGER       NOT NULL,
+    model              VARCHAR       NOT NULL,
+    answered_model     VARCHAR,
+    call_hash          VARCHAR       NOT NULL, -- of model, messages and schema
+    generation_id      VARCHAR,                -- the provider's; NULL for a lost reply
+    state              VARCHAR       NOT NULL, -- reserved, submitting, delivered, failed, refused
+    error_class        VARCHAR,                -- reply_lost, content_refused, truncated, ...
+    error              VARCHAR,
+    finish_reason      VARCHAR,
+    prompt_tokens      BIGINT,
+    completion_tokens  BIGINT,
+    worst_case_usd     DECIMAL(18,6) NOT NULL,
+    reserved_usd       DECIMAL(18,6) NOT NULL,
+    charged_usd        DECIMAL(18,6) NOT NULL,
+    evidence           VARCHAR       NOT NULL, -- none, answer, worst_case, key_usage
+    charge_note        VARCHAR,
+    price_source       VARCHAR       NOT NULL,
+    provider           VARCHAR       NOT NULL,
+    created_at         TIMESTAMPTZ   NOT NULL,
+    submitted_at       TIMESTAMPTZ,
+    completed_at       TIMESTAMPTZ
 );
 
 -- One row a verified, stored file in its place: this variant of this prompt.

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Executable, case, select
 
 from asset_pipeline.ledger.custody_schema import custody, exports, fsck_findings, fsck_passes
+from asset_pipeline.ledger.llm_schema import llm_calls
 from asset_pipeline.ledger.provenance_schema import provenance
 from asset_pipeline.ledger.rendition_schema import renditions
 from asset_pipeline.ledger.schema import (
@@ -81,6 +82,35 @@ LEDGER_TABLES: Mapping[str, Executable] = {
         entries.c.amount_microusd.label("amount_usd"),
         entries.c.created_at,
     ),
+    "llm_calls": select(
+        llm_calls.c.intent_id.label("call_id"),
+        intents.c.run_id,
+        llm_calls.c.operation,
+        llm_calls.c.subject,
+        llm_calls.c.subject_sha256,
+        intents.c.collection,
+        intents.c.attempt,
+        intents.c.model,
+        llm_calls.c.answered_model,
+        intents.c.generation_hash.label("call_hash"),
+        intents.c.prediction_id.label("generation_id"),
+        intents.c.state,
+        intents.c.error_class,
+        intents.c.error,
+        llm_calls.c.finish_reason,
+        llm_calls.c.prompt_tokens,
+        llm_calls.c.completion_tokens,
+        llm_calls.c.worst_case_microusd.label("worst_case_usd"),
+        intents.c.reserved_microusd.label("reserved_usd"),
+        intents.c.charged_microusd.label("charged_usd"),
+        llm_calls.c.evidence,
+        intents.c.charge_note,
+        intents.c.price_source,
+        intents.c.provider,
+        intents.c.created_at,
+        intents.c.submitted_at,
+        intents.c.completed_at,
+    ).join(intents, intents.c.intent_id == llm_calls.c.intent_id),
     "clips": select(
         clips.c.clip_id,
         clips.c.kind,

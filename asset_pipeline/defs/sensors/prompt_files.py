@@ -9,6 +9,7 @@ import dagster as dg
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.reader import FILE_NAME
 from asset_pipeline.clock import Clock, SystemClock
+from asset_pipeline.defs.assets.prompt_drafts import sync_briefs
 from asset_pipeline.defs.checks.prompts import evaluation_of
 from asset_pipeline.defs.jobs import CLIP_JOBS
 from asset_pipeline.defs.partition_pruning import prune, pruned_collections
@@ -77,6 +78,7 @@ def _bring_up_to_date(
     """Add, observe and prune for a while; return messages for the tick."""
     go_on = _for_seconds(clock, _SECONDS)
     notes.unfinished = False
+    sync_briefs(context.instance)
     told: list[str] = []
     for kind in Kind:
         prompts = library.of_kind(kind).values()
