@@ -30,6 +30,7 @@ from asset_pipeline.prompts.source_file import MAX_BYTES
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.prompts.tables import Form
 from asset_pipeline.prompts.text import clean, objection
+from asset_pipeline.prompts.workbook import is_error
 
 CATALOG = load_catalog(None)
 DAY = date(2026, 11, 1)
@@ -327,7 +328,7 @@ def test_export_then_import_gives_the_same_prompts(
             tags=("a b", "c"), reference=None, reference_sha256=None, path="images/table.yaml",
             fields={"Notes": note, "text": other},
         )
-        for number, (text, note, other) in enumerate(rows) if text != "#N/A"
+        for number, (text, note, other) in enumerate(rows) if not is_error(text)
     ]  # fmt: skip
     prompts = [it if "seed" not in it.inputs else _one(it) for it in prompts]
     if not prompts:
