@@ -6,7 +6,7 @@ where it is, as theirs: it leaves the manifest, and whoever asked is told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from asset_pipeline.catalog.kind import Kind
@@ -35,7 +35,8 @@ def withdraw(
 ) -> list[Withdrawn]:
     """Remove the exported files of some prompts that are not to stay.
 
-    The manifest still lists them until an export, or :meth:`Exporter.write_manifest`, follows.
+    They stay on record until an export, or :meth:`Exporter.write_manifest`, follows: by the record
+    that one knows the target for its own.
 
     Args:
         exporter: Says where, and which ledger.
@@ -44,13 +45,18 @@ def withdraw(
         stays: Tells whether the file of a clip is to stay.
 
     Raises:
-        AssetPipelineError: The target or the ledger can't be reached; what was removed until then
-            is noted by the next attempt.
+        AssetPipelineError: The target or the ledger can't be reached; another attempt goes on.
     """
     lines = exporter.book.of_prompts(exporter.target.name, kind, prompt_ids)
-    found = [_take_back(exporter, line) for line in lines if not stays(line.clip)]
-    exporter.book.forget(exporter.target.name, [each.path for each in found])
-    return found
+    return [_take_back(exporter, line) for line in lines if not stays(line.clip)]
+
+
+def leave_to_people(exporter: Exporter, withdrawn: Iterable[Withdrawn]) -> None:
+    """Drop from the manifest what was not removed because a person has changed it."""
+    kept = [each.path for each in withdrawn if not each.removed]
+    if kept:
+        exporter.book.forget(exporter.target.name, kept)
+        exporter.write_manifest()
 
 
 def _take_back(exporter: Exporter, line: ExportLine) -> Withdrawn:

@@ -11,7 +11,7 @@ from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.custody.export_names import DEFAULT_TEMPLATE, Template, named
 from asset_pipeline.custody.export_targets import open_target
 from asset_pipeline.custody.exporter import Copied, ExportResult
-from asset_pipeline.custody.withdrawal import Withdrawn, withdraw
+from asset_pipeline.custody.withdrawal import Withdrawn, leave_to_people, withdraw
 from asset_pipeline.defs.partitions import PARTITIONS
 from asset_pipeline.defs.resources.custody import CustodyResource
 from asset_pipeline.defs.resources.ledger import LedgerResource
@@ -75,6 +75,7 @@ def build_published_asset(kind: Kind) -> dg.AssetsDefinition:
             results = exporter.export(
                 named(clips, Template.parse(DEFAULT_TEMPLATE)), lambda _: None
             )
+            leave_to_people(exporter, withdrawn)
         states = [_PromptState(each, results, withdrawn) for each in wanted]
         _warn_of_kept(context, withdrawn)
         for state in states:
