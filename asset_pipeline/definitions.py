@@ -21,6 +21,7 @@ from asset_pipeline.defs.assets.prompts import build_prompt_asset
 from asset_pipeline.defs.assets.published import build_published_asset
 from asset_pipeline.defs.assets.renditions import build_rendition_asset
 from asset_pipeline.defs.assets.warehouse import warehouse
+from asset_pipeline.defs.checks.approvals import build_approval_check
 from asset_pipeline.defs.checks.clips import build_clip_checks
 from asset_pipeline.defs.checks.prompts import build_prompt_check
 from asset_pipeline.defs.custody_jobs import fsck_job, retention_job
@@ -170,6 +171,7 @@ def build_defs(
         ],
         asset_checks=[
             *(build_clip_checks(kind) for kind in Kind),
+            *(build_approval_check(kind) for kind in Kind),
             *(build_prompt_check(kind) for kind in Kind),
         ],
         jobs=[

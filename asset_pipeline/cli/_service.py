@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from importlib.util import find_spec
 
 from asset_pipeline.cli._ledger import actor
 from asset_pipeline.cli._options import read_amount
 from asset_pipeline.cli._output import say, say_link, show_table, stdout, write_json
 from asset_pipeline.clock import SystemClock
-from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.errors import AssetPipelineError, ConfigurationError
 from asset_pipeline.ledger.api_keys import ApiKey, ApiKeys, NewKey, scopes_from
 from asset_pipeline.ledger.provider_ledger import open_own_engine
 from asset_pipeline.money import format_usd, to_decimal
@@ -24,7 +25,13 @@ def run_service(host: str, port: int) -> None:
 
     Raises:
         AssetPipelineError: The ledger can't be opened, or the address is not to be used.
+        ConfigurationError: The extra ``service`` is not installed.
     """
+    if find_spec("fastapi") is None:
+        raise ConfigurationError(
+            "The service needs FastAPI, which is not installed.",
+            hint="Install it: pip install 'asset-pipeline[service]'.",
+        )
     from asset_pipeline.defs.process_logs import start_logs  # noqa: PLC0415 -- as below
     from asset_pipeline.service.context import open_context  # noqa: PLC0415 -- FastAPI, for it alone
     from asset_pipeline.service.serving import serve  # noqa: PLC0415 -- as above

@@ -57,6 +57,10 @@ class Target(Protocol):
         """Return those paths at which there is a file."""
         ...
 
+    def remove(self, path: str) -> None:
+        """Remove the file at a path; where there is none, nothing happens."""
+        ...
+
 
 class FolderTarget:
     """A folder. Files are written beside and renamed in, so that any file system will do."""
@@ -106,6 +110,10 @@ class FolderTarget:
         """Look for each file: the folder may hold much else."""
         return frozenset(path for path in paths if self._path(path).is_file())
 
+    def remove(self, path: str) -> None:
+        """Unlink the file; folders stay, they may be a person's."""
+        self._path(path).unlink(missing_ok=True)
+
     def _path(self, path: str) -> Path:
         check_key(path)
         return resolve_inside(self._root, path)
@@ -152,6 +160,10 @@ class BucketTarget:
     def present(self, paths: Collection[str]) -> frozenset[str]:
         """List the prefix: a thousand objects a request."""
         return frozenset(paths).intersection(each.key for each in self._store.list(""))
+
+    def remove(self, path: str) -> None:
+        """Delete the object."""
+        self._store.delete(path)
 
 
 def open_target(url: str, asked: BucketSettings = NOTHING_ASKED) -> Target:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import JsonValue
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import RowMapping, bindparam, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.chunks import chunks
 from asset_pipeline.ledger.access import LedgerAccess
 from asset_pipeline.ledger.clips import add_lineage
 from asset_pipeline.ledger.custody_schema import exports
 from asset_pipeline.ledger.records import Clip, Parent, clip_from
 from asset_pipeline.ledger.schema import clips, intents
+from asset_pipeline.ledger.service_schema import Verdict, reviews
+
+# SQLite takes 32,766 parameters a statement.
+_PROMPTS_A_QUERY = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,20 @@ class ExportLine:
     inputs: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedExport:
+    """An exported clip that a person judged and that is to be published no more.
+
+    Attributes:
+        since: When it was replaced, or when it was judged otherwise.
+    """
+
+    target: str
+    kind: Kind
+    prompt_id: str
+    since: datetime
+
+
 class ExportRepository(LedgerAccess):
     """Remembers what was written where; every method is one transaction."""
 
@@ -92,38 +112,31 @@ class ExportRepository(LedgerAccess):
 
     def lines(self, target: str) -> list[ExportLine]:
         """Return all that was written to a target, by path."""
-        query = (
-            select(
-                clips,
-                exports.c.path.label("export_path"),
-                exports.c.exported_at.label("export_time"),
-                exports.c.sha256.label("export_sha256"),
-                exports.c.bytes.label("export_bytes"),
-                intents.c.prompt_text,
-                intents.c.seed,
-                intents.c.inputs_json,
-            )
-            .join(clips, clips.c.clip_id == exports.c.clip_id)
-            .join(intents, intents.c.intent_id == clips.c.intent_id)
-            .where(exports.c.target == target)
-        )
         with self._reading() as connection:
-            rows = connection.execute(query).mappings()
-            found = [
-                ExportLine(
-                    row["export_path"],
-                    row["export_sha256"],
-                    row["export_bytes"],
-                    clip_from(row),
-                    row["prompt_text"],
-                    row["export_time"],
-                    row["seed"],
-                    json.loads(row["inputs_json"]),
-                )
-                for row in rows
-            ]
+            rows = connection.execute(_LINES, {"of_target": target}).mappings()
+            found = [_line_from(row) for row in rows]
         # In Python: databases sort text by their own rules.
         return sorted(found, key=lambda line: line.path)
+
+    def of_prompts(self, target: str, kind: Kind, prompt_ids: Collection[str]) -> list[ExportLine]:
+        """Return what was written to a target of some prompts' clips, replaced ones included."""
+        found: list[ExportLine] = []
+        with self._reading() as connection:
+            for some in chunks(sorted(prompt_ids), _PROMPTS_A_QUERY):
+                query = _LINES.where(clips.c.kind == kind.value, clips.c.prompt_id.in_(some))
+                rows = connection.execute(query, {"of_target": target}).mappings()
+                found += [_line_from(row) for row in rows]
+        return found
+
+    def judged(self) -> list[JudgedExport]:
+        """Return exported clips that were judged, and now are replaced or approved no more."""
+        with self._reading() as connection:
+            return [
+                JudgedExport(
+                    row.target, Kind(row.kind), row.prompt_id, row.superseded_at or row.created_at
+                )
+                for row in connection.execute(_NO_LONGER_APPROVED)
+            ]
 
     def record(self, target: str, written: Sequence[Exported], *, run_id: str) -> None:
         """Note what was written, with its lineage; what is noted already stays as it is."""
@@ -159,6 +172,52 @@ class ExportRepository(LedgerAccess):
                     ),
                     gone,
                 )
+
+
+def _line_from(row: RowMapping) -> ExportLine:
+    return ExportLine(
+        row["export_path"],
+        row["export_sha256"],
+        row["export_bytes"],
+        clip_from(row),
+        row["prompt_text"],
+        row["export_time"],
+        row["seed"],
+        json.loads(row["inputs_json"]),
+    )
+
+
+_LINES = (
+    select(
+        clips,
+        exports.c.path.label("export_path"),
+        exports.c.exported_at.label("export_time"),
+        exports.c.sha256.label("export_sha256"),
+        exports.c.bytes.label("export_bytes"),
+        intents.c.prompt_text,
+        intents.c.seed,
+        intents.c.inputs_json,
+    )
+    .join(clips, clips.c.clip_id == exports.c.clip_id)
+    .join(intents, intents.c.intent_id == clips.c.intent_id)
+    .where(exports.c.target == bindparam("of_target"))
+)
+_NO_LONGER_APPROVED = (
+    select(
+        exports.c.target,
+        clips.c.kind,
+        clips.c.prompt_id,
+        clips.c.superseded_at,
+        reviews.c.created_at,
+    )
+    .join(clips, clips.c.clip_id == exports.c.clip_id)
+    .join(reviews, reviews.c.review_id == clips.c.review_id)
+    .where(
+        clips.c.superseded_at.is_not(None)
+        | clips.c.review_state.is_(None)
+        | (clips.c.review_state != Verdict.APPROVED.value)
+    )
+)
 
 
 def _upserting(insert: sqlite.Insert | postgresql.Insert) -> sqlite.Insert | postgresql.Insert:

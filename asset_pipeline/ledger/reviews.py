@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,17 +12,25 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.chunks import chunks
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.ledger.access import LedgerAccess
+from asset_pipeline.ledger.exports import JudgedExport
 from asset_pipeline.ledger.schema import clips
-from asset_pipeline.ledger.service_schema import Verdict, reviews, takes
+from asset_pipeline.ledger.service_schema import Verdict, launches, reviews, takes
 from asset_pipeline.ledger.submissions import Launch, enter_launch
+
+# SQLite takes 32,766 parameters a statement.
+_A_QUERY = 1000
 
 # What a launch id says of a verdict that asks for no run.
 _NO_RUN = "none"
 
 # For how long takes that were asked for are looked at: several ticks of the sensor.
 _RECENT = timedelta(minutes=2)
+
+# After how long files that a run was to take back, and did not, are tried again.
+_TRIED_AGAIN = timedelta(minutes=10)
 
 
 class NoSuchClipError(AssetPipelineError):
@@ -82,11 +91,13 @@ class TakenUp:
     Attributes:
         launches: Runs that publish what was approved.
         rejected: Prompts with a clip that was rejected.
+        judged: Prompts with a clip that anything was decided about.
         last: The newest verdict among them; zero if there is none.
     """
 
     launches: list[Launch] = field(default_factory=list[Launch])
     rejected: set[tuple[Kind, str]] = field(default_factory=set[tuple[Kind, str]])
+    judged: set[tuple[Kind, str]] = field(default_factory=set[tuple[Kind, str]])
     last: int = 0
 
 
@@ -160,8 +171,25 @@ class Reviews(LedgerAccess):
         with self._reading() as connection:
             return {(Kind(kind), prompt_id) for kind, prompt_id in connection.execute(query)}
 
-    def take_up(self, jobs: Mapping[Kind, str]) -> TakenUp:
-        """Make one launch a kind of all that was approved and no tick has looked at."""
+    def standing(self, kind: Kind, prompt_ids: Iterable[str] | None = None) -> list[ClipStanding]:
+        """Return what is thought of the current clips of a kind, or of some prompts of it."""
+        asked = [None] if prompt_ids is None else list(chunks(sorted(prompt_ids), _A_QUERY))
+        found: list[ClipStanding] = []
+        with self._reading() as connection:
+            for some in asked:
+                query = _STANDING.where(clips.c.kind == kind.value)
+                if some is not None:
+                    query = query.where(clips.c.prompt_id.in_(some))
+                found += [_standing_from(row) for row in connection.execute(query).mappings()]
+        return found
+
+    def take_up(self, jobs: Mapping[Kind, str], withdrawn: Iterable[JudgedExport] = ()) -> TakenUp:
+        """Make one launch a kind of all that was approved and no tick has looked at.
+
+        Args:
+            jobs: What publishes a kind's clips, by name.
+            withdrawn: What is published and is not to be any more: the same runs take it back.
+        """
         query = (
             select(reviews.c.review_id, reviews.c.verdict, clips.c.kind, clips.c.prompt_id)
             .join(clips, clips.c.clip_id == reviews.c.clip_id)
@@ -175,12 +203,15 @@ class Reviews(LedgerAccess):
             others: list[int] = []
             for review_id, verdict, kind, prompt_id in rows:
                 found.last = max(found.last, review_id)
+                found.judged.add((Kind(kind), prompt_id))
                 if verdict == Verdict.APPROVED.value:
                     approved.setdefault(Kind(kind), {}).setdefault(prompt_id, []).append(review_id)
                     continue
                 others.append(review_id)
                 if verdict == Verdict.REJECTED.value:
                     found.rejected.add((Kind(kind), prompt_id))
+            for kind, prompt_id in _due(connection, jobs, withdrawn, now):
+                approved.setdefault(kind, {}).setdefault(prompt_id, [])
             for kind, by_prompt in approved.items():
                 launch = Launch(uuid.uuid4().hex, jobs[kind], kind, tuple(by_prompt))
                 enter_launch(connection, launch, now)
@@ -189,6 +220,25 @@ class Reviews(LedgerAccess):
                 found.launches.append(launch)
             _mark(connection, others, _NO_RUN)
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class ClipStanding:
+    """What is thought of one current clip.
+
+    Attributes:
+        verdict: The last; undecided where there is none.
+    """
+
+    kind: Kind
+    prompt_id: str
+    variant: int
+    clip_id: str
+    sha256: str
+    verdict: Verdict
+    reason_code: str
+    actor: str
+    decided_at: datetime | None
 
 
 def decide(connection: Connection, decision: Decision, actor: str, now: datetime) -> Review:
@@ -260,6 +310,35 @@ def _check(connection: Connection, clip: RowMapping, decision: Decision) -> None
         )
 
 
+def _due(
+    connection: Connection,
+    jobs: Mapping[Kind, str],
+    withdrawn: Iterable[JudgedExport],
+    now: datetime,
+) -> set[tuple[Kind, str]]:
+    """Return the prompts of which no launch has taken files back since they are not to be there.
+
+    A run that failed is followed by another after a while, not by one each tick.
+    """
+    asked = list(withdrawn)
+    if not asked:
+        return set()
+    query = select(launches.c.kind, launches.c.prompts_json, launches.c.created_at).where(
+        launches.c.job.in_(list(jobs.values())), launches.c.created_at > now - _TRIED_AGAIN
+    )
+    last: dict[tuple[Kind, str], datetime] = {}
+    for kind, prompts_json, created_at in connection.execute(query):
+        for prompt_id in json.loads(prompts_json):
+            key = (Kind(kind), prompt_id)
+            last[key] = max(created_at, last.get(key, created_at))
+    keys = {(each.kind, each.prompt_id): each.since for each in sorted(asked, key=_since)}
+    return {key for key, since in keys.items() if key not in last or last[key] <= since}
+
+
+def _since(export: JudgedExport) -> datetime:
+    return export.since
+
+
 def _mark(connection: Connection, review_ids: list[int], launch_id: str) -> None:
     for start in range(0, len(review_ids), 1000):
         connection.execute(
@@ -273,3 +352,29 @@ def _review_from(row: RowMapping) -> Review:
     fields: dict[str, Any] = {name: row[name] for name in Review.__slots__}
     fields["verdict"] = Verdict(row["verdict"])
     return Review(**fields)
+
+
+def _standing_from(row: RowMapping) -> ClipStanding:
+    fields: dict[str, Any] = {name: row[name] for name in ClipStanding.__slots__}
+    fields["kind"] = Kind(row["kind"])
+    fields["verdict"] = Verdict(row["verdict"] or Verdict.UNDECIDED.value)
+    fields["reason_code"], fields["actor"] = row["reason_code"] or "", row["actor"] or ""
+    return ClipStanding(**fields)
+
+
+_STANDING = (
+    select(
+        clips.c.kind,
+        clips.c.prompt_id,
+        clips.c.variant,
+        clips.c.clip_id,
+        clips.c.sha256,
+        clips.c.review_state.label("verdict"),
+        reviews.c.reason_code,
+        reviews.c.actor,
+        reviews.c.created_at.label("decided_at"),
+    )
+    .outerjoin(reviews, reviews.c.review_id == clips.c.review_id)
+    .where(clips.c.superseded_at.is_(None))
+    .order_by(clips.c.prompt_id, clips.c.variant)
+)

@@ -64,11 +64,11 @@ class Served:
 
     def tick(self, sensor: Callable[..., Any] = submissions_sensor) -> list[dg.RunRequest]:
         """Evaluate a sensor once."""
-        context = dg.build_sensor_context(
+        with dg.build_sensor_context(
             instance=self.project.instance,
             resources={"prompt_library": PromptLibraryResource(), "ledger": LedgerResource()},
-        )
-        result = sensor(context)
+        ) as context:
+            result = sensor(context)
         assert isinstance(result, dg.SensorResult)
         return list(result.run_requests or ())
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import dagster as dg
 from sqlalchemy import func, select
 
 from asset_pipeline.catalog.kind import Kind
@@ -49,6 +50,43 @@ def test_an_order_becomes_a_clip_that_is_approved_and_published(served: Served) 
     assert hashlib.sha256(lying.read_bytes()).hexdigest() == entry["sha256"]
     assert [path for path in folder.rglob("*.webp") if path.is_file()] == [lying]
     assert served.review() == []
+
+
+def test_what_is_approved_no_more_is_taken_back(served: Served) -> None:
+    """An undone verdict withdraws its file and no other; partition and check show the verdicts."""
+    taken = served.order(kind="image", text="A grey owl", variants=2).json()
+    served.work()
+    clips = served.job(taken["status_url"])["items"][0]["clips"]
+    decisions = [
+        {"clip_id": each["clip_id"], "sha256": each["sha256"], "verdict": "approved"}
+        for each in clips
+    ]
+    answer = served.client.post("/api/v1/reviews", json={"reviews": decisions}).json()
+    assert [result.success for result in served.review()] == [True]
+    folder = served.project.root / "data" / "published.sandbox"
+    assert len(list(folder.rglob("*.webp"))) == 2
+    served.client.post(answer["items"][0]["undo_url"])
+    assert [result.success for result in served.review()] == [True]
+    (entry,) = json.loads((folder / "manifest.json").read_text())["clips"]
+    assert entry["original_sha256"] == clips[1]["sha256"]
+    assert [path.name for path in folder.rglob("*.webp")] == [Path(entry["path"]).name]
+    assert served.review() == []
+    again = served.client.post(
+        f"/api/v1/clips/{clips[1]['clip_id']}/regenerate", json={"sha256": clips[1]["sha256"]}
+    )
+    assert again.status_code == 202
+    served.work()
+    assert [result.success for result in served.review()] == [True], "replaced after its approval"
+    assert list(folder.rglob("*.webp")) == []
+    instance = served.project.instance
+    found = instance.fetch_observations(dg.AssetKey("image"), limit=1).records[0]
+    assert found.asset_observation is not None
+    assert found.asset_observation.metadata["review_state"].value == "1 approved, 1 undecided"
+    key = dg.AssetCheckKey(dg.AssetKey("image"), "approved")
+    history = instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
+    assert len(history) == 2, "one evaluation a tick that saw verdicts"
+    assert history[0].evaluation is not None
+    assert history[0].evaluation.metadata["undecided"].value == 1
 
 
 def test_the_same_key_orders_once(served: Served) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
+from asset_pipeline.cli import _service
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.service.context import open_context
 from asset_pipeline.service.serving import check_address, is_loopback
@@ -44,6 +45,14 @@ def test_it_ends_in_time_with_an_open_stream() -> None:
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=30) == 0
             assert time.monotonic() - began < 5
+
+
+def test_without_its_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who installed the project alone reads the command, and no traceback."""
+    monkeypatch.setattr(_service, "find_spec", lambda _: None)
+    with pytest.raises(ConfigurationError) as refused:
+        _service.run_service("127.0.0.1", 0)
+    assert "pip install 'asset-pipeline[service]'" in refused.value.hint
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.com"])
