@@ -16,6 +16,7 @@ from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.defs.assets.clips import build_clip_asset
 from asset_pipeline.defs.assets.cost_report import cost_report
 from asset_pipeline.defs.assets.gallery import gallery
+from asset_pipeline.defs.assets.prompt_drafts import brief, prompt_drafts
 from asset_pipeline.defs.assets.prompts import build_prompt_asset
 from asset_pipeline.defs.assets.published import build_published_asset
 from asset_pipeline.defs.assets.renditions import build_rendition_asset
@@ -34,9 +35,11 @@ from asset_pipeline.defs.jobs import (
 )
 from asset_pipeline.defs.resources.budget import BudgetResource
 from asset_pipeline.defs.resources.custody import CustodyResource
+from asset_pipeline.defs.resources.drafting import DraftingResource
 from asset_pipeline.defs.resources.generation import GenerationResource
 from asset_pipeline.defs.resources.ledger import LedgerResource
 from asset_pipeline.defs.resources.maintenance import MaintenanceResource
+from asset_pipeline.defs.resources.openrouter import OpenRouterResource
 from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource
 from asset_pipeline.defs.resources.replicate import ReplicateResource
 from asset_pipeline.defs.resources.store import StoreResource
@@ -104,6 +107,12 @@ def default_resources(
         GenerationResource,
         lambda: GenerationResource(replicate=replicate, ledger=ledger, store=store),
     )
+    openrouter = one("openrouter", OpenRouterResource, OpenRouterResource)
+    one(
+        "drafting",
+        DraftingResource,
+        lambda: DraftingResource(openrouter=openrouter, prompt_library=library),
+    )
     one(
         "custody",
         CustodyResource,
@@ -143,6 +152,8 @@ def build_defs(
     retries = retries or retry_policy(load_rules(load_settings().config_dir))
     return dg.Definitions(
         assets=[
+            brief,
+            prompt_drafts,
             *(build_prompt_asset(kind) for kind in Kind),
             *(build_clip_asset(kind, retries) for kind in Kind),
             *(build_rendition_asset(kind) for kind in Kind),

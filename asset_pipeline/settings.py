@@ -39,6 +39,17 @@ class Settings(BaseSettings):
         alias="REPLICATE_BASE_URL",
         description="Another server that speaks Replicate's API; Replicate itself if not set.",
     )
+    openrouter_api_key: SecretStr | None = Field(
+        None,
+        alias="OPENROUTER_API_KEY",
+        description="The key of your OpenRouter account, which drafts of prompts are paid with; "
+        "without one the sandbox writes them.",
+    )
+    openrouter_base_url: str | None = Field(
+        None,
+        alias="OPENROUTER_BASE_URL",
+        description="Another server that speaks OpenRouter's API; OpenRouter itself if not set.",
+    )
     chosen_provider: ProviderName | None = Field(
         None,
         alias="ASSET_PIPELINE_PROVIDER",
@@ -240,6 +251,19 @@ class Settings(BaseSettings):
         le=365,
         alias="ASSET_PIPELINE_UPLOAD_DAYS",
         description="Days that an uploaded file is kept.",
+    )
+
+    otlp_endpoint: str | None = Field(
+        None,
+        alias="ASSET_PIPELINE_OTLP_ENDPOINT",
+        description="Where traces are sent by OTLP over HTTP, such as http://localhost:4318; none "
+        "are made if neither this nor OTEL_EXPORTER_OTLP_ENDPOINT is set.",
+    )
+    lineage_url: str | None = Field(
+        None,
+        alias="ASSET_PIPELINE_OPENLINEAGE_URL",
+        description="Where an OpenLineage event is sent for each run, such as "
+        "http://localhost:5000/api/v1/lineage; none are sent if not set.",
     )
 
     allow_private_outputs: bool = Field(

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from asset_pipeline.cli._calls import show_unproved, unproved_calls
 from asset_pipeline.cli._charges import show_charges
 from asset_pipeline.cli._ledger import open_ledger, publish_if_older
 from asset_pipeline.cli._options import AsJson
@@ -48,13 +49,14 @@ def costs(
     settings = load_settings()
     with open_ledger(settings) as ledger:
         publish_if_older(settings, ledger)
-        noted = ledger.noted_charges()
+        noted, unproved = ledger.noted_charges(), unproved_calls(ledger)
     columns, rows = cost_rows(settings.own_warehouse_path, by)
     if as_json:
         write_json(objects(columns, rows))
     else:
         show_cost_table(stdout(), by, columns, rows)
         show_charges(stdout(), noted)
+        show_unproved(stdout(), unproved)
 
 
 def show_cost_table(

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from asset_pipeline.cli._calls import settle_calls
 from asset_pipeline.cli._ledger import open_whole_ledger
 from asset_pipeline.cli._options import AsJson, read_amount
 from asset_pipeline.cli._output import say, show_table, stderr, stdout, write_json
@@ -87,6 +88,7 @@ def resume(*, as_json: bool) -> ExitCode:
     say(stderr(), "Looking for what is open; predictions that still run are waited for.")
     resource.sweep()
     resumed = asyncio.run(resource.resume_open_intents(f"reconcile-{uuid.uuid4().hex}"))
+    settle_calls()
     if as_json:
         write_json([_document(each) for each in resumed])
     else:

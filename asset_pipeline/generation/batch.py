@@ -16,6 +16,7 @@ from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
 from asset_pipeline.generation.payment.paid_call import PaidCall
 from asset_pipeline.generation.payment.recorder import Landed
 from asset_pipeline.generation.retry.attempts import Attempts, WantedClip
+from asset_pipeline.generation.retry.rewriter import Rewriter
 from asset_pipeline.generation.retry.rules import RetryRules
 from asset_pipeline.generation.work_queue import DelayQueue
 from asset_pipeline.ledger.failed_prompts import HowEnded
@@ -103,6 +104,7 @@ class Batch:
         report: Told at the start and after each step, for progress bars; it must return at once.
         rules: Returns what is done about failures; asked at each one.
         earlier_tries: How often Dagster has retried the step before.
+        rewriter: Rewrites refused prompts where the rules say so; None where nobody can.
     """
 
     def __init__(
@@ -115,11 +117,12 @@ class Batch:
         report: Callable[[BatchProgress], None],
         rules: Callable[[], RetryRules],
         earlier_tries: int = 0,
+        rewriter: Rewriter | None = None,
     ) -> None:
         self._paid_call = paid_call
         self._max_clips = max_clips
         self._report = report
-        self._attempts = Attempts(paid_call, catalog, prompts_dir, rules, earlier_tries)
+        self._attempts = Attempts(paid_call, catalog, prompts_dir, rules, earlier_tries, rewriter)
 
     @property
     def waiting(self) -> int:

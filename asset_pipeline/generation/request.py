@@ -28,6 +28,10 @@ from asset_pipeline.prompts.spec import MAX_VARIANTS, Prompt
 
 _SEED_BITS = 31
 
+_OTHER_TEXTS = frozenset(
+    {Strategy.SIMPLIFIED_PROMPT, Strategy.REWRITTEN_PROMPT, Strategy.GENERIC_FALLBACK}
+)
+
 # Of intents that kept no terms and whose model has left the catalog.
 _DEADLINE_SECONDS = 3600
 
@@ -44,16 +48,18 @@ class StandIn:
         wanted_hash: The generation that was wanted.
         strategies: How this one came to stand in, in order.
         model: The model that was wanted, where it is known.
+        call: The call to a language model that wrote its text; empty where none did.
     """
 
     wanted_hash: str
     strategies: tuple[Strategy, ...]
     model: Model | None
+    call: str = ""
 
     @property
     def has_other_text(self) -> bool:
         """Whether it is not the prompt's own text that is sent."""
-        return bool({Strategy.SIMPLIFIED_PROMPT, Strategy.GENERIC_FALLBACK} & {*self.strategies})
+        return bool(_OTHER_TEXTS & {*self.strategies})
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +133,8 @@ class GenerationRequest:
             digest = hashlib.sha256(prompt.full_text.encode()).hexdigest()
             parents.append(Parent("text", prompt.full_text, digest, "text"))
             parents.append(Parent("prompt", wanted, self.prompt_hash, "wanted"))
+            if instead.call:
+                parents.append(Parent("draft", instead.call, None, Strategy.REWRITTEN_PROMPT.value))
         else:
             parents.append(Parent("prompt", wanted, self.prompt_hash, "text"))
         other = None if instead is None else instead.model

@@ -12,6 +12,7 @@ from asset_pipeline.ledger.budget_scopes import TOTAL, Scope
 from asset_pipeline.ledger.double_payments import double_payments
 from asset_pipeline.ledger.schema import (
     OPEN_STATES,
+    TEXT,
     BillingState,
     EntryType,
     IntentState,
@@ -130,12 +131,13 @@ def _scope_mismatches(connection: Connection) -> Iterator[Mismatch]:
             func.coalesce(intents.c.run_budget, intents.c.run_id),
             intents.c.created_at,
             intents.c.key_id,
+            intents.c.kind,
             intents.c.charged_microusd,
             intents.c.reserved_microusd,
         )
     )
-    for collection, run_id, begun_at, key_id, owed, held in rows:
-        for budget in Scope(collection, run_id, begun_at, key_id).budgets:
+    for collection, run_id, begun_at, key_id, kind, owed, held in rows:
+        for budget in Scope(collection, run_id, begun_at, key_id, kind).budgets:
             charged[budget] += owed
             reserved[budget] += held
     for row in connection.execute(select(budgets)).mappings():
@@ -203,7 +205,7 @@ def _state_mismatches(connection: Connection) -> Iterator[Mismatch]:
         ),
         (
             "a delivered intent has its clip",
-            (intents.c.state == IntentState.DELIVERED.value) & ~has_clip,
+            (intents.c.state == IntentState.DELIVERED.value) & (intents.c.kind != TEXT) & ~has_clip,
         ),
         (
             "only a delivered intent has a clip",

@@ -10,10 +10,13 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, select, true
 
-from asset_pipeline.ledger.schema import intents
+from asset_pipeline.ledger.schema import TEXT, intents
 
 TOTAL = "total"
 """The budget that every payment falls under, and under it once."""
+
+LLM = "llm"
+"""The budget of all calls to language models."""
 
 
 def daily(day: date) -> str:
@@ -29,6 +32,11 @@ def monthly(day: date) -> str:
 def of_run(run_id: str) -> str:
     """Return the name of the budget of one run."""
     return f"run:{run_id}"
+
+
+def is_of_run(budget: str) -> bool:
+    """Tell whether a budget is that of one run, or of one command's runs."""
+    return budget.startswith("run:")
 
 
 def of_collection(collection: str) -> str:
@@ -49,12 +57,14 @@ class Scope:
         run_id: The run whose cap it falls under.
         begun_at: When its money was set aside.
         key_id: The API key on whose behalf it is paid; None without one.
+        kind: What it makes: a clip of a kind, or a language model's text.
     """
 
     collection: str
     run_id: str
     begun_at: datetime
     key_id: str | None = None
+    kind: str = ""
 
     @property
     def budgets(self) -> tuple[str, ...]:
@@ -64,12 +74,14 @@ class Scope:
         others have opened. The others come in the order of their names.
         """
         day = self.begun_at.astimezone(UTC).date()
+        texts = (LLM,) if self.kind == TEXT else ()
         return (
             TOTAL,
             of_collection(self.collection),
             daily(day),
             # Nobody's budget is called so: the statement that asks for them has one shape.
             of_key(self.key_id or ""),
+            *texts,
             monthly(day),
             of_run(self.run_id),
         )
@@ -93,6 +105,8 @@ def within(budget: str, period: str, period_start: date | None) -> ColumnElement
             return (intents.c.run_id == name) & intents.c.run_budget.is_(None) | (
                 intents.c.run_budget == name
             )
+        case _ if budget == LLM:
+            return intents.c.kind == TEXT
         case "key":
             return intents.c.key_id == name
         case _:
@@ -105,4 +119,5 @@ _SCOPE = select(
     func.coalesce(intents.c.run_budget, intents.c.run_id),
     intents.c.created_at,
     intents.c.key_id,
+    intents.c.kind,
 ).where(intents.c.intent_id == bindparam("intent"))

@@ -39,6 +39,7 @@ class BudgetCaps(BaseModel):
     daily_usd: Cap | None = Field(Decimal(25), description="One UTC day.")
     monthly_usd: Cap | None = Field(None, description="One UTC calendar month.")
     run_usd: Cap | None = Field(None, description="One Dagster run.")
+    llm_usd: Cap | None = Field(Decimal(5), description="Everything ever spent on language models.")
     collections_usd: dict[str, Cap] = Field(
         default_factory=dict, description="Everything ever spent on one collection."
     )
@@ -73,6 +74,7 @@ def budget_lines(
     now: datetime,
     run_cap: MicroUsd | None = None,
     key_cap: KeyCap | None = None,
+    is_text: bool = False,
 ) -> tuple[BudgetLine, ...]:
     """Return the budgets of one payment: the total, then the others sorted by name.
 
@@ -85,6 +87,7 @@ def budget_lines(
         now: The time of the reservation; days and months are UTC.
         run_cap: A tighter cap for this run alone (``max_usd`` in its config).
         key_cap: The cap of the API key on whose behalf it is paid.
+        is_text: Whether it pays a language model.
     """
     today = now.date()
     month = today.replace(day=1)
@@ -100,6 +103,8 @@ def budget_lines(
         )
     if key_cap is not None:
         lines.append(BudgetLine(budget_scopes.of_key(key_cap.key_id), "key", None, key_cap.cap))
+    if is_text and caps.llm_usd is not None:
+        lines.append(BudgetLine(budget_scopes.LLM, "all", None, micro_usd(caps.llm_usd)))
     if caps.monthly_usd is not None:
         cap = micro_usd(caps.monthly_usd)
         lines.append(BudgetLine(budget_scopes.monthly(today), "month", month, cap))

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.ledger.access import LedgerAccess
-from asset_pipeline.ledger.schema import IntentState, clips, endings, intents
+from asset_pipeline.ledger.schema import TEXT, IntentState, clips, endings, intents
 from asset_pipeline.ledger.transactions import transaction
 
 _Prompt: TypeAlias = tuple[Kind, str]
@@ -91,7 +91,7 @@ def read_history(engine: Engine) -> PromptHistory:
     ended_so = intents.c.state == IntentState.FAILED.value
     never_accepted = intents.c.state == IntentState.REFUSED.value
     failed = ended_so | (never_accepted & (intents.c.error_class != _UNSENT))
-    asked = select(intents.c.kind, intents.c.prompt_id).distinct()
+    asked = select(intents.c.kind, intents.c.prompt_id).where(intents.c.kind != TEXT).distinct()
     vacant = select(clips.c.kind, clips.c.prompt_id, clips.c.variant).where(
         clips.c.superseded_at.is_(None), clips.c.removed_at.is_not(None)
     )

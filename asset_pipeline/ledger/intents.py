@@ -25,7 +25,7 @@ from asset_pipeline.ledger.records import (
     intent_from,
     row_of,
 )
-from asset_pipeline.ledger.schema import OPEN_STATES, BillingState, IntentState, intents
+from asset_pipeline.ledger.schema import OPEN_STATES, TEXT, BillingState, IntentState, intents
 from asset_pipeline.money import MicroUsd, format_usd
 
 MAX_ERROR_LENGTH = 500
@@ -74,9 +74,11 @@ def get(connection: Connection, intent_id: str) -> Intent:
 
 
 def in_states(connection: Connection, states: Sequence[IntentState]) -> list[Intent]:
-    """Return all intents in any of ``states``, oldest first."""
+    """Return all intents for clips in any of ``states``, oldest first."""
     rows = connection.execute(
-        select(intents).where(intents.c.state.in_(states)).order_by(intents.c.created_at)
+        select(intents)
+        .where(intents.c.state.in_(states), intents.c.kind != TEXT)
+        .order_by(intents.c.created_at)
     )
     return [intent_from(row) for row in rows.mappings()]
 

@@ -222,7 +222,7 @@ def _counting(connection: Connection, intent_id: str) -> list[str]:
     The caller holds the total.
     """
     names = scope_of(connection, intent_id).budgets[1:]
-    asked = {f"name_{place}": name for place, name in enumerate(names)}
+    asked = {f"name_{place}": names[min(place, len(names) - 1)] for place in range(_MOST_NAMES)}
     return list(connection.execute(_EXISTING, asked).scalars())
 
 
@@ -328,6 +328,9 @@ def _excess(over: ColumnElement[int]) -> ColumnElement[int]:
     return case((over > 0, over), else_=0)
 
 
+# Beside the total: of the collection, the day, the key, the language models, the month, the run.
+_MOST_NAMES = 6
+
 # Statements are built once: building one costs as much as SQLite needs to run it.
 _USED = budgets.c.charged_microusd + budgets.c.reserved_microusd
 _OF_NAME = budgets.c.budget == bindparam("name")
@@ -369,7 +372,7 @@ _RESERVED_FIRST = (
 )
 _EXISTING = (
     select(budgets.c.budget)
-    .where(budgets.c.budget.in_([bindparam(f"name_{place}") for place in range(5)]))
+    .where(budgets.c.budget.in_([bindparam(f"name_{place}") for place in range(_MOST_NAMES)]))
     .order_by(budgets.c.budget)
 )
 _HOLD = select(budgets.c.budget).where(_OF_NAME).with_for_update()

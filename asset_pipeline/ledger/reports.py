@@ -18,6 +18,7 @@ from asset_pipeline.ledger.provider_binding import accounts_of_clips
 from asset_pipeline.ledger.records import BudgetBalance, Intent, intent_from
 from asset_pipeline.ledger.schema import (
     OPEN_STATES,
+    TEXT,
     BillingState,
     EntryType,
     IntentState,
@@ -141,7 +142,7 @@ class LedgerReader:
         Args:
             since: Leave out what has not changed since this time.
         """
-        query = select(intents).where(intents.c.charge_note.is_not(None))
+        query = select(intents).where(intents.c.charge_note.is_not(None), intents.c.kind != TEXT)
         if since is not None:
             query = query.where(intents.c.updated_at >= since)
         with self._reading() as connection:
@@ -154,7 +155,9 @@ class LedgerReader:
         Raises:
             LedgerError: None does, or several do.
         """
-        query = select(intents).where(intents.c.intent_id.startswith(prefix, autoescape=True))
+        query = select(intents).where(
+            intents.c.intent_id.startswith(prefix, autoescape=True), intents.c.kind != TEXT
+        )
         with self._reading() as connection:
             rows = connection.execute(query.limit(_NAMED)).mappings().all()
         if len(rows) == 1 and prefix:
@@ -174,7 +177,11 @@ class LedgerReader:
         """
         query = (
             select(intents)
-            .where(intents.c.state.in_(OPEN_STATES), intents.c.updated_at < before)
+            .where(
+                intents.c.state.in_(OPEN_STATES),
+                intents.c.updated_at < before,
+                intents.c.kind != TEXT,
+            )
             .order_by(intents.c.created_at)
         )
         with self._reading() as connection:
@@ -207,7 +214,11 @@ class LedgerReader:
             & (intents.c.charged_microusd > 0)
             & intents.c.prediction_id.is_(None)
         )
-        query = select(intents).where(undecided | by_hand).order_by(intents.c.created_at)
+        query = (
+            select(intents)
+            .where(undecided | by_hand, intents.c.kind != TEXT)
+            .order_by(intents.c.created_at)
+        )
         with self._reading() as connection:
             found = [intent_from(row) for row in connection.execute(query).mappings()]
         return (
@@ -232,8 +243,10 @@ class LedgerReader:
 
         What audits recorded is left out: it was never sent from here.
         """
-        was_sent = intents.c.submitted_at.is_not(None) & (
-            intents.c.billed.is_(None) | (intents.c.billed != BillingState.ORPHAN.value)
+        was_sent = (
+            intents.c.submitted_at.is_not(None)
+            & (intents.c.billed.is_(None) | (intents.c.billed != BillingState.ORPHAN.value))
+            & (intents.c.kind != TEXT)
         )
         wanted = [
             *(intents.c.seed.in_(chunk) for chunk in chunks(seeds, _VALUES_A_QUERY)),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Sized
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence, Sized
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
@@ -18,6 +18,8 @@ from asset_pipeline.config.yaml_source import (
     parse_yaml,
     read_utf8,
 )
+from asset_pipeline.prompts.entry_blocks import mended
+from asset_pipeline.prompts.matrix import Cell, Matrix, MatrixFlaw, read_matrix, size_flaw
 from asset_pipeline.prompts.provenance import read_policy
 from asset_pipeline.prompts.rendition_specs import read_renditions
 from asset_pipeline.prompts.resolver import Collection, FieldProblem, Resolver, check_generic
@@ -91,9 +93,10 @@ def read_collection(
         return Contents(problems=[Problem(label, None, None, None, wrong, "Rename it.")])
     try:
         text = read_utf8(prompts_dir / name, inside=prompts_dir)
+        text, left_out, names = mended(text)
         document = parse_yaml(text)
-        reading = _Reading(kind, name, resolver)
-        reading.read(document)
+        reading = _Reading(kind, name, resolver, names)
+        reading.read(Document(document.value, (*left_out, *document.flaws)))
         problems = reading.problems(label, text)
     except SourceError as error:
         problem = Problem(label, error.line, None, None, error.message, error.hint)
@@ -108,6 +111,7 @@ def prompt_lines(prompts_dir: Path, name: str, indexes: Sequence[int]) -> list[i
     """
     try:
         text = read_utf8(prompts_dir / name, inside=prompts_dir)
+        text, _, _ = mended(text)
         return [*lines_of(text, [("prompts", index, "id") for index in indexes])]
     except SourceError:
         return [None] * len(indexes)
@@ -116,11 +120,11 @@ def prompt_lines(prompts_dir: Path, name: str, indexes: Sequence[int]) -> list[i
 class _Reading:
     """Reads one document and collects the errors with their places in the file."""
 
-    def __init__(self, kind: Kind, name: str, resolver: Resolver) -> None:
+    def __init__(self, kind: Kind, name: str, resolver: Resolver, names: Mapping[int, str]) -> None:
         self.prompts: dict[int, Prompt] = {}
-        self.ids: dict[int, str] = {}
+        self.ids: dict[int, str] = {index: it for index, it in names.items() if is_id(it)}
         self.rules: CollectionRules | None = None
-        self._names: dict[int, str] = {}
+        self._names: dict[int, str] = dict(names)
         self._findings: list[tuple[FieldProblem, int | None]] = []
         self._left_out = 0
         self._kind = kind
@@ -140,12 +144,21 @@ class _Reading:
             self.rules = CollectionRules(
                 collection.name, file.auto, file.prune, file.require_approval, file.retake_rejected
             )
-        usable = None not in flawed and collection is not None
+        matrix, wrong = read_matrix(file.matrix)
+        self._find_flaws(wrong)
+        usable = None not in flawed and collection is not None and not wrong
+        templates: dict[int | None, PromptEntry] = {}
         for index, raw in enumerate(file.prompts):
             self._note_id(index, raw)
             entry = None if index in flawed else self._entry(index, raw)
-            if entry is not None and usable and collection is not None:
+            if entry is None or not usable or collection is None:
+                continue
+            if matrix is not None and matrix.text is None:
+                templates[index] = entry
+            else:
                 self._resolve(index, entry, collection)
+        if matrix is not None and usable and collection is not None:
+            self._sweep(matrix, templates, collection, beyond=len(file.prompts))
 
     def problems(self, label: str, text: str) -> list[Problem]:
         """Return the problems with their lines; it costs nothing if there are none."""
@@ -168,6 +181,8 @@ class _Reading:
             return None
         if self._is_too_wide((), {name: it for name, it in value.items() if name != "prompts"}):
             return None
+        if value.get("matrix") is not None:
+            value = {"prompts": [], **value}  # a sweep may have a text of its own
         try:
             return CollectionFile.model_validate(value)
         except ValidationError as error:
@@ -246,6 +261,54 @@ class _Reading:
         self._left_out += len(result[MOST_TOLD:])
         for finding in result[:MOST_TOLD]:
             self._find(("prompts", index, *finding.where), finding.message, finding.hint)
+
+    def _sweep(
+        self,
+        matrix: Matrix,
+        templates: dict[int | None, PromptEntry],
+        collection: Collection,
+        *,
+        beyond: int,
+    ) -> None:
+        """Resolve what a matrix comes to; its prompts are counted on behind those of the file."""
+        if matrix.text is not None:
+            templates = {None: PromptEntry(id=matrix.name or collection.name, text=matrix.text)}
+        for index in templates:
+            if index is not None:  # a template is no prompt itself
+                self.ids.pop(index, None)
+        flaw = size_flaw(matrix, len(templates))
+        if not templates:
+            flaw = MatrixFlaw(("text",), "there is nothing to multiply.", "Give it a text.")
+        if flaw is not None:
+            self._find_flaws([flaw])
+            return
+
+        def seed_input(model: str | None) -> str | None:
+            return self._resolver.seed_input(model or collection.defaults.model, collection.kind)
+
+        for number, cell in enumerate(matrix.cells(templates, seed_input), start=beyond):
+            self._make_cell(number, cell, matrix.axes, collection)
+
+    def _make_cell(
+        self, number: int, cell: Cell, axes: tuple[str, ...], collection: Collection
+    ) -> None:
+        at: FieldPath = ("matrix",) if cell.template is None else ("prompts", cell.template)
+        if cell.flaw is not None:
+            self._find((*at, *cell.flaw.where), cell.flaw.message, cell.flaw.hint)
+            return
+        self.ids[number] = cell.entry.id
+        result = self._resolver.resolve(cell.entry, collection)
+        if isinstance(result, Prompt):
+            self.prompts[number] = replace(result, axes=axes)
+            return
+        self._left_out += len(result[MOST_TOLD:])
+        for finding in result[:MOST_TOLD]:
+            told = f"{cell.entry.id}: {finding.message}"
+            self._find((*at, *finding.where), told, finding.hint)
+
+    def _find_flaws(self, flaws: Sequence[MatrixFlaw]) -> None:
+        for flaw in flaws:
+            self._find(("matrix", *flaw.where), flaw.message, flaw.hint)
 
     def _find(self, where: FieldPath, message: str, hint: str, *, line: int | None = None) -> None:
         if len(self._findings) >= MOST_PROBLEMS:

@@ -26,6 +26,9 @@ from asset_pipeline.prompts.spec import MOST_PROBLEMS, Problem, Prompt, problems
 FOLDERS = {Kind.IMAGE: "images", Kind.AUDIO: "audio"}
 """Which folder of the prompts folder holds the collections of a kind."""
 
+BRIEFS_FOLDER = "briefs"
+"""The folder of the prompts folder that holds what prompts are drafted from, and no prompt."""
+
 _SUFFIXES = {".yaml", ".yml"}
 
 
@@ -102,6 +105,7 @@ def load_library(
                 )
                 files.keep(name, stamp, contents)
             merging.add(name, kind, contents)
+    names.pop(BRIEFS_FOLDER, None)
     for misplaced in names.values():
         merging.add_misplaced(misplaced)
     return merging.library()

@@ -34,6 +34,8 @@ MAX_REFERENCE_BYTES = 16 * 1024**2
 # A name that is wrong takes 300 us to be compared with the right ones, and its error a kilobyte.
 _MOST_KEPT = 5_000
 
+_USUAL_SEED = "seed"
+
 
 @dataclass(frozen=True, slots=True)
 class FieldProblem:
@@ -90,6 +92,16 @@ class Resolver:
             raise found.with_traceback(None)
         return found
 
+    def seed_input(self, name: str | None, kind: Kind) -> str | None:
+        """Return what a model calls its seed; None where it takes none.
+
+        A model that can't be used has the usual name: what is said of it is that it can't.
+        """
+        try:
+            return _USUAL_SEED if name is None else self.model(name, kind).seed_input
+        except AssetPipelineError:
+            return _USUAL_SEED
+
     def check_defaults(self, collection: Collection) -> list[FieldProblem]:
         """Return what is wrong with a collection's defaults, and so with each of its prompts."""
         defaults = collection.defaults
@@ -143,6 +155,7 @@ class Resolver:
             path=collection.path,
             renditions=collection.renditions,
             generic_prompts=collection.generic_prompts,
+            fields=entry.fields,
             provenance=collection.provenance,
         )
         findings.extend(length_findings(prompt, model))

@@ -50,6 +50,7 @@ class CollectionFile(_Written):
         generic_prompts: Texts, any of which may be made in place of a prompt that the provider
             refuses for its content, where the retry rules say so.
         provenance: What renditions and exports say of where they come from, or ``none``.
+        matrix: A sweep: its prompts, or its own text, times variables, models and seeds.
     """
 
     collection: str | None = None
@@ -61,6 +62,7 @@ class CollectionFile(_Written):
     defaults: CollectionDefaults = Field(default_factory=CollectionDefaults)
     renditions: dict[str, JsonValue] | None = None
     provenance: JsonValue = None
+    matrix: JsonValue = None
     prompts: list[JsonValue]
 
 
@@ -75,6 +77,7 @@ class PromptEntry(_Written):
     inputs: dict[str, JsonValue] = Field(default_factory=dict)
     tags: list[str] = Field(default_factory=list)
     reference: str | None = None
+    fields: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +93,13 @@ class Prompt:
             the hash.
         generic_prompts: Those of its collection. They are for when this one is refused, so they
             are no part of the hash.
+        fields: What a team keeps beside a prompt, such as the other columns of its sheet. They
+            are published and exported, and never sent.
         takes: How many takes beyond the first were asked for, by variant; none where there are
             none.
         provenance: What its files may say of it; no part of the hash either.
+        axes: Which of the fields its collection's matrix varies, in order; empty where it was
+            written by hand.
     """
 
     kind: Kind
@@ -109,8 +116,10 @@ class Prompt:
     path: str
     renditions: Renditions = field(default_factory=dict[str, Rendition])
     generic_prompts: tuple[str, ...] = ()
+    fields: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     takes: Mapping[int, int] = field(default_factory=dict[int, int])
     provenance: ProvenancePolicy = DEFAULT_PROVENANCE
+    axes: tuple[str, ...] = ()
     _hash: str | None = field(default=None, init=False, repr=False, compare=False)
 
     @property

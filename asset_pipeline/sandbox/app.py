@@ -19,6 +19,7 @@ from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.sandbox.account_routes import AccountRoutes
 from asset_pipeline.sandbox.admin_routes import AdminRoutes
 from asset_pipeline.sandbox.admission import Admission
+from asset_pipeline.sandbox.chat.routes import ChatRoutes
 from asset_pipeline.sandbox.core import Core
 from asset_pipeline.sandbox.date_header import DateHeader
 from asset_pipeline.sandbox.delivery_routes import DeliveryRoutes
@@ -79,6 +80,7 @@ def create_app(state_dir: Path, options: SandboxOptions) -> Starlette:
         UploadRoutes(core),
         DeliveryRoutes(core),
         AdminRoutes(core),
+        ChatRoutes(core),
     )
     app = Starlette(
         routes=[route for room in rooms for route in room.routes()],

@@ -15,6 +15,7 @@ from asset_pipeline.service import (
     clip_routes,
     file_routes,
     job_routes,
+    monitoring_routes,
     ordering_routes,
     other_routes,
     problems,
@@ -52,7 +53,7 @@ def create_app(context: ServiceContext, *, hosts: frozenset[str] = frozenset()) 
     problems.install(app)
     for routes in (ordering_routes, job_routes, clip_routes, file_routes, other_routes):
         app.include_router(routes.router, prefix=API)
-    app.include_router(other_routes.health)
+    app.include_router(monitoring_routes.router)
     _add_desk(app)
     _describe_problems(app)
     if context.cors_origins:
@@ -73,14 +74,18 @@ def attach(app: FastAPI, context: ServiceContext, hosts: frozenset[str]) -> None
     app.state.hosts = hosts
     app.state.wakeups = Wakeups(context.engine, context.stopping)
     app.state.rate_gate = RateGate(context.rates)
+    app.state.monitoring = monitoring_routes.Monitoring(context)
 
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     context: ServiceContext = app.state.context
+    monitoring: monitoring_routes.Monitoring = app.state.monitoring
     sweeping = asyncio.ensure_future(_sweep(context))
+    monitoring.start()
     yield
     context.stopping.set()
+    await monitoring.aclose()
     sweeping.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await sweeping

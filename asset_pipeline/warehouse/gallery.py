@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
+from io import StringIO
 from itertools import groupby
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote, unquote, urlsplit
+
+from pydantic import JsonValue
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.disclosure.addresses import is_web_address
@@ -18,6 +22,7 @@ from asset_pipeline.files import atomic_path
 from asset_pipeline.ledger.records import Clip
 from asset_pipeline.media.preview import data_uri
 from asset_pipeline.money import format_usd
+from asset_pipeline.warehouse.sweep_grid import SweepCell, fields_attribute, grid_markup
 
 _TEMPLATE = Path(__file__).with_name("gallery.html")
 _CLIPS_HERE = "<!-- clips -->\n"
@@ -38,6 +43,8 @@ class GalleryClip:
         link: A link to the file in a remote store, good until it expires; None if there is none.
         review: Where the clip is reviewed, if there is a desk.
         badge: How the clip's files are marked, in a word or two; empty where none was yet.
+        axes: What the sweep varies that its prompt is of; empty where it is of none.
+        fields: The prompt's value on each of them.
     """
 
     clip: Clip
@@ -46,6 +53,8 @@ class GalleryClip:
     link: str | None = None
     badge: str = ""
     review: str | None = None
+    axes: tuple[str, ...] = ()
+    fields: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,8 @@ def render_gallery(
     clips: Iterable[GalleryClip], target: Path, links: GalleryLinks | None = None
 ) -> int:
     """Write the page, whole or not at all, clip by clip: thousands need no more memory than one.
+
+    Those of a sweep are written together, as a table by two of its axes.
 
     Clips in local files are linked by their path relative to the page, so that the data folder
     can be moved or zipped. Clips elsewhere show their preview and their address, and are linked
@@ -93,10 +104,19 @@ def render_gallery(
             name = escape(collection)
             page.write(f'<section data-name="{name}"><h2>{name} {noun} <small></small></h2>\n')
             page.write('<div class="grid">\n')
+            sweeps: defaultdict[tuple[str, ...], list[SweepCell]] = defaultdict(list)
             for member in members:
-                _write_card(page, member, target.parent)
                 count += 1
-            page.write("</div></section>\n")
+                if not member.axes:
+                    _write_card(page, member, target.parent)
+                    continue
+                card = StringIO()
+                _write_card(card, member, target.parent)
+                sweeps[member.axes].append(SweepCell(member.fields, card.getvalue()))
+            page.write("</div>\n")
+            for axes, cells in sweeps.items():
+                page.write(grid_markup(axes, cells))
+            page.write("</section>\n")
         page.write(tail)
     return count
 
@@ -111,9 +131,10 @@ def _write_card(page: TextIO, member: GalleryClip, folder: Path) -> None:
     ratio = _WAVEFORM_RATIO
     if clip.kind is Kind.IMAGE and clip.width and clip.height:
         ratio = clip.width / clip.height
+    fields = fields_attribute(member.axes, member.fields) if member.axes else ""
     page.write(
         f'<figure class="{clip.kind}" style="--ratio: {ratio:.4f}" '
-        f'data-cost="{clip.cost_microusd}">\n'
+        f'data-cost="{clip.cost_microusd}"{fields}>\n'
     )
     page.write(_picture(member, link) if clip.kind is Kind.IMAGE else _player(member, link))
     page.write(f"<figcaption><p>{escape(member.text)}</p>\n{_facts(member)}</figcaption>")

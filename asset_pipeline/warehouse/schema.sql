@@ -5,7 +5,7 @@
 CREATE TABLE predictions (
     intent_id        VARCHAR       NOT NULL,
     run_id           VARCHAR       NOT NULL,
-    kind             VARCHAR       NOT NULL, -- image, audio
+    kind             VARCHAR       NOT NULL, -- image, audio; text for a call to a language model
     prompt_id        VARCHAR       NOT NULL,
     variant          INTEGER       NOT NULL,
     attempt          INTEGER       NOT NULL,
@@ -29,7 +29,13 @@ CREATE TABLE predictions (
     wanted_hash      VARCHAR,                -- what it stands in for; NULL when it was wanted itself
     strategy         VARCHAR,                -- how it came to stand in, such as simplified_prompt
     prompt_text      VARCHAR       NOT NULL, -- what was sent
-    key_id           VARCHAR                 -- the API key that it was paid on behalf of
+    key_id           VARCHAR,                -- the API key that it was paid on behalf of
+    provider         VARCHAR       NOT NULL, -- sandbox, replicate
+    account          VARCHAR       NOT NULL, -- whom the provider charged
+    seed             BIGINT,                 -- NULL where the model takes none
+    inputs           VARCHAR       NOT NULL, -- all that was sent, as JSON
+    tags             VARCHAR[]     NOT NULL, -- its prompt's now; empty once the prompt is gone
+    fields           VARCHAR       NOT NULL  -- likewise, as JSON: fields->>'Scene'
 );
 
 -- One row a movement of money in one budget. A payment moves every budget that it falls under.
@@ -40,6 +46,37 @@ CREATE TABLE ledger_entries (
     type        VARCHAR       NOT NULL,      -- reserve, charge, release, adjust
     amount_usd  DECIMAL(18,6) NOT NULL,
     created_at  TIMESTAMPTZ   NOT NULL
+);
+
+-- One row a call to a language model. What it was charged stands in predictions too, as kind text.
+CREATE TABLE llm_calls (
+    call_id            VARCHAR       NOT NULL, -- the intent's
+    run_id             VARCHAR       NOT NULL,
+    operation          VARCHAR       NOT NULL, -- draft, expand, vary, translate, unify, shorten, rewrite
+    subject            VARCHAR       NOT NULL, -- the brief's or the collection's name
+    subject_sha256     VARCHAR       NOT NULL,
+    collection         VARCHAR       NOT NULL,
+    attempt            INTEGER       NOT NULL,
+    model              VARCHAR       NOT NULL,
+    answered_model     VARCHAR,
+    call_hash          VARCHAR       NOT NULL, -- of model, messages and schema
+    generation_id      VARCHAR,                -- the provider's; NULL for a lost reply
+    state              VARCHAR       NOT NULL, -- reserved, submitting, delivered, failed, refused
+    error_class        VARCHAR,                -- reply_lost, content_refused, truncated, ...
+    error              VARCHAR,
+    finish_reason      VARCHAR,
+    prompt_tokens      BIGINT,
+    completion_tokens  BIGINT,
+    worst_case_usd     DECIMAL(18,6) NOT NULL,
+    reserved_usd       DECIMAL(18,6) NOT NULL,
+    charged_usd        DECIMAL(18,6) NOT NULL,
+    evidence           VARCHAR       NOT NULL, -- none, answer, worst_case, key_usage
+    charge_note        VARCHAR,
+    price_source       VARCHAR       NOT NULL,
+    provider           VARCHAR       NOT NULL,
+    created_at         TIMESTAMPTZ   NOT NULL,
+    submitted_at       TIMESTAMPTZ,
+    completed_at       TIMESTAMPTZ
 );
 
 -- One row a verified, stored file in its place: this variant of this prompt.
@@ -71,7 +108,9 @@ CREATE TABLE clips (
     review_state      VARCHAR,               -- approved, rejected; NULL while undecided
     prompt_text       VARCHAR       NOT NULL, -- what was sent for it
     seed              BIGINT,
-    inputs            VARCHAR       NOT NULL  -- all that was sent, as JSON
+    inputs            VARCHAR       NOT NULL, -- all that was sent, as JSON
+    tags              VARCHAR[]     NOT NULL, -- its prompt's now; empty once the prompt is gone
+    fields            VARCHAR       NOT NULL  -- likewise, as JSON: fields->>'Scene'
 );
 
 -- One row a file derived from a clip, under the name that its collection gives it.
@@ -171,7 +210,21 @@ CREATE TABLE prompts (
     model        VARCHAR   NOT NULL,
     variants     INTEGER   NOT NULL,
     tags         VARCHAR[] NOT NULL,
-    prompt_hash  VARCHAR   NOT NULL
+    prompt_hash  VARCHAR   NOT NULL,
+    style        VARCHAR   NOT NULL, -- its own or its collection's; empty for none
+    reference    VARCHAR,            -- the picture it begins with
+    inputs       VARCHAR   NOT NULL, -- what it says of the model's inputs, as JSON
+    fields       VARCHAR   NOT NULL  -- a sheet's other columns, as JSON: fields->>'Scene'
+);
+
+-- One row a prompt whose last run left it without all of its clips, and why.
+CREATE TABLE prompt_endings (
+    kind         VARCHAR     NOT NULL,
+    prompt_id    VARCHAR     NOT NULL,
+    how          VARCHAR     NOT NULL, -- failed; refused by a budget, cancelled: never sent
+    error_class  VARCHAR     NOT NULL,
+    run_id       VARCHAR     NOT NULL,
+    ended_at     TIMESTAMPTZ NOT NULL
 );
 
 -- One row a thing done about a stored file: approved, lost, restored, decided to delete, deleted.

@@ -6,15 +6,25 @@ selected as the ledger's integer micro-dollars.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Executable, case, select
 
 from asset_pipeline.ledger.custody_schema import custody, exports, fsck_findings, fsck_passes
+from asset_pipeline.ledger.llm_schema import llm_calls
 from asset_pipeline.ledger.provenance_schema import provenance
 from asset_pipeline.ledger.rendition_schema import renditions
-from asset_pipeline.ledger.schema import breakers, budgets, clips, entries, intents, lineage
+from asset_pipeline.ledger.schema import (
+    breakers,
+    budgets,
+    clips,
+    endings,
+    entries,
+    intents,
+    lineage,
+)
 from asset_pipeline.ledger.service_schema import (
     reviews,
     service_audit,
@@ -59,6 +69,10 @@ LEDGER_TABLES: Mapping[str, Executable] = {
         intents.c.strategy,
         intents.c.prompt_text,
         intents.c.key_id,
+        intents.c.provider,
+        intents.c.account,
+        intents.c.seed,
+        intents.c.inputs_json.label("inputs"),
     ),
     "ledger_entries": select(
         entries.c.entry_id,
@@ -68,6 +82,35 @@ LEDGER_TABLES: Mapping[str, Executable] = {
         entries.c.amount_microusd.label("amount_usd"),
         entries.c.created_at,
     ),
+    "llm_calls": select(
+        llm_calls.c.intent_id.label("call_id"),
+        intents.c.run_id,
+        llm_calls.c.operation,
+        llm_calls.c.subject,
+        llm_calls.c.subject_sha256,
+        intents.c.collection,
+        intents.c.attempt,
+        intents.c.model,
+        llm_calls.c.answered_model,
+        intents.c.generation_hash.label("call_hash"),
+        intents.c.prediction_id.label("generation_id"),
+        intents.c.state,
+        intents.c.error_class,
+        intents.c.error,
+        llm_calls.c.finish_reason,
+        llm_calls.c.prompt_tokens,
+        llm_calls.c.completion_tokens,
+        llm_calls.c.worst_case_microusd.label("worst_case_usd"),
+        intents.c.reserved_microusd.label("reserved_usd"),
+        intents.c.charged_microusd.label("charged_usd"),
+        llm_calls.c.evidence,
+        intents.c.charge_note,
+        intents.c.price_source,
+        intents.c.provider,
+        intents.c.created_at,
+        intents.c.submitted_at,
+        intents.c.completed_at,
+    ).join(intents, intents.c.intent_id == llm_calls.c.intent_id),
     "clips": select(
         clips.c.clip_id,
         clips.c.kind,
@@ -212,6 +255,14 @@ LEDGER_TABLES: Mapping[str, Executable] = {
         budgets.c.reserved_microusd.label("reserved_usd"),
         case((_HEADROOM > 0, _HEADROOM), else_=0).label("headroom_usd"),
     ),
+    "prompt_endings": select(
+        endings.c.kind,
+        endings.c.prompt_id,
+        endings.c.how,
+        endings.c.error_class,
+        endings.c.run_id,
+        endings.c.ended_at,
+    ),
     "circuit_breakers": select(
         breakers.c.model,
         breakers.c.state,
@@ -280,6 +331,41 @@ def ledger_rows(connection: Connection, query: Executable) -> Iterator[Row]:
             yield dict(zip(names, row, strict=True))
 
 
+BESIDE_PROMPTS = ("predictions", "clips")
+"""The tables whose rows have what their prompt says beside its text."""
+
+
+class PromptNotes:
+    """What prompts say beside their texts, for the rows of what was made from them.
+
+    Args:
+        prompts: The usable prompts.
+    """
+
+    def __init__(self, prompts: Iterable[Prompt]) -> None:
+        self._known = {
+            (prompt.kind.value, prompt.prompt_id): _notes(prompt)
+            for prompt in prompts
+            if prompt.tags or prompt.fields
+        }
+
+    def beside(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Yield rows with the tags and fields of their prompts."""
+        for row in rows:
+            yield {**row, **self._known.get((row["kind"], row["prompt_id"]), _NO_NOTES)}
+
+
+_NO_NOTES: Row = {"tags": [], "fields": "{}"}
+
+
+def _notes(prompt: Prompt) -> Row:
+    return {"tags": list(prompt.tags), "fields": _json(prompt.fields)}
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(dict(values), ensure_ascii=False)
+
+
 def prompt_rows(prompts: Iterable[Prompt]) -> Iterator[Row]:
     """Yield prompts as rows of the ``prompts`` table."""
     for prompt in prompts:
@@ -290,6 +376,9 @@ def prompt_rows(prompts: Iterable[Prompt]) -> Iterator[Row]:
             "text": prompt.text,
             "model": prompt.model,
             "variants": prompt.variants,
-            "tags": list(prompt.tags),
             "prompt_hash": prompt.prompt_hash,
+            "style": prompt.style,
+            "reference": prompt.reference,
+            "inputs": _json(prompt.inputs),
+            **_notes(prompt),
         }

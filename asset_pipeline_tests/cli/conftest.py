@@ -18,6 +18,8 @@ import pytest
 
 from asset_pipeline.cli import main
 
+_OURS = ("ASSET_PIPELINE_", "REPLICATE_", "OPENROUTER_", "DAGSTER_", "PYTHONDONTWRITE")
+
 COMMAND = [sys.executable, "-c", "from asset_pipeline.cli import main; main()"]
 
 IMAGES = """
@@ -55,7 +57,7 @@ class Workspace:
             name: value
             for name, value in os.environ.items()
             # Compiled modules are kept between the processes of a test, as an installation does.
-            if not name.startswith(("ASSET_PIPELINE_", "REPLICATE_", "DAGSTER_", "PYTHONDONTWRITE"))
+            if not name.startswith(_OURS)
         }
         return {
             **kept,
@@ -146,7 +148,9 @@ def cli(
     """Run the command in this process: quick, for it shares its imports with the other tests."""
 
     def run(*arguments: str, env: dict[str, str] | None = None) -> Done:
-        for name in [name for name in os.environ if name.startswith(("ASSET_", "REPLICATE_"))]:
+        for name in [
+            name for name in os.environ if name.startswith(("ASSET_", "REPLICATE_", "OPENROUTER_"))
+        ]:
             monkeypatch.delenv(name)
         for name, value in {**workspace.env, **(env or {})}.items():
             monkeypatch.setenv(name, value)

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from sqlalchemy import CheckConstraint, create_engine, event, inspect, select, text
 from sqlalchemy.engine import make_url
 
+import asset_pipeline.ledger.llm_schema
 import asset_pipeline.ledger.provenance_schema
 import asset_pipeline.ledger.rendition_schema
 import asset_pipeline.ledger.service_schema  # noqa: F401 -- their tables are compared too

@@ -124,6 +124,8 @@ def _is_in(budget: str, intent: Row) -> bool:
             return intent["collection"] == name
         case "run":
             return (intent["run_budget"] or intent["run_id"]) == name
+        case "llm":
+            return intent["kind"] == "text"
         case _:
             raise AssertionError(f"nobody knows what {budget} counts")
 
@@ -140,7 +142,8 @@ def _clips(all_clips: list[Row], all_intents: list[Row]) -> list[str]:
     lines += [
         f"{row['state']} {row['intent_id']} has a clip or none, against its state"
         for row in all_intents
-        if (row["state"] == IntentState.DELIVERED) != (row["intent_id"] in made)
+        if row["kind"] != "text"  # an answer is kept with its call
+        and (row["state"] == IntentState.DELIVERED) != (row["intent_id"] in made)
     ]
     current = Counter(
         (row["kind"], row["prompt_id"], row["variant"])

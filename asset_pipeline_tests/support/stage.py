@@ -15,6 +15,7 @@ from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.generation.batch import Batch, BatchProgress, PromptOutcome
 from asset_pipeline.generation.payment.paid_call import PaidCall
+from asset_pipeline.generation.retry.rewriter import Rewriter
 from asset_pipeline.generation.retry.rules import RetryRules
 from asset_pipeline.generation.session import SessionPlan, open_session
 from asset_pipeline.generation.timeouts import Timeouts
@@ -64,6 +65,7 @@ class Stage:
         token: Names the account at the provider.
         patience: Seconds that a request or a download may take.
         folder: Of the ledger and the store: the site's, which is the test's own.
+        rewriter: Rewrites refused prompts; nobody does unless a test says so.
     """
 
     site: Site
@@ -76,6 +78,7 @@ class Stage:
     token: str = "r8_sandbox"
     patience: float = 30.0
     catalog: Catalog = CATALOG
+    rewriter: Rewriter | None = None
     progress: list[BatchProgress] = field(default_factory=list[BatchProgress])
 
     def ledger(self) -> Ledger:
@@ -128,6 +131,7 @@ class Stage:
             report=lambda progress: self.progress.append(replace(progress)),
             rules=lambda: self.rules,
             earlier_tries=self.earlier_tries,
+            rewriter=self.rewriter,
         )
 
     async def generate(self, prompts: Iterable[Prompt]) -> dict[str, PromptOutcome]:

@@ -261,3 +261,29 @@ def test_thousands_of_clips(tmp_path: Path) -> None:
             yield GalleryClip(clip(), "A cover", Counted())
 
     assert render_gallery(members(), tmp_path / "index.html") == 3_000
+
+
+def test_a_sweep_is_a_table_by_two_axes(tmp_path: Path) -> None:
+    """The first axis that varies goes down, the second across; other clips stay as they were."""
+    axes = ("size", "light", "seed")
+    members = [
+        GalleryClip(
+            clip(prompt_id=f"pot-{size}-{light}"),
+            "A pot",
+            None,
+            axes=axes,
+            fields={"size": size, "light": light, "seed": 1},
+        )
+        for light in ("dusk", "<dawn>")
+        for size in (10, 9)
+    ]
+    markup = render(tmp_path, GalleryClip(clip(), "Another", None), *members)
+    (table,) = re.findall(r"<table>.*?</table>", markup, re.DOTALL)
+    head, *rows = re.findall(r"<tr>.*?</tr>", table, re.DOTALL)
+    assert re.findall(r"<th>(.*?)</th>", head) == ["size \\ light", "dusk", "&lt;dawn&gt;"]
+    assert [re.findall(r"<th>(.*?)</th>", row) for row in rows] == [["9"], ["10"]]
+    assert [re.findall(r"pot-\S+ #1", row) for row in rows] == [
+        ["pot-9-dusk #1", "pot-9-&lt;dawn&gt; #1"],
+        ["pot-10-dusk #1", "pot-10-&lt;dawn&gt; #1"],
+    ]
+    assert markup.count("<figure") == 5

@@ -18,6 +18,7 @@ from asset_pipeline.warehouse.publication import publish_own
 TABLES = {
     "predictions": "One row an attempt: what was asked of which model, and what came of it.",
     "ledger_entries": "Every movement of money: reserve, charge, release, adjust.",
+    "llm_calls": "One row a call to a language model: what for, which tokens, what it cost.",
     "clips": "Every stored clip: where it is, what it cost and what made it.",
     "renditions": "Every file derived from a clip: size, format, loudness, where it is.",
     "provenance": "What files say of where they come from: marks, source type, who signed them.",

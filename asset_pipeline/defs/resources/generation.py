@@ -19,6 +19,7 @@ from asset_pipeline.defs.process_logs import logs_of_run
 from asset_pipeline.defs.resources.ledger import LedgerResource
 from asset_pipeline.defs.resources.prompt_library import Prompts
 from asset_pipeline.defs.resources.replicate import ReplicateResource
+from asset_pipeline.defs.resources.rewriting import open_rewriter
 from asset_pipeline.defs.resources.store import StoreResource
 from asset_pipeline.disclosure.process_redactor import redacted
 from asset_pipeline.generation.batch import Batch, BatchProgress, PromptOutcome
@@ -122,7 +123,11 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
         Raises:
             AssetPipelineError: Provider, ledger or store can't be opened.
         """
-        async with self.open_payment(limits) as opened:
+        payer = limits.budget_id or limits.run_id
+        async with (
+            self.open_payment(limits) as opened,
+            open_rewriter(payer, limits.run_cap, prompts.catalog) as rewriter,
+        ):
             before = opened.ledger.balances()
             yield Batch(
                 opened.paid_call,
@@ -132,6 +137,7 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
                 report=limits.report,
                 rules=opened.rules.current,
                 earlier_tries=limits.earlier_tries,
+                rewriter=rewriter,
             )
             if limits.warn is not None:
                 ledger = opened.ledger

@@ -17,7 +17,16 @@ from asset_pipeline.generation.payment.paid_call import OtherWayError, PaidCall
 from asset_pipeline.generation.payment.recorder import Landed
 from asset_pipeline.generation.request import GenerationRequest, from_ledger, resolve
 from asset_pipeline.generation.retry.fallbacks import FallbackPlanner
-from asset_pipeline.generation.retry.policy import Attempt, Past, RetrySame, Substitute, decide
+from asset_pipeline.generation.retry.policy import (
+    Attempt,
+    Past,
+    RetrySame,
+    Rewrite,
+    Stop,
+    Substitute,
+    decide,
+)
+from asset_pipeline.generation.retry.rewriter import Rewriter, Rewriting
 from asset_pipeline.generation.retry.rules import RetryRules
 from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.ledger.orders import OrderCancelledError
@@ -84,6 +93,7 @@ class Attempts:
         prompts_dir: Where reference files are.
         rules: Returns the rules in force.
         earlier_tries: How often Dagster has retried the step before.
+        rewriter: Rewrites refused prompts where the rules say so; None where nobody can.
     """
 
     def __init__(
@@ -93,12 +103,14 @@ class Attempts:
         prompts_dir: Path,
         rules: Callable[[], RetryRules],
         earlier_tries: int,
+        rewriter: Rewriter | None = None,
     ) -> None:
         self._paid_call = paid_call
         self._catalog = catalog
         self._prompts_dir = prompts_dir
         self._rules = rules
         self._earlier_tries = earlier_tries
+        self._rewriter = rewriter
         self._breaches: dict[str, BudgetExceededError] = {}
 
     async def attempt(self, clip: WantedClip) -> Pause | None:
@@ -114,7 +126,7 @@ class Attempts:
         # A store that refuses files refuses every clip: waiting changes nothing.
         stopped = self._paid_call.stopped_paying
         final = failure.error_class is ErrorClass.BUDGET or clip.settled or stopped
-        pause = None if final else self._next(clip, failure)
+        pause = None if final else await self._next(clip, failure)
         if pause is None:
             told = {"error_class": failure.error_class, "prediction_id": failure.prediction_id}
             _log.info("failed: %s", failure.message, extra=told)
@@ -187,7 +199,7 @@ class Attempts:
             prediction_id=last.prediction_id,
             hint=hint_for_ended(found_class),
         )
-        if self._next(clip, failure) is None:
+        if await self._next(clip, failure) is None:
             clip.settled = True
             raise failure
 
@@ -220,21 +232,17 @@ class Attempts:
                 return breach
         return None
 
-    def _next(self, clip: WantedClip, failure: GenerationFailure) -> Pause | None:
+    async def _next(self, clip: WantedClip, failure: GenerationFailure) -> Pause | None:
         if clip.ways is None or clip.request is None:
             return None
         held_back = isinstance(failure, HeldBackFailure)
         if not held_back:
             clip.past.append(Attempt(clip.request.generation_hash, failure.error_class))
-        decision = decide(
-            failure,
-            clip.request,
-            Past(clip.past, self._earlier_tries),
-            self._rules(),
-            clip.ways,
-            is_open=self._paid_call.is_open,
-            chance=random.random(),  # noqa: S311 -- jitter, no secret
-        )
+        ways, request = clip.ways, clip.request
+        decision = self._decision(clip, failure, request, ways)
+        if isinstance(decision, Rewrite):
+            ways.rewriting = await self._rewriting(ways)
+            decision = self._decision(clip, failure, request, ways)
         match decision:
             case RetrySame(seconds):
                 told = {"error_class": failure.error_class, "prediction_id": failure.prediction_id}
@@ -246,6 +254,29 @@ class Attempts:
                 return Pause(0.0)
             case _:
                 return None
+
+    def _decision(
+        self,
+        clip: WantedClip,
+        failure: GenerationFailure,
+        request: GenerationRequest,
+        ways: FallbackPlanner,
+    ) -> RetrySame | Substitute | Rewrite | Stop:
+        return decide(
+            failure,
+            request,
+            Past(clip.past, self._earlier_tries),
+            self._rules(),
+            ways,
+            is_open=self._paid_call.is_open,
+            chance=random.random(),  # noqa: S311 -- jitter, no secret
+        )
+
+    async def _rewriting(self, ways: FallbackPlanner) -> Rewriting:
+        """Return what a language model makes of the prompt; asked once a clip, whatever comes."""
+        if self._rewriter is None or self._paid_call.stopped_paying:
+            return Rewriting()
+        return await self._rewriter.rewrite(ways.wanted.prompt)
 
 
 def _class_for(error: AssetPipelineError) -> ErrorClass:

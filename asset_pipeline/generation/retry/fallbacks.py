@@ -13,6 +13,7 @@ from pathlib import Path
 from asset_pipeline.catalog.fallbacks import fallback_inputs
 from asset_pipeline.catalog.reader import Catalog
 from asset_pipeline.generation.request import GenerationRequest, StandIn, resolve
+from asset_pipeline.generation.retry.rewriter import Rewriting
 from asset_pipeline.generation.retry.rules import Simplification, Strategy
 from asset_pipeline.prompts.spec import Prompt
 
@@ -43,6 +44,9 @@ class FallbackPlanner:
         catalog: Models and their fallbacks.
         prompts_dir: Where reference files are.
         on: The day whose prices hold: what has no price is no way.
+
+    Attributes:
+        rewriting: What a language model made of the prompt; None as long as it was not asked.
     """
 
     def __init__(
@@ -52,10 +56,11 @@ class FallbackPlanner:
         self._catalog = catalog
         self._prompts_dir = prompts_dir
         self._on = on
+        self.rewriting: Rewriting | None = None
 
     def simplified(self, now: GenerationRequest, rules: Simplification) -> GenerationRequest | None:
         """Return the request without the terms of the rules; None when it has none of them."""
-        if Strategy.SIMPLIFIED_PROMPT in _strategies(now) or self._is_generic(now):
+        if self._has_other_text(now):
             return None
         asked = self.wanted.prompt
         text, style = rules.apply(asked.text), rules.apply(asked.style)
@@ -63,6 +68,23 @@ class FallbackPlanner:
             return None
         prompt = replace(now.prompt, text=text, style=style)
         return self._way(now, prompt, Strategy.SIMPLIFIED_PROMPT)
+
+    def may_rewrite(self, now: GenerationRequest) -> bool:
+        """Tell whether a language model may be asked for another text after this request."""
+        used = {Strategy.REWRITTEN_PROMPT, Strategy.GENERIC_FALLBACK}
+        return self.rewriting is None and not used & {*_strategies(now)}
+
+    def rewritten(self, now: GenerationRequest) -> GenerationRequest | None:
+        """Return the request with the text that a language model wrote; None without one."""
+        found = self.rewriting
+        used = {Strategy.REWRITTEN_PROMPT, Strategy.GENERIC_FALLBACK}
+        if found is None or not found.text or used & {*_strategies(now)}:
+            return None
+        prompt = replace(now.prompt, text=found.text, style=self.wanted.prompt.style)
+        request = self._way(now, prompt, Strategy.REWRITTEN_PROMPT)
+        if request is None or request.stands_in is None:
+            return None
+        return replace(request, stands_in=replace(request.stands_in, call=found.call))
 
     def generic(self, now: GenerationRequest) -> GenerationRequest | None:
         """Return the request with one of the collection's generic prompts, if it names some.
@@ -109,6 +131,9 @@ class FallbackPlanner:
         )
         return replace(request, prompt_hash=self.wanted.prompt_hash, stands_in=stands_in)
 
+    def _has_other_text(self, now: GenerationRequest) -> bool:
+        return now.stands_in is not None and now.stands_in.has_other_text
+
     def _is_generic(self, now: GenerationRequest) -> bool:
         return Strategy.GENERIC_FALLBACK in _strategies(now)
 
@@ -121,5 +146,5 @@ def _goes_with(earlier: Strategy, strategy: Strategy) -> bool:
     """Tell whether an earlier change is still in force after a new one."""
     if strategy is Strategy.MODEL_FALLBACK:
         return earlier is not Strategy.MODEL_FALLBACK
-    # A generic text takes the place of a simplified one.
+    # A rewritten or generic text takes the place of a simplified one.
     return earlier is Strategy.MODEL_FALLBACK

@@ -52,6 +52,11 @@ class Substitute:
 
 
 @dataclass(frozen=True, slots=True)
+class Rewrite:
+    """Ask a language model for another text, then decide again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """Nothing more is done in this run."""
 
@@ -65,7 +70,7 @@ def decide(
     *,
     is_open: IsOpen,
     chance: float,
-) -> RetrySame | Substitute | Stop:
+) -> RetrySame | Substitute | Rewrite | Stop:
     """Return what to do after a failure.
 
     While an intent stays open only the same request may go on: its clip may be paid for already,
@@ -94,9 +99,11 @@ def decide(
             wait = rule.wait(strategy, attempts, retry_after=failure.retry_after, chance=chance)
             return RetrySame(wait) if wait <= LONGEST_RETRY_AFTER else Stop()
         if failure.left is None:
-            request = _another(strategy, now, rules, ways, is_open)
-            if request is not None and request.generation_hash not in tried:
-                return Substitute(request)
+            other = _another(strategy, now, rules, ways, is_open)
+            if other is not None and not (
+                isinstance(other, Substitute) and other.request.generation_hash in tried
+            ):
+                return other
     return Stop()
 
 
@@ -106,16 +113,22 @@ def _another(
     rules: RetryRules,
     ways: FallbackPlanner,
     is_open: IsOpen,
-) -> GenerationRequest | None:
+) -> Substitute | Rewrite | None:
+    request = None
     match strategy:
         case Strategy.SIMPLIFIED_PROMPT:
-            return ways.simplified(now, rules.simplify)
+            request = ways.simplified(now, rules.simplify)
+        case Strategy.REWRITTEN_PROMPT if ways.may_rewrite(now):
+            return Rewrite()
+        case Strategy.REWRITTEN_PROMPT:
+            request = ways.rewritten(now)
         case Strategy.GENERIC_FALLBACK:
-            return ways.generic(now)
+            request = ways.generic(now)
         case Strategy.MODEL_FALLBACK:
-            return ways.fallback(now, is_open)
+            request = ways.fallback(now, is_open)
         case _:
-            return None
+            pass
+    return None if request is None else Substitute(request)
 
 
 def _held_back(

@@ -23,6 +23,7 @@ class Strategy(StrEnum):
     DELAYED_RETRY = "delayed_retry"  # the same request, after the base delay
     EXPONENTIAL_BACKOFF = "exponential_backoff"  # the same request, after a wait that grows
     SIMPLIFIED_PROMPT = "simplified_prompt"  # the prompt with terms dropped or replaced
+    REWRITTEN_PROMPT = "rewritten_prompt"  # the prompt as a language model rewrote it, paid for
     GENERIC_FALLBACK = "generic_fallback"  # one of the collection's generic prompts
     MODEL_FALLBACK = "model_fallback"  # the next fallback of the prompt's model
     FAIL = "fail"

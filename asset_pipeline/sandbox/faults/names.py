@@ -13,6 +13,7 @@ class Route(StrEnum):
     LIST = "list"
     CANCEL = "cancel"
     FILE = "file"
+    CHAT = "chat"
 
 
 class FaultName(StrEnum):
@@ -57,25 +58,31 @@ class FaultName(StrEnum):
     OUTPUT_SHAPE = "output_shape"
     WEBHOOK_HIDDEN = "webhook_hidden"
     WEBHOOK_LISTED = "webhook_listed"
+    CHAT_ERROR = "chat_error"
+    CHAT_CUT = "chat_cut"
+    CHAT_WRONG_SCHEMA = "chat_wrong_schema"
+    CHAT_REFUSAL = "chat_refusal"
+    CHAT_TRUNCATED = "chat_truncated"
+    CHAT_DRIP = "chat_drip"
 
 
 _F, _R = FaultName, Route
-_ANY = (_R.CREATE, _R.GET, _R.LIST, _R.CANCEL, _R.FILE)
-_API = (_R.CREATE, _R.GET, _R.LIST, _R.CANCEL)
+_ANY = (_R.CREATE, _R.GET, _R.LIST, _R.CANCEL, _R.FILE, _R.CHAT)
+_API = (_R.CREATE, _R.GET, _R.LIST, _R.CANCEL, _R.CHAT)
 _OUTPUT = (_R.CREATE, _R.FILE)
 _SHOWING = (_R.GET, _R.LIST, _R.CREATE, _R.CANCEL)
 
 # Where each may strike; the first is the default.
 ROUTES: dict[FaultName, tuple[Route, ...]] = {
     _F.LOST_REPLY_BEFORE: _ANY,
-    _F.LOST_REPLY_AFTER: (_R.CREATE, _R.CANCEL),
+    _F.LOST_REPLY_AFTER: (_R.CREATE, _R.CANCEL, _R.CHAT),
     _F.LATE_ACCEPTANCE: (_R.CREATE,),
     _F.SAME_ID: (_R.CREATE,),
     _F.ERROR_5XX_BEFORE: _ANY,
-    _F.ERROR_5XX_AFTER: (_R.CREATE, _R.CANCEL),
+    _F.ERROR_5XX_AFTER: (_R.CREATE, _R.CANCEL, _R.CHAT),
     _F.GET_5XX: (_R.GET,),
     _F.RATE_LIMITED: _API,
-    _F.INSUFFICIENT_CREDIT: (_R.CREATE,),
+    _F.INSUFFICIENT_CREDIT: (_R.CREATE, _R.CHAT),
     _F.UNAUTHENTICATED: _API,
     _F.NOT_FOUND_ONCE: (_R.GET,),
     _F.FORGOTTEN: (_R.GET, _R.CANCEL, _R.LIST),
@@ -106,6 +113,12 @@ ROUTES: dict[FaultName, tuple[Route, ...]] = {
     _F.OUTPUT_SHAPE: _SHOWING,
     _F.WEBHOOK_HIDDEN: _SHOWING,
     _F.WEBHOOK_LISTED: (_R.LIST,),
+    _F.CHAT_ERROR: (_R.CHAT,),
+    _F.CHAT_CUT: (_R.CHAT,),
+    _F.CHAT_WRONG_SCHEMA: (_R.CHAT,),
+    _F.CHAT_REFUSAL: (_R.CHAT,),
+    _F.CHAT_TRUNCATED: (_R.CHAT,),
+    _F.CHAT_DRIP: (_R.CHAT,),
 }
 
 # These belong to the prediction: decided when it is created, kept with it.

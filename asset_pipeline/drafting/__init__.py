@@ -1,0 +1,1 @@
+"""From briefs to prompts: a language model writes proposals, a person accepts them."""

@@ -1,0 +1,1 @@
+"""The sandbox's language models: OpenRouter's API, answered by rules."""
