@@ -122,11 +122,9 @@ def test_one_key_decides_and_goes_on(desk: Desk, page: Page) -> None:
     """A approves, R with a digit rejects with its reason, U takes back; the focus follows."""
     _open(desk, page, "?order=oldest&collection=shelf-0")
     first = int(str(page.evaluate(FOCUS)), 16)
-    page.keyboard.press("a")
-    page.wait_for_function(f"() => {FOCUS} !== '{_name(first)}'")
-    page.wait_for_timeout(120)
+    _decide(page, first)
     second = int(str(page.evaluate(FOCUS)), 16)
-    page.keyboard.press("r")
+    _press(page, "r", "document.querySelector('#dialog').open")
     page.get_by_text("Rejecting costs nothing").wait_for()
     page.keyboard.press("2")
     page.wait_for_function(f"() => {FOCUS} !== '{_name(second)}'")
@@ -142,13 +140,13 @@ def test_steps_are_taken_back_one_by_one(desk: Desk, page: Page) -> None:
     """Two verdicts about one clip are two steps back, and the first verdict's reason returns."""
     _open(desk, page, "?order=oldest&collection=shelf-4&kind=image")
     clip_id = str(page.evaluate(FOCUS))
-    page.keyboard.press("r")
+    _press(page, "r", "document.querySelector('#dialog').open")
     page.get_by_text("Rejecting costs nothing").wait_for()
     page.keyboard.press("3")
     page.wait_for_function(f"() => {FOCUS} !== '{clip_id}'")
     page.keyboard.press("ArrowLeft")
     wait_for_focus(page, clip_id)
-    page.keyboard.press("a")
+    _press(page, "a", f"{FOCUS} !== '{clip_id}'")
     desk.until(lambda: len(desk.context.reviews.of_clip(clip_id)) == 2)
     page.wait_for_timeout(200)
     page.keyboard.press("u")
@@ -193,15 +191,21 @@ def test_verdicts_by_keys_land_exactly(desk: Desk, page: Page) -> None:
 
 
 def _decide(page: Page, number: int) -> None:
-    """Press the key when the clip is seen; on a slow machine again, as a person does."""
-    for _ in range(20):
-        page.locator(f"#clip-{_name(number)}.focus:not([aria-busy])").wait_for()
+    """Press the key that approves when the clip is seen."""
+    page.locator(f"#clip-{_name(number)}.focus").wait_for()
+    _press(page, "a", f"{FOCUS} !== '{_name(number)}'")
+
+
+def _press(page: Page, key: str, done: str) -> None:
+    """Press a key until it counts: on a slow machine again, as a person does."""
+    for _ in range(40):
+        page.locator(".tile.focus:not([aria-busy])").wait_for()
         page.wait_for_timeout(90)
-        page.keyboard.press("a")
+        page.keyboard.press(key)
         page.wait_for_timeout(20)
-        if page.evaluate(FOCUS) != _name(number):
+        if page.evaluate(done):
             return
-    pytest.fail(f"clip {number} takes no verdict")
+    pytest.fail(f"{key} does nothing")
 
 
 def _lose_answer(route: Any) -> None:  # noqa: ANN401 -- Playwright's

@@ -128,6 +128,8 @@ const commands = {
     const doubled = performance.now() - decidedAt < (byPointer ? DOUBLE_CLICK_MS : SETTLE_MS);
     if (command.seen && ((byKey && !seen) || doubled)) { if (targets().length) { toast(TOO_QUICK); say(TOO_QUICK); } return; }
     command.act();
+    // The button goes with the clip that it was drawn for; what reads the screen stays in the grid.
+    if (byPointer && !viewer.mode && !document.querySelector("dialog[open]")) grid.page.focus({ preventScroll: true });
   },
 };
 
