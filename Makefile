@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export DAGSTER_HOME := $(CURDIR)/dagster_home
 
-.PHONY: install system-tools demo demo-faults dev test coverage test-fast check format bench docs lock clean
+.PHONY: install system-tools demo demo-faults dev test coverage test-fast check format bench docs release-check lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show the commands
@@ -46,8 +46,8 @@ test: $(STAMP) ## All tests
 coverage: $(STAMP) ## All tests, and which lines they run: 85% at least
 	$(BIN)/python -m pytest -n 4 --cov --cov-report=term --cov-fail-under=85
 
-test-fast: $(STAMP) ## The tests that kill no process and start no server
-	$(BIN)/python -m pytest -n 2 -m "not kills and not servers"
+test-fast: $(STAMP) ## The tests without kills, servers, other processes and random searches
+	$(BIN)/python -m pytest -n 2 -m "not kills and not servers and not searches"
 
 check: $(STAMP) ## Lint, format, types, import contracts
 	$(BIN)/ruff check .
@@ -64,6 +64,9 @@ bench: $(STAMP) ## Benchmarks, side by side with what a user would pick instead
 
 docs: $(STAMP) ## The documentation site into site/, strictly; no network is asked for anything
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --clean
+
+release-check: $(STAMP) ## Whether versions, migrations and documentation agree, before a tag
+	$(BIN)/python -m tools.release_check
 
 lock: $(STAMP) ## Compile the hashed lock file again
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra docs --extra service --extra tracing --extra provenance --extra team --generate-hashes --no-emit-index-url \

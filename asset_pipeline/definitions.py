@@ -109,11 +109,15 @@ def default_resources(
         GenerationResource,
         lambda: GenerationResource(replicate=replicate, ledger=ledger, store=store),
     )
-    openrouter = one("openrouter", OpenRouterResource, OpenRouterResource)
+    openrouter = one(
+        "openrouter",
+        OpenRouterResource,
+        lambda: OpenRouterResource(base_url=named("OPENROUTER_BASE_URL")),
+    )
     one(
         "drafting",
         DraftingResource,
-        lambda: DraftingResource(openrouter=openrouter, prompt_library=library),
+        lambda: DraftingResource(openrouter=openrouter, prompt_library=library, budget=budget),
     )
     one(
         "custody",

@@ -27,6 +27,7 @@ from asset_pipeline.clock import Clock, SystemClock
 from asset_pipeline.defs.instance.access import open_instance
 from asset_pipeline.defs.prompt_states import standing_of
 from asset_pipeline.defs.resources.store import StoreResource
+from asset_pipeline.desk_links import queue_link
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.generation.reconciliation.resume import ResumeResult
 from asset_pipeline.generation.retry.rules_file import load_rules
@@ -88,6 +89,7 @@ def _make(orders: GenerateOptions, workshop: CliContext, clock: Clock, started: 
             max_usd=orders.max_usd,
             left_open=_open(ledger),
             finished=chosen.finished,
+            desk=queue_link(workshop.settings.service_url),
         )
 
 
@@ -133,7 +135,7 @@ def _choose(
     known = {(prompt.kind, prompt.prompt_id) for prompt in prompts}
     for key in delivered:
         prompt = library.prompts.get(key)
-        if prompt is not None and key not in known and _costs_nothing(prompt, workshop, ledger):
+        if prompt is not None and key not in known and costs_nothing(prompt, workshop, ledger):
             prompts = [*prompts, prompt]
             known.add(key)
     left_out = [
@@ -174,7 +176,7 @@ def _finish_open(runner: Runner) -> list[PromptKey]:
     ]
 
 
-def _costs_nothing(prompt: Prompt, workshop: CliContext, ledger: LedgerReader) -> bool:
+def costs_nothing(prompt: Prompt, workshop: CliContext, ledger: LedgerReader) -> bool:
     """Tell whether all clips of a prompt are stored as it wants them now."""
     plan = plan_of([prompt], workshop, ledger)
     return plan.cached == plan.clips

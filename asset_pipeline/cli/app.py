@@ -133,6 +133,7 @@ COMMANDS: Final = {
     ),
     "breaker": _Place("breaker", "Show the models' circuit breakers, and close one."),
     "ledger": _Place("ledger", "Upgrade, back up, restore and correct the ledger."),
+    "instance": _Place("instance", "Bring Dagster's instance in line with the ledger."),
     "sandbox": _Place("sandbox", "The embedded server that stands in for Replicate."),
     "serve": _Place("service", "Serve the HTTP API and the page of clips until Ctrl-C.", "serve"),
     "keys": _Place("service", "Keys to the service."),

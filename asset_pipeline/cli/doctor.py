@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from asset_pipeline.cli._options import AsJson
@@ -12,7 +14,14 @@ from asset_pipeline.monitoring.installation import checkups
 from asset_pipeline.settings import load_settings
 
 
-def doctor(*, as_json: AsJson = False) -> None:
+def doctor(
+    *,
+    team: Annotated[
+        bool,
+        typer.Option("--team", help="Also what several machines need to work on one ledger."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Look at the whole installation, and say of each part how it is and what to do.
 
     Token and provider, breakers, ledger and clock, data folder, disk and memory, prompts,
@@ -20,21 +29,24 @@ def doctor(*, as_json: AsJson = False) -> None:
     rules that keep a bucket private. The service's /readyz goes by the same list. Into a
     store that exists a small file is put, and deleted again. Nothing else is changed or created,
     and nothing is paid for. Exit code 2 if something fails.
+
+    With `--team` also what machines share: ledger and Dagster's storage on Postgres, clips in a
+    bucket, the same prompts, clocks that agree, and workers with slots for all runs.
     """
-    raise typer.Exit(show_checkups(as_json=as_json))
+    raise typer.Exit(show_checkups(team=team, as_json=as_json))
 
 
 _STYLES = {State.OK: "green", State.WARN: "yellow", State.FAIL: "bold red"}
 
 
-def show_checkups(*, as_json: bool) -> ExitCode:
+def show_checkups(*, team: bool = False, as_json: bool) -> ExitCode:
     """Look at everything and show a line for each, as soon as it is known.
 
     Raises:
         ConfigurationError: A variable has a value that cannot be used, so nothing can be looked at.
     """
     found: list[Checkup] = []
-    for checkup in checkups(load_settings()):
+    for checkup in checkups(load_settings(), team=team):
         found.append(checkup)
         if not as_json:
             line = f"{checkup.state:<5} {checkup.part:<21} {checkup.detail} {checkup.advice}"

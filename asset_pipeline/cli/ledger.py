@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from asset_pipeline.cli._backups import back_up, put_back
 from asset_pipeline.cli._ledger import actor, open_whole_ledger
 from asset_pipeline.cli._options import read_amount
 from asset_pipeline.cli._output import say, stdout
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.errors import AssetPipelineError
-from asset_pipeline.ledger import backup as copies
 from asset_pipeline.ledger import engine
 from asset_pipeline.ledger.engine import HEAD_REVISION
 from asset_pipeline.ledger.reports import LedgerReader
@@ -37,19 +36,33 @@ def upgrade() -> None:
 
 @app.command()
 def backup(
-    file: Annotated[Path, typer.Argument(help="A file that does not exist yet.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="A file that does not exist yet, or s3:// or gs://bucket/prefix."
+        ),
+    ],
 ) -> None:
-    """Copy the ledger to a file while runs go on; the copy shows one moment and is verified."""
-    size = copies.backup(load_settings().ledger_url, file.expanduser())
-    say(stdout(), f"{file}: {size:,} bytes, verified.")
+    """Copy the ledger while runs go on; the copy shows one moment and is verified.
+
+    In a bucket its name holds the time. A ledger on Postgres is copied with pg_dump.
+    """
+    where, size = back_up(load_settings(), target, SystemClock().now())
+    say(stdout(), f"{where}: {size:,} bytes, verified.")
 
 
 @app.command()
 def restore(
-    file: Annotated[Path, typer.Argument(help="A file that `ledger backup` wrote.")],
+    source: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="What `ledger backup` wrote, also in a bucket."),
+    ],
 ) -> None:
-    """Put a backup in the ledger's place, when no process uses it; the former one is kept."""
-    kept = copies.restore(load_settings().ledger_url, file.expanduser(), now=SystemClock().now())
+    """Put a backup in the ledger's place, when no process uses it; the former one is kept.
+
+    On Postgres it goes into an empty database, with pg_restore.
+    """
+    kept = put_back(load_settings(), source, SystemClock().now())
     console = stdout()
     if kept is not None:
         say(console, f"The ledger that was there is kept as {kept}.")

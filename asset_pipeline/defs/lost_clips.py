@@ -56,8 +56,18 @@ def plan_again(instance: DagsterInstance, run: DagsterRun, lost: LostPrompts) ->
             )
 
 
-def show_lost(instance: DagsterInstance, lost: LostPrompts) -> dict[Kind, list[str]]:
+_FOUND_BY_FSCK = "Stored clips are gone; `asset-pipeline fsck` found it."
+
+
+def show_lost(
+    instance: DagsterInstance, lost: LostPrompts, why: str = _FOUND_BY_FSCK
+) -> dict[Kind, list[str]]:
     """Show partitions as failed by a run of their own, for a command that is no run.
+
+    Args:
+        instance: Where they show.
+        lost: The prompts.
+        why: What the run says when it fails.
 
     Returns:
         Those that were shown as landed until now.
@@ -68,7 +78,5 @@ def show_lost(instance: DagsterInstance, lost: LostPrompts) -> dict[Kind, list[s
             DagsterRun(job_name=FSCK_JOB, run_id=make_new_run_id(), status=DagsterRunStatus.STARTED)
         )
         plan_again(instance, run, shown)
-        instance.report_run_failed(
-            run, message="Stored clips are gone; `asset-pipeline fsck` found it."
-        )
+        instance.report_run_failed(run, message=why)
     return shown

@@ -34,6 +34,7 @@ from asset_pipeline.monitoring.remote_parts import (
     look_at_provider,
     look_at_store,
 )
+from asset_pipeline.monitoring.team_parts import look_at_team
 from asset_pipeline.prompts.library import load_library
 from asset_pipeline.provenance.keys import EXPIRES_SOON, EXTRA_HINT, is_configured, load_key
 from asset_pipeline.provenance.manifests import is_installed
@@ -91,9 +92,14 @@ class Check:
             )
 
 
-def checkups(settings: Settings) -> Iterator[Checkup]:
-    """Yield how each part is; one that can't be looked at keeps no other from it."""
-    for check in CHECKS:
+def checkups(settings: Settings, *, team: bool = False) -> Iterator[Checkup]:
+    """Yield how each part is; one that can't be looked at keeps no other from it.
+
+    Args:
+        settings: What the environment decides.
+        team: Whether several machines are to work on one ledger.
+    """
+    for check in (*CHECKS, *([Check("team", look_at_team)] if team else [])):
         yield from check.run(settings)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from dagster._config import process_config, resolve_to_config_type
 
 _ROOT = Path(__file__).parents[2]
 _DEPLOY = _ROOT / "deploy"
@@ -170,3 +171,40 @@ def test_secrets_are_made_once(tmp_path: Path) -> None:
     assert len(made[0]["postgres_password"]) == 48
     assert made[0]["postgres_password"] in made[0]["ledger_url"]
     assert (deploy / "secrets").stat().st_mode & 0o066 == 0
+
+
+def test_the_launchers_take_their_configuration() -> None:
+    """Dagster's own schemas of both run launchers accept what the instance files say."""
+    celery = pytest.importorskip("dagster_celery.launcher", reason="needs the extra `team`")
+    k8s = pytest.importorskip("dagster_k8s", reason="needs the extra `team`")
+    launchers = {"celery": celery.CeleryRunLauncher, "kubernetes": k8s.K8sRunLauncher}
+    for name, launcher in launchers.items():
+        instance = yaml.safe_load((_DEPLOY / f"dagster.{name}.yaml").read_text())
+        given = instance["run_launcher"]
+        assert given["class"] == launcher.__name__
+        checked = process_config(resolve_to_config_type(launcher.config_type()), given["config"])
+        assert checked.success or all(
+            "environment variable" in error.message for error in checked.errors or []
+        ), checked.errors
+
+
+def test_the_cluster_has_what_its_parts_name() -> None:
+    """The chart's values, the instance file and the service name the same maps and secret."""
+    values = yaml.safe_load((_DEPLOY / "helm" / "values.yaml").read_text())
+    launcher = yaml.safe_load((_DEPLOY / "dagster.kubernetes.yaml").read_text())["run_launcher"]
+    deployment, _service = yaml.safe_load_all((_DEPLOY / "helm" / "service.yaml").read_text())
+    config = launcher["config"]
+    assert config["instance_config_map"] == values["global"]["dagsterInstanceConfigMap"]
+    assert config["service_account_name"] == values["global"]["serviceAccountName"]
+    assert config["dagster_home"] == values["global"]["dagsterHome"]
+    secret, settings = config["env_secrets"][0], config["env_config_maps"][0]
+    for part in ("dagsterWebserver", "dagsterDaemon"):
+        assert values[part]["envSecrets"] == [{"name": secret}]
+        assert values[part]["envConfigMaps"] == [{"name": settings}]
+        assert values[part]["livenessProbe"]
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    assert container["envFrom"] == [
+        {"configMapRef": {"name": settings}},
+        {"secretRef": {"name": secret}},
+    ]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"

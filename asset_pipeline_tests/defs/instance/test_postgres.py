@@ -296,7 +296,7 @@ def test_another_database_is_refused_in_a_sentence(url: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["postgres", "celery"])
+@pytest.mark.parametrize("name", ["postgres", "celery", "kubernetes"])
 def test_the_servers_files_are_the_shipped_one_but_for_what_they_are_for(name: str) -> None:
     """Whoever changes limits, retries or monitoring in one file is told of the others."""
     read: Callable[[Path], dict[str, Any]] = lambda path: yaml.safe_load(path.read_text())  # noqa: E731
