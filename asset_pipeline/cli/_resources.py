@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from asset_pipeline.defs.lost_clips import LostPrompts
     from asset_pipeline.defs.resources.custody import CustodyResource
     from asset_pipeline.defs.resources.maintenance import MaintenanceResource
+    from asset_pipeline.defs.resources.replicate import ReplicateResource
     from asset_pipeline.defs.resources.store import StoreResource
     from asset_pipeline.prompts.library import Library
     from asset_pipeline.prompts.spec import Prompt
@@ -42,6 +43,13 @@ def store() -> StoreResource:
     from asset_pipeline.defs.resources.store import StoreResource  # noqa: PLC0415
 
     return StoreResource()
+
+
+def replicate() -> ReplicateResource:
+    """Return whoever makes the clips."""
+    from asset_pipeline.defs.resources.replicate import ReplicateResource  # noqa: PLC0415
+
+    return ReplicateResource()
 
 
 def show_lost(lost: LostPrompts) -> None:
