@@ -253,6 +253,19 @@ class Settings(BaseSettings):
         description="Days that an uploaded file is kept.",
     )
 
+    otlp_endpoint: str | None = Field(
+        None,
+        alias="ASSET_PIPELINE_OTLP_ENDPOINT",
+        description="Where traces are sent by OTLP over HTTP, such as http://localhost:4318; none "
+        "are made if neither this nor OTEL_EXPORTER_OTLP_ENDPOINT is set.",
+    )
+    lineage_url: str | None = Field(
+        None,
+        alias="ASSET_PIPELINE_OPENLINEAGE_URL",
+        description="Where an OpenLineage event is sent for each run, such as "
+        "http://localhost:5000/api/v1/lineage; none are sent if not set.",
+    )
+
     allow_private_outputs: bool = Field(
         default=False,
         alias="ASSET_PIPELINE_ALLOW_PRIVATE_OUTPUTS",

@@ -15,6 +15,7 @@ from asset_pipeline.cli.app import app
 from asset_pipeline.ledger.budgets import CapsSource
 from asset_pipeline.prompts.library import load_library
 from asset_pipeline.settings import Settings, load_settings
+from asset_pipeline_tests.support.settled_files import write_settled
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -53,7 +54,7 @@ def test_the_collection_of_the_readme_is_usable(project: Path) -> None:
 
 def test_the_budgets_of_the_readme_are_read(project: Path) -> None:
     """The example caps are what the ledger will hold."""
-    (project / "config" / "budgets.yaml").write_text(_yaml_with("total_usd"))
+    write_settled(project / "config" / "budgets.yaml", _yaml_with("total_usd"))
     caps = CapsSource(load_settings()).current()
     assert str(caps.collections_usd["estate-planning"]) == "12.50"
     assert str(caps.run_usd) == "20"
@@ -61,7 +62,7 @@ def test_the_budgets_of_the_readme_are_read(project: Path) -> None:
 
 def test_the_models_of_the_readme_are_read(project: Path) -> None:
     """The example prices a model that the catalog leaves unpriced."""
-    (project / "config" / "models.yaml").write_text(_yaml_with("models"))
+    write_settled(project / "config" / "models.yaml", _yaml_with("models"))
     assert load_catalog(project / "config").get("stability-ai/sdxl").prices
 
 

@@ -18,6 +18,7 @@ from asset_pipeline.generation.failures import ErrorClass
 from asset_pipeline.generation.retry.rules import Strategy
 from asset_pipeline.generation.retry.rules_file import RulesSource, load_rules
 from asset_pipeline.prompts.library import load_library
+from asset_pipeline_tests.support.settled_files import write_settled
 
 PAGE = (Path(__file__).parent.parent / "docs" / "failures.md").read_text()
 
@@ -33,7 +34,7 @@ def _yaml_with(key: str) -> str:
 
 def test_the_rules_are_read_as_they_stand(tmp_path: Path) -> None:
     """The example changes what it names and nothing else."""
-    (tmp_path / "retry_rules.yaml").write_text(_yaml_with("classes"))
+    write_settled(tmp_path / "retry_rules.yaml", _yaml_with("classes"))
     rules = RulesSource(tmp_path).current()
     assert rules.max_total_retries == 5
     assert rules.classes[ErrorClass.SERVER_ERROR].base_delay_seconds == 5
@@ -59,7 +60,7 @@ def test_the_collection_is_usable(tmp_path: Path) -> None:
 
 def test_the_fallback_is_read_and_maps(tmp_path: Path) -> None:
     """The voice of the example has another name and another value there."""
-    (tmp_path / "models.yaml").write_text(_yaml_with("models"))
+    write_settled(tmp_path / "models.yaml", _yaml_with("models"))
     catalog = load_catalog(tmp_path)
     (fallback,) = catalog.get("minimax/speech-02-turbo").fallbacks
     today = SystemClock().now().date()

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from asset_pipeline.cli.app import app
 from asset_pipeline.custody.retention_rules import RETENTION_FILE, load_rules
+from asset_pipeline_tests.support.settled_files import write_settled
 
 PAGE = (Path(__file__).parent.parent / "docs" / "keeping-clips.md").read_text()
 
@@ -39,7 +40,7 @@ def project(clean_environment: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_rules_of_the_page_are_read(project: Path) -> None:
     """The example file is a good one."""
     (example,) = _blocks("yaml")
-    (project / "config" / RETENTION_FILE).write_text(example)
+    write_settled(project / "config" / RETENTION_FILE, example)
     rules = load_rules(project / "config")
     assert [rule.superseded_beyond for rule in rules.rules] == [None, 2]
     assert rules.max_bytes == 500_000_000_000
@@ -47,7 +48,7 @@ def test_the_rules_of_the_page_are_read(project: Path) -> None:
 
 def test_the_commands_of_the_page_run(project: Path) -> None:
     """Each runs on an empty project; those that need a clip say so; buckets are left alone."""
-    (project / "config" / RETENTION_FILE).write_text(_blocks("yaml")[0])
+    write_settled(project / "config" / RETENTION_FILE, _blocks("yaml")[0])
     lines = [line for block in _blocks("sh") for line in block.splitlines()]
     assert len(lines) >= 9
     for line in lines:

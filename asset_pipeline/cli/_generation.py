@@ -19,10 +19,11 @@ from asset_pipeline.cli._progress import showing
 from asset_pipeline.cli._runs import CommandRunOptions, Runner, cancel_dead_runs, sync_library
 from asset_pipeline.cli._selection import PromptSelection
 from asset_pipeline.cli._stages import generate_in_stages
+from asset_pipeline.cli._stop import Commands, interruption
 from asset_pipeline.cli._summary import Summary, Tally
 from asset_pipeline.cli.generate import GenerateOptions
 from asset_pipeline.cli.plan import plan_of
-from asset_pipeline.clock import SystemClock
+from asset_pipeline.clock import Clock, SystemClock
 from asset_pipeline.defs.instance.access import open_instance
 from asset_pipeline.defs.prompt_states import standing_of
 from asset_pipeline.defs.resources.store import StoreResource
@@ -31,9 +32,11 @@ from asset_pipeline.generation.reconciliation.resume import ResumeResult
 from asset_pipeline.generation.retry.rules_file import load_rules
 from asset_pipeline.ledger.reports import LedgerReader
 from asset_pipeline.ledger.schema import IntentState
-from asset_pipeline.money import format_usd
+from asset_pipeline.money import MicroUsd, format_usd
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.prompts.states import PromptKey, PromptState, PromptStates
+from asset_pipeline.tracing.otlp import start_tracing
+from asset_pipeline.tracing.spans import span
 
 INTERRUPTED = 130
 """What a shell says of a command that Ctrl-C ended."""
@@ -49,13 +52,19 @@ def make(orders: GenerateOptions) -> Summary:
     clock = SystemClock()
     started = clock.monotonic()
     workshop = open_context()
+    start_tracing(workshop.settings.otlp_endpoint, "command")
+    with span("generate"):
+        return _make(orders, workshop, clock, started)
+
+
+def _make(orders: GenerateOptions, workshop: CliContext, clock: Clock, started: float) -> Summary:
     show_problems(workshop.library)
     load_rules(workshop.settings.config_dir)
     with open_ledger(workshop.settings) as ledger, open_instance() as instance:
         # A wrong file is told before anything starts.
         read_caps(workshop.settings, ledger)
         _check_store(ledger)
-        tally = Tally()
+        tally, commands = Tally(), Commands(orders.choice.go_on(), orders.choice.take_up())
         runner = Runner(instance, ledger, tally.add)
         tally.waiting = runner.waiting
         try:
@@ -64,7 +73,7 @@ def make(orders: GenerateOptions) -> Summary:
             tally.want(chosen.prompts)
             broken = _run(runner, tally, chosen.prompts, orders)
         except KeyboardInterrupt:
-            _tell_interrupted(ledger)
+            _tell_interrupted(ledger, tally, runner.charged(), commands)
             raise typer.Exit(INTERRUPTED) from None
         return Summary(
             tally=tally,
@@ -75,7 +84,9 @@ def make(orders: GenerateOptions) -> Summary:
             warehouse=workshop.settings.warehouse_path,
             broken=broken,
             failed_before=len(chosen.left_out),
-            take_up=orders.choice.take_up(),
+            commands=commands,
+            max_usd=orders.max_usd,
+            left_open=_open(ledger),
             finished=chosen.finished,
         )
 
@@ -231,16 +242,18 @@ def _tell_nothing_chosen(
     say(stderr(), line, "bold")
 
 
-def _tell_interrupted(ledger: LedgerReader) -> None:
+def _open(ledger: LedgerReader) -> int:
+    """Return how many predictions are open that the next command finishes."""
+    groups = ledger.open_intents()
+    return sum(group.count for group in groups if group.state is not IntentState.QUESTION)
+
+
+def _tell_interrupted(
+    ledger: LedgerReader, tally: Tally, paid: MicroUsd, commands: Commands
+) -> None:
     groups = ledger.open_intents()
     questions = sum(group.count for group in groups if group.state is IntentState.QUESTION)
-    still_open = sum(group.count for group in groups) - questions
-    line = "Interrupted. What landed is kept."
-    if still_open:
-        line += (
-            f" {still_open:,} predictions are open in the ledger: the next `asset-pipeline "
-            "generate`, or `reconcile`, finishes them first and pays for none twice."
-        )
+    line = interruption(tally, paid, _open(ledger), commands).sentence
     if questions:
         line += f" {questions:,} wait for a person: `asset-pipeline reconcile` tells of them."
     say(stderr(), line, "yellow")

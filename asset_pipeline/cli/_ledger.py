@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 
 from asset_pipeline.cli._context import open_context
 from asset_pipeline.clock import SystemClock
@@ -16,9 +16,10 @@ from asset_pipeline.ledger.ledger import Ledger
 from asset_pipeline.ledger.provider_ledger import open_own_engine
 from asset_pipeline.ledger.records import Clip
 from asset_pipeline.ledger.reports import LedgerReader
+from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.settings import Settings, load_settings
-from asset_pipeline.warehouse.publication import publish_own, show_own
-from asset_pipeline.warehouse.publish import published_mark
+from asset_pipeline.warehouse import publication
+from asset_pipeline.warehouse.publication import show_own
 
 
 @contextlib.contextmanager
@@ -91,10 +92,16 @@ def publish_if_older(settings: Settings, ledger: LedgerReader) -> None:
     Raises:
         AssetPipelineError: It cannot be written, or the prompts not be read.
     """
-    if published_mark(settings.own_warehouse_path) == ledger.mark():
-        return
-    prompts = open_context().library.prompts.values()
-    publish_own(ledger.engine, prompts, settings, clock=SystemClock())
+    publication.publish_if_older(
+        ledger.engine,
+        _library_prompts,
+        settings,
+        clock=SystemClock(),
+    )
+
+
+def _library_prompts() -> Iterable[Prompt]:
+    return open_context().library.prompts.values()
 
 
 def actor() -> str:

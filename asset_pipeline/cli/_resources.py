@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from asset_pipeline.catalog.kind import Kind
+    from asset_pipeline.defs.gone_prompts import GonePrompts
     from asset_pipeline.defs.lost_clips import LostPrompts
     from asset_pipeline.defs.resources.custody import CustodyResource
     from asset_pipeline.defs.resources.maintenance import MaintenanceResource
-    from asset_pipeline.defs.resources.replicate import ReplicateResource
     from asset_pipeline.defs.resources.store import StoreResource
+    from asset_pipeline.prompts.library import Library
     from asset_pipeline.prompts.spec import Prompt
     from asset_pipeline.prompts.states import PromptStates
 
@@ -40,13 +42,6 @@ def store() -> StoreResource:
     from asset_pipeline.defs.resources.store import StoreResource  # noqa: PLC0415
 
     return StoreResource()
-
-
-def replicate() -> ReplicateResource:
-    """Return whoever makes the clips."""
-    from asset_pipeline.defs.resources.replicate import ReplicateResource  # noqa: PLC0415
-
-    return ReplicateResource()
 
 
 def show_lost(lost: LostPrompts) -> None:
@@ -73,3 +68,30 @@ def states_of(prompts: Iterable[Prompt], engine: Engine) -> PromptStates:
 
     with open_instance() as instance:
         return standing_of(instance, prompts, engine)
+
+
+def gone_prompts(library: Library, kinds: Iterable[Kind]) -> list[GonePrompts]:
+    """Return the partitions of some kinds that have no prompt any more.
+
+    Raises:
+        ConfigurationError: The instance can't be opened.
+    """
+    from asset_pipeline.defs.gone_prompts import find_gone  # noqa: PLC0415
+    from asset_pipeline.defs.instance.access import open_instance  # noqa: PLC0415
+
+    with open_instance() as instance:
+        return [find_gone(instance, kind, library) for kind in kinds]
+
+
+def forget_prompts(gone: Iterable[GonePrompts]) -> None:
+    """Delete the partitions of prompts that are gone.
+
+    Raises:
+        ConfigurationError: The instance can't be opened.
+    """
+    from asset_pipeline.defs.gone_prompts import forget  # noqa: PLC0415
+    from asset_pipeline.defs.instance.access import open_instance  # noqa: PLC0415
+
+    with open_instance() as instance:
+        for each in gone:
+            forget(instance, each.kind, each.ids)

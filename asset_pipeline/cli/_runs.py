@@ -33,7 +33,7 @@ from asset_pipeline.defs.partition_sync import add_partitions, observe_edits
 from asset_pipeline.defs.resources.generation import GenerationResource, RunLimits
 from asset_pipeline.defs.resources.maintenance import MaintenanceResource
 from asset_pipeline.defs.resources.prompt_library import Prompts
-from asset_pipeline.defs.run_tags import COMMAND_TAG, UNFINISHED
+from asset_pipeline.defs.run_tags import COMMAND_TAG, UNFINISHED, trace_tags
 from asset_pipeline.errors import AssetPipelineError, ExitCode
 from asset_pipeline.generation.batch import Batch, PromptOutcome
 from asset_pipeline.generation.reconciliation.resume import Resumed
@@ -44,6 +44,7 @@ from asset_pipeline.money import MicroUsd, to_decimal
 from asset_pipeline.processes import identity_from, this_process
 from asset_pipeline.prompts.library import Library
 from asset_pipeline.prompts.spec import Prompt
+from asset_pipeline.tracing.spans import traceparent
 
 
 class ObservedGeneration:
@@ -296,7 +297,7 @@ class Runner:
             instance=self._instance,
             partition_key=partition_key,
             run_config={**config, "loggers": _QUIET},
-            tags={**_process_tags(), **tags},
+            tags={**_process_tags(), **trace_tags(list(filter(None, [traceparent()]))), **tags},
             raise_on_error=False,
         )
         self._run_ids.append(result.run_id)

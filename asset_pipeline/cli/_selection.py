@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -67,14 +68,27 @@ class PromptSelection:
 
     def take_up(self) -> str:
         """Return the command that takes up what failed earlier among the named prompts."""
+        return " ".join(("asset-pipeline generate --failed", *self._names()))
+
+    def go_on(self) -> str:
+        """Return the command that makes what is left of what was chosen."""
+        states = {"--missing": self.missing, "--failed": self.failed, "--stale": self.stale}
+        limit = () if self.limit is None else (f"--limit {self.limit}",)
+        chosen = (*self._names(), *(flag for flag, on in states.items() if on), *limit)
+        return " ".join(("asset-pipeline generate", *chosen))
+
+    def _names(self) -> list[str]:
         flags = {
             "--kind": self.kinds,
             "--collection": self.collections,
             "--prompt": self.prompt_ids,
             "--tag": self.tags,
         }
-        named = [f" {flag} {value}" for flag, values in flags.items() for value in values or ()]
-        return f"asset-pipeline generate --failed{''.join(named)}"
+        return [
+            f"{flag} {shlex.quote(value)}"
+            for flag, values in flags.items()
+            for value in values or ()
+        ]
 
     def _named(self, library: Library) -> list[Prompt]:
         # The flags are declared with this class, and `--help` needs no prompts.

@@ -25,10 +25,13 @@ def run_service(host: str, port: int) -> None:
     Raises:
         AssetPipelineError: The ledger can't be opened, or the address is not to be used.
     """
+    from asset_pipeline.defs.process_logs import start_logs  # noqa: PLC0415 -- as below
     from asset_pipeline.service.context import open_context  # noqa: PLC0415 -- FastAPI, for it alone
     from asset_pipeline.service.serving import serve  # noqa: PLC0415 -- as above
 
-    context = open_context(load_settings())
+    settings = load_settings()
+    start_logs(settings, "service")
+    context = open_context(settings)
     console = stdout()
 
     def tell(url: str) -> None:

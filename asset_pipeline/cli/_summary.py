@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asset_pipeline.cli._output import say, show_table, stdout, write_json
+from asset_pipeline.cli._stop import Commands, Stop, StopKind, stops_of
 from asset_pipeline.errors import AssetPipelineError, ExitCode
 from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
@@ -125,7 +126,9 @@ class Summary:
         paid: What the provider is owed for it, failed attempts included.
         problems: Prompts that could not even be read.
         failed_before: Chosen prompts that failed earlier and were not tried again.
-        take_up: The command that takes those up.
+        commands: What to type next.
+        max_usd: The command's own cap, if it had one.
+        left_open: Predictions that are open in the ledger at its end.
         finished: Open predictions of earlier commands that were finished first.
         seconds: The whole command.
         broken: What ended it early.
@@ -139,8 +142,15 @@ class Summary:
     warehouse: Path
     broken: AssetPipelineError | None = None
     failed_before: int = 0
-    take_up: str = ""
+    commands: Commands = field(default_factory=Commands)
+    max_usd: MicroUsd | None = None
+    left_open: int = 0
     finished: int = 0
+
+    @property
+    def stops(self) -> list[Stop]:
+        """Why not everything was made; empty if it was."""
+        return list(stops_of(self.tally, self.paid, self.left_open, self.max_usd, self.commands))
 
     @property
     def exit_code(self) -> ExitCode:
@@ -191,6 +201,8 @@ def _show(summary: Summary) -> None:
             ("warehouse", summary.warehouse),
         ],
     )
+    for stop in summary.stops:
+        say(console, stop.sentence, "red" if stop.kind is StopKind.FAILED else "yellow")
     if summary.failed_before:
         say(console, _left_out(summary), "yellow")
     if tally.prompts and not summary.paid and not tally.failures:
@@ -216,6 +228,11 @@ def _write(summary: Summary) -> None:
             "seconds": round(summary.seconds, 3),
             "gallery": summary.gallery,
             "warehouse": summary.warehouse,
+            "open": summary.left_open,
+            "stops": [
+                {"why": stop.kind, "sentence": stop.sentence, "next": stop.command}
+                for stop in summary.stops
+            ],
             "failures": [
                 {
                     "kind": kind,
@@ -236,7 +253,7 @@ def _beside(summary: Summary) -> Iterator[tuple[str, str]]:
     """Yield the lines of what need not have happened."""
     tally = summary.tally
     if refused := tally.count(HowEnded.REFUSED):
-        yield "prompts refused by a budget", f"{refused:,}"
+        yield "prompts not started", f"{refused:,}"
     if cancelled := tally.count(HowEnded.CANCELLED):
         yield "prompts cancelled", f"{cancelled:,}"
     if summary.failed_before:
@@ -249,16 +266,22 @@ def _left_out(summary: Summary) -> str:
     count = summary.failed_before
     return (
         f"{count:,} of the chosen prompts failed earlier and {'was' if count == 1 else 'were'} not "
-        f"tried again: `{summary.take_up}` takes them up."
+        f"tried again: `{summary.commands.take_up}` takes them up."
     )
 
 
 def show_failures(tally: Tally) -> None:
-    """Print why prompts failed or were refused, each cause once, however many it befell."""
+    """Print why prompts failed, each cause once, however many it befell.
+
+    What a budget refused failed at nothing: the end of the summary tells of it.
+    """
     befallen: dict[_Cause, list[PromptKey]] = {}
     for key, causes in tally.failures.items():
         for cause in _distinct(causes):
-            befallen.setdefault(cause, []).append(key)
+            if cause.error_class != ErrorClass.BUDGET:
+                befallen.setdefault(cause, []).append(key)
+    if not befallen:
+        return
     rows = [
         (_named(keys), cause.error_class, cause.message[:_MESSAGE_SHOWN], cause.hint)
         for cause, keys in befallen.items()
@@ -278,10 +301,9 @@ def show_failures(tally: Tally) -> None:
 def _title(tally: Tally) -> str:
     words = {
         HowEnded.FAILED: "failed",
-        HowEnded.REFUSED: "refused by a budget",
         HowEnded.CANCELLED: "cancelled",
     }
-    counts = [f"{count:,} prompts {words[how]}" for how in HowEnded if (count := tally.count(how))]
+    counts = [f"{count:,} prompts {words[how]}" for how in words if (count := tally.count(how))]
     return ", ".join(counts)
 
 

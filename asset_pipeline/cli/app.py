@@ -109,6 +109,11 @@ COMMANDS: Final = {
         "Look at the whole installation, and say of each part how it is and what to do.",
         "doctor",
     ),
+    "metrics": _Place(
+        "metrics",
+        "Print money, clips, failures and health of all processes, as Prometheus reads them.",
+        "metrics",
+    ),
     "store": _Place(
         "store",
         "The place that clips are kept in: make it private, or say that it is the right one.",

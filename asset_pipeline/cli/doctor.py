@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from asset_pipeline.cli._checkup import Checkup, State
-from asset_pipeline.cli._checkups import checkups
 from asset_pipeline.cli._options import AsJson
 from asset_pipeline.cli._output import say, stdout, write_json
 from asset_pipeline.errors import ExitCode
+from asset_pipeline.monitoring.checkup import Checkup, State
+from asset_pipeline.monitoring.installation import checkups
 from asset_pipeline.settings import load_settings
 
 
 def doctor(*, as_json: AsJson = False) -> None:
     """Look at the whole installation, and say of each part how it is and what to do.
 
-    Token and provider, ledger, data folder and disk, prompts, DAGSTER_HOME, warehouse, the key
-    that files are signed with, and the store with the rules that keep a bucket private. Into a
+    Token and provider, breakers, ledger and clock, data folder, disk and memory, prompts,
+    DAGSTER_HOME and daemon, warehouse, the key that files are signed with, and the store with the
+    rules that keep a bucket private. The service's /readyz goes by the same list. Into a
     store that exists a small file is put, and deleted again. Nothing else is changed or created,
     and nothing is paid for. Exit code 2 if something fails.
     """

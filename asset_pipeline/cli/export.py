@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -30,12 +32,14 @@ from asset_pipeline.clock import SystemClock
 from asset_pipeline.custody.export_names import DEFAULT_TEMPLATE, NamedClip, Template, named
 from asset_pipeline.custody.export_targets import Target, open_target
 from asset_pipeline.custody.exporter import Copied, ExportResult
-from asset_pipeline.errors import ExitCode
+from asset_pipeline.errors import AssetPipelineError, ExitCode
+from asset_pipeline.files import sha256_of
 from asset_pipeline.ledger.records import Clip
 from asset_pipeline.ledger.reports import LedgerReader
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.settings import load_settings
 from asset_pipeline.stores.environment import settings_for
+from asset_pipeline.warehouse.parquet import write_parquet
 
 if TYPE_CHECKING:
     from asset_pipeline.defs.resources.custody import CustodyResource
@@ -58,6 +62,14 @@ def export(
             "--require-marks", help="Write no file that does not say that a model made it."
         ),
     ] = False,
+    tables: Annotated[
+        str | None,
+        typer.Option(
+            "--tables",
+            metavar="FORMAT",
+            help="Write the published tables instead of clips: parquet.",
+        ),
+    ] = None,
     kind: Kinds = None,
     collection: Collections = None,
     prompt: PromptIds = None,
@@ -77,7 +89,18 @@ def export(
     All prompts are taken if none are named. A second export writes only what has changed. No file
     is replaced that something else put there, or that somebody has worked on since it was exported.
     Exit code 1 if a clip could not be copied.
+
+    With --tables parquet it is the tables of `asset-pipeline sql` that are written, a file each.
     """
+    if tables is not None:
+        chosen = (kind, collection, prompt, tag, limit, template)
+        if any(chosen) or missing or failed or stale or everything or require_marks:
+            raise AssetPipelineError(
+                "--tables writes whole tables: it takes --to and --json alone.",
+                hint="Choose rows with asset-pipeline sql --csv.",
+            )
+        export_tables(tables, to, as_json=as_json)
+        return
     choice = PromptSelection(
         kinds=kind,
         collections=collection,
@@ -92,6 +115,7 @@ def export(
     raise typer.Exit(run_export(choice, to, template, require_marks=require_marks, as_json=as_json))
 
 
+_PARQUET = "application/vnd.apache.parquet"
 _SHOWN = 50
 _KEPT_NAMED = 5
 
@@ -121,6 +145,31 @@ def run_export(
     else:
         _show(target, results, bare)
     return ExitCode.DONE if all(each.is_there for each in results) else ExitCode.SOME_FAILED
+
+
+def export_tables(form: str, to: str, *, as_json: bool) -> None:
+    """Publish the ledger and write its tables and views as Parquet files.
+
+    Raises:
+        AssetPipelineError: The form is another, or the target can't be written.
+    """
+    if form.casefold() != "parquet":
+        raise AssetPipelineError(
+            f"--tables {form} is no form of tables.", hint="Give --tables parquet."
+        )
+    settings = load_settings()
+    target = open_target(to, settings_for(to, settings))
+    resources.custody().publish()
+
+    def put(name: str, file: Path) -> None:
+        target.write(name, file, sha256=sha256_of(file), content_type=_PARQUET)
+
+    with tempfile.TemporaryDirectory(prefix="asset-pipeline-") as scratch:
+        names = write_parquet(settings.own_warehouse_path, Path(scratch), put)
+    if as_json:
+        write_json({"target": target.name, "files": names})
+    else:
+        say(stdout(), f"{target.name}: {len(names)} tables as Parquet.", "bold green")
 
 
 def _clips_of(prompts: Sequence[Prompt], current: Sequence[Clip]) -> list[Clip]:

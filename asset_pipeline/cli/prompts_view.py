@@ -1,19 +1,15 @@
-"""What `prompts validate|list|import` do."""
+"""What `prompts validate|list` do."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from asset_pipeline.catalog.reader import load_catalog
 from asset_pipeline.cli._context import open_context, show_problems
 from asset_pipeline.cli._output import say, show_table, stderr, stdout, write_json
 from asset_pipeline.cli._selection import PromptSelection
 from asset_pipeline.errors import ExitCode
-from asset_pipeline.prompts.importers import ImportRequest, import_prompts
-from asset_pipeline.prompts.spec import Problem, Prompt
+from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.prompts.states import PromptStates
-from asset_pipeline.settings import load_settings
 
 _TEXT_SHOWN = 80
 
@@ -69,33 +65,6 @@ def show_prompts(choice: PromptSelection, *, as_json: bool) -> None:
         ],
         numbers=["variants"],
     )
-
-
-def show_import(request: ImportRequest, *, as_json: bool) -> ExitCode:
-    """Import, print the bad rows and return the exit code.
-
-    Raises:
-        AssetPipelineError: Nothing can be imported.
-    """
-    settings = load_settings()
-    report = import_prompts(request, settings.prompts_dir, load_catalog(settings.config_dir))
-    if as_json:
-        write_json({"imported": report.imported, "path": report.path, "problems": report.problems})
-    else:
-        _show_problems(report.problems)
-        if report.imported:
-            say(stdout(), f"{report.imported:,} prompts are in {report.path}.", "bold green")
-        if report.problems:
-            say(stderr(), f"{len(report.problems):,} problems; bad rows were not imported.", "red")
-    if not report.imported:
-        return ExitCode.BAD_INPUT
-    return ExitCode.SOME_FAILED if report.problems else ExitCode.DONE
-
-
-def _show_problems(problems: Sequence[Problem]) -> None:
-    console = stderr()
-    for problem in problems:
-        say(console, problem, "yellow")
 
 
 def _object(prompt: Prompt) -> dict[str, Any]:

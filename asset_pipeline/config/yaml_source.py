@@ -58,6 +58,9 @@ _WORDS: dict[str, JsonValue] = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 _MAX_DEPTH = 32
+# Fields of prose in a collection file: a # in one of these is hardly ever meant for a comment.
+_PROSE = frozenset(("text", "style", "negative_prompt"))
+_OF_COLLECTIONS = frozenset(("prompts", "defaults", "generic_prompts"))
 
 MOST_BYTES = 32 * 1024**2
 """The longest file of prompts that is read; 100,000 prompts with their inputs take 20 MB."""
@@ -73,6 +76,9 @@ _DEEPEST = 1000
 _MOST_VALUES = 1_500_000
 _MOST_FLAWS = 10_000
 _MOST_CONTROLS = 10_000
+
+# Characters of a text that a message repeats.
+_SHOWN = 80
 
 # The parser takes 1.5 s for the widest files. What takes longer feeds on something that it does
 # again for all that was before, such as checking a directive against each other one.
@@ -175,7 +181,7 @@ def parse_yaml(text: str, *, meaning: Callable[[str], JsonValue] | None = None) 
             any file that is meant.
     """
     with _events(text) as next_event:
-        return _Builder(next_event, meaning or plain_value).document()
+        return _Builder(next_event, meaning or plain_value, text).document()
 
 
 def plain_value(scalar: str) -> JsonValue:
@@ -317,10 +323,12 @@ class _Builder:
     """Builds plain values from parser events, noting where it is in case something is wrong."""
 
     def __init__(
-        self, next_event: Callable[[], Event], meaning: Callable[[str], JsonValue]
+        self, next_event: Callable[[], Event], meaning: Callable[[str], JsonValue], text: str
     ) -> None:
         self._next = next_event
         self._meaning = meaning
+        self._text = text
+        self._has_comments = " #" in text or "\t#" in text
         self._values = 0
         self._path: list[str | int] = []
         self._flaws: list[YamlFlaw] = []
@@ -348,6 +356,8 @@ class _Builder:
                 line=_event_line(event),
             )
         if type(event) is ScalarEvent and event.tag is None and event.anchor is None:
+            if self._has_comments and not event.style and self._is_prose():
+                self._check_uncut(event)
             return event.value if event.style else self._meaning(event.value)
         if isinstance(event, NodeEvent) and event.anchor is not None:
             self._flaw(event, "Anchors and aliases are not used here.", "Write the value out.")
@@ -362,6 +372,29 @@ class _Builder:
         if isinstance(event, CollectionStartEvent):
             self._skip()
         return None
+
+    def _is_prose(self) -> bool:
+        """Tell whether the value at hand is one of a collection file's texts."""
+        if not self._path or self._path[0] not in _OF_COLLECTIONS:
+            return False
+        is_field = self._path[-2:-1] == ["fields"]
+        return self._path[-1] in _PROSE or is_field or self._path[0] == "generic_prompts"
+
+    def _check_uncut(self, event: ScalarEvent) -> None:
+        """Refuse an unquoted text with a comment behind it: the rest would be lost unseen."""
+        end = event.end_mark.index
+        line_end = self._text.find("\n", end)
+        rest = self._text[end : line_end if line_end >= 0 else None]
+        if rest.lstrip(" \t")[:1] != "#" or rest[:1] == "#":
+            return
+        comment = rest.strip()
+        whole = f"{event.value} {comment}".replace("'", "''")
+        self._flaw(
+            event,
+            f"YAML takes {_shortened(comment)!r} for a comment and cuts the text there.",
+            f"If it is part of the text, put the whole in quotes: '{_shortened(whole)}'; "
+            "if it is a comment, write it on a line of its own.",
+        )
 
     def _sequence(self) -> JsonValue:
         items: list[JsonValue] = []
@@ -421,6 +454,10 @@ class _Builder:
             )
         path = tuple(part for part in self._path if part != "")
         self._flaws.append(YamlFlaw(path, _event_line(event), message, hint))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def _speakable(text: str) -> str:

@@ -23,7 +23,7 @@ from asset_pipeline.clock import Clock
 from asset_pipeline.custody.export_names import CHECKSUMS, NamedClip
 from asset_pipeline.custody.export_targets import ExportError, Target
 from asset_pipeline.custody.links import SignedLink, link_to, signs_links
-from asset_pipeline.custody.manifest import write_manifest
+from asset_pipeline.custody.manifest import PromptOf, Sources, write_manifest
 from asset_pipeline.custody.scratch import scratch_file
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.files import sha256_of
@@ -102,6 +102,7 @@ class Exporter:
         stamp: Marks what is written; None copies the clips' own files.
         policy_of: Tells what a clip's file may say of itself.
         require_marks: Write no file that does not say that a model made it.
+        prompt_of: Gives the prompt of a clip, for the manifest.
     """
 
     store: Store
@@ -116,6 +117,7 @@ class Exporter:
     stamp: Stamp | None = None
     policy_of: Callable[[Clip], ProvenancePolicy] = _no_marks
     require_marks: bool = False
+    prompt_of: PromptOf = lambda _: None
 
     def export(
         self, clips: Sequence[NamedClip], report: Callable[[ExportResult], None]
@@ -178,7 +180,8 @@ class Exporter:
             uris = [self.target.uri(line.path) for line in kept]
             records = {} if self.stamp is None else self.stamp.book.of_uris(uris)
             accounts = {line.path: records.get(uri) for line, uri in zip(kept, uris, strict=True)}
-            write_manifest(self.target, kept, self.catalog, self._link_of, accounts)
+            sources = Sources(self.catalog, self._link_of, self.prompt_of, accounts)
+            write_manifest(self.target, kept, sources)
             now = self.book.written(self.target.name)
             if {path: each.sha256 for path, each in now.items()} == {
                 line.path: line.sha256 for line in kept

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from asset_pipeline.catalog.reader import Catalog
@@ -14,7 +15,9 @@ from asset_pipeline.custody.export_targets import Target, write_text
 from asset_pipeline.custody.links import SignedLink
 from asset_pipeline.ledger.exports import ExportLine
 from asset_pipeline.ledger.provenance import ProvenanceRecord
+from asset_pipeline.ledger.records import Clip
 from asset_pipeline.money import to_decimal
+from asset_pipeline.prompts.spec import Prompt
 
 FORMAT = 1
 """Raised when a field changes its meaning; new fields may come at any time."""
@@ -24,24 +27,36 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 LinkOf = Callable[[ExportLine], SignedLink | None]
 
+PromptOf = Callable[[Clip], Prompt | None]
+"""Gives the prompt of a clip; None once it left the files."""
 
-def write_manifest(
-    target: Target,
-    lines: Sequence[ExportLine],
-    catalog: Catalog,
-    link_of: LinkOf,
-    accounts: Mapping[str, ProvenanceRecord | None],
-) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the manifest has from what no ledger row says.
+
+    Attributes:
+        catalog: The models' licences.
+        link_of: A file's link; None where there is none.
+        prompt_of: What tags and fields a clip's prompt has.
+        accounts: What files say of themselves, by path.
+    """
+
+    catalog: Catalog
+    link_of: LinkOf
+    prompt_of: PromptOf
+    accounts: Mapping[str, ProvenanceRecord | None]
+
+
+def write_manifest(target: Target, lines: Sequence[ExportLine], sources: Sources) -> None:
     """Write the three files, each whole or not at all; the checksums last.
 
     Args:
         target: Where they go, beside the files that they are about.
         lines: The files, by path.
-        catalog: For the models' licences.
-        link_of: Gives a file's link; None where there is none.
-        accounts: What files say of themselves, by path.
+        sources: What else is known of them.
     """
-    entries = [_entry(line, catalog, link_of(line), accounts.get(line.path)) for line in lines]
+    entries = [_entry(line, sources) for line in lines]
     document = {"format": FORMAT, "clips": entries}
     text = json.dumps(document, ensure_ascii=False, indent=1)
     write_text(target, MANIFEST_JSON, _utf8(text) + "\n", content_type="application/json")
@@ -50,14 +65,12 @@ def write_manifest(
     write_text(target, CHECKSUMS, sums, content_type="text/plain")
 
 
-def _entry(
-    line: ExportLine,
-    catalog: Catalog,
-    link: SignedLink | None,
-    account: ProvenanceRecord | None,
-) -> dict[str, Any]:
+def _entry(line: ExportLine, sources: Sources) -> dict[str, Any]:
     clip = line.clip
-    model = catalog.models.get(clip.model)
+    link = sources.link_of(line)
+    account = sources.accounts.get(line.path)
+    prompt = sources.prompt_of(clip)
+    model = sources.catalog.models.get(clip.model)
     return {
         "path": line.path,
         "kind": clip.kind.value,
@@ -65,6 +78,10 @@ def _entry(
         "prompt_id": clip.prompt_id,
         "variant": clip.variant,
         "prompt": line.prompt_text,
+        "seed": line.seed,
+        "inputs": dict(line.inputs),
+        "tags": [] if prompt is None else list(prompt.tags),
+        "fields": {} if prompt is None else dict(prompt.fields),
         "model": clip.model,
         "licence": None if model is None else model.licence,
         "clip_id": clip.clip_id,
@@ -101,7 +118,9 @@ def _as_csv(entries: Sequence[dict[str, Any]]) -> str:
 
 
 def _cell(value: object) -> object:
-    """Keep a spreadsheet from taking a prompt for a formula."""
+    """Write a value for a cell; a spreadsheet must not take a prompt for a formula."""
+    if isinstance(value, list | dict):
+        value = json.dumps(value, ensure_ascii=False) if value else ""
     is_formula = isinstance(value, str) and value.startswith(_FORMULA)
     return f"'{value}" if is_formula else value
 

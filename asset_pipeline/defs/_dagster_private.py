@@ -15,6 +15,7 @@ from dagster._core.events import (
 )
 from dagster._core.instance.config import DAGSTER_CONFIG_YAML_FILENAME
 from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
+from dagster._core.storage.config import PostgresStorageConfig, pg_config
 from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 from dagster._core.storage.runs.sqlite import SqliteRunStorage
@@ -40,6 +41,7 @@ __all__ = [
     "AssetPartitionStatus",
     "ConfigurableClassData",
     "DagsterSqliteStorage",
+    "PostgresStorageConfig",
     "RunFailureReason",
     "SensorExecutionData",
     "SqlEventLogStorageTable",
@@ -53,5 +55,6 @@ __all__ = [
     "is_valid_cron_schedule",
     "make_new_run_id",
     "partition_loading_context",
+    "pg_config",
     "serialize_value",
 ]

@@ -6,13 +6,13 @@ dies between the two offers it again, and Dagster makes one run of it however of
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import dagster as dg
 from dagster import DagsterInstance, DagsterRun, RunsFilter
 
 from asset_pipeline.defs.jobs import CLIP_JOBS
-from asset_pipeline.defs.run_tags import KIND_TAG, LAUNCH_TAG, run_tags
+from asset_pipeline.defs.run_tags import KIND_TAG, LAUNCH_TAG, run_tags, trace_tags
 from asset_pipeline.ledger.budgets import BudgetCaps
 from asset_pipeline.ledger.submissions import Launch, Submissions
 
@@ -43,15 +43,24 @@ def follow(
     return offered
 
 
-def clip_request(launch: Launch, collections: frozenset[str], caps: BudgetCaps) -> dg.RunRequest:
-    """Return the run that makes the clips of a launch."""
+def clip_request(
+    launch: Launch,
+    collections: frozenset[str],
+    caps: BudgetCaps,
+    traceparents: Sequence[str] = (),
+) -> dg.RunRequest:
+    """Return the run that makes the clips of a launch, in the trace of who ordered them."""
     ids = list(launch.prompt_ids)
     return dg.RunRequest(
         run_key=launch.launch_id,
         job_name=CLIP_JOBS[launch.kind].name,
         partition_key=ids[0],
         run_config={"ops": {launch.kind.value: {"config": {"prompt_ids": ids}}}},
-        tags={**run_tags(launch.kind, collections, caps), LAUNCH_TAG: launch.launch_id},
+        tags={
+            **run_tags(launch.kind, collections, caps),
+            **trace_tags(traceparents),
+            LAUNCH_TAG: launch.launch_id,
+        },
     )
 
 

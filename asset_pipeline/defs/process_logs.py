@@ -10,6 +10,8 @@ from asset_pipeline.disclosure.secrets import secrets_in
 from asset_pipeline.logs.fields import bound
 from asset_pipeline.logs.setup import start_logging, warnings_told_to
 from asset_pipeline.settings import Settings
+from asset_pipeline.tracing.otlp import start_tracing
+from asset_pipeline.tracing.spans import traced_logs
 
 
 def secrets_of(settings: Settings) -> list[str]:
@@ -19,9 +21,10 @@ def secrets_of(settings: Settings) -> list[str]:
     return [*secrets, *secrets_in(os.environ)]
 
 
-def start_logs(settings: Settings) -> None:
-    """Switch the logs on, unless they are; all secrets of the environment are kept out of them."""
+def start_logs(settings: Settings, part: str = "worker") -> None:
+    """Switch logs and traces on, unless they are; no secret of the environment is in either."""
     start_logging(settings.log_path, secrets_of(settings))
+    start_tracing(settings.otlp_endpoint, part)
 
 
 @contextlib.contextmanager
@@ -31,6 +34,7 @@ def logs_of_run(
     """Log the block as one run's work; its first warnings are told to ``warn`` as well."""
     start_logs(settings)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(traced_logs())
         stack.enter_context(bound(run_id=run_id))
         if warn is not None:
             stack.enter_context(warnings_told_to(warn))

@@ -75,7 +75,7 @@ def request_due(
     auto = [prompt for prompt in library.of_kind(kind).values() if library.is_auto(prompt)]
     if not auto:
         return Requested()
-    if _under_way(instance, kind, sensor):
+    if is_under_way(instance, kind, sensor):
         return Requested(waiting=True, told=f"{kind}: its last automatic run has not ended")
     with ledger.open() as book:
         states = standing_of(instance, auto, book.engine)
@@ -101,7 +101,8 @@ def request_due(
     return Requested(runs, waiting=taken < len(due), told=told)
 
 
-def _under_way(instance: DagsterInstance, kind: Kind, sensor: str) -> bool:
+def is_under_way(instance: DagsterInstance, kind: Kind, sensor: str) -> bool:
+    """Tell whether a run of a kind's clips that a sensor asked for has not ended."""
     filters = RunsFilter(
         job_name=CLIP_JOBS[kind].name,
         statuses=UNFINISHED,

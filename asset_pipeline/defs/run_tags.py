@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import dagster as dg
 
@@ -10,6 +11,8 @@ from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.ledger.budgets import BudgetCaps, CapsSource
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.settings import load_settings
+from asset_pipeline.tracing.otlp import start_tracing
+from asset_pipeline.tracing.spans import span
 
 KIND_TAG = "asset_pipeline/kind"
 COLLECTION_TAG = "asset_pipeline/collection"
@@ -21,11 +24,20 @@ COMMAND_TAG = "asset_pipeline/command"
 LAUNCH_TAG = "asset_pipeline/launch"
 """The launch of submissions that a run makes; its retries carry it too."""
 
+TRACE_TAG = "asset_pipeline/traceparent"
+"""The span that a run belongs to: its command's, or its first request's."""
+
+TRACE_LINKS_TAG = "asset_pipeline/trace_links"
+"""The spans of the other requests that a run is made for, with commas between them."""
+
 SEVERAL = "several"
 """Where a tag has one value and a run has many."""
 
 SHARED = "shared"
 """A run under nothing but the budgets that everything falls under."""
+
+# A run may be made for a thousand requests; its links say for which, up to a tag's sensible size.
+_MOST_LINKS = 50
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -65,6 +77,27 @@ def tag_run(context: dg.AssetExecutionContext, kind: Kind, prompts: Collection[P
     caps = CapsSource(load_settings()).current()
     tags = run_tags(kind, {prompt.collection for prompt in prompts}, caps)
     context.instance.add_run_tags(context.run.run_id, dict(tags))
+
+
+def trace_tags(traceparents: Sequence[str]) -> Mapping[str, str]:
+    """Return the tags that join a run to the spans that it is made for; none without any."""
+    if not traceparents:
+        return {}
+    others = ",".join(traceparents[1:_MOST_LINKS])
+    return {TRACE_TAG: traceparents[0]} | ({TRACE_LINKS_TAG: others} if others else {})
+
+
+def run_span(run: dg.DagsterRun) -> AbstractContextManager[None]:
+    """Return the span of a run's work, in the trace that its tags name."""
+    start_tracing(load_settings().otlp_endpoint, "worker")
+    links = run.tags.get(TRACE_LINKS_TAG, "")
+    return span(
+        "run",
+        parent=run.tags.get(TRACE_TAG),
+        links=tuple(filter(None, links.split(","))),
+        asset_pipeline__run_id=run.run_id,
+        asset_pipeline__job=run.job_name,
+    )
 
 
 def _one_of(names: Collection[str]) -> str:

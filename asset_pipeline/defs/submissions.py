@@ -51,6 +51,7 @@ def submissions_sensor(
                     if taken is None:
                         break
                     offered.append(taken)
+            traces = {each.launch_id: submissions.traceparents(each.launch_id) for each in offered}
         if not offered:
             return _result(context, [], "Nothing waits.")
         prompts = prompt_library.load()
@@ -60,7 +61,7 @@ def submissions_sensor(
     runs: list[dg.RunRequest] = []
     for launch in offered:
         collections = _prepare(context.instance, launch, prompts)
-        runs.append(clip_request(launch, collections, caps))
+        runs.append(clip_request(launch, collections, caps, traces[launch.launch_id]))
     return _result(context, runs, "", offered[-1].launch_id)
 
 

@@ -29,19 +29,29 @@ def read_json(body: bytes) -> tuple[object, int]:
         UnboundedDocumentError: It is too deep or holds too many values; it was not parsed.
         ValueError: It is no JSON.
     """
-    opened = body.count(b"[") + body.count(b"{")
-    values = opened + body.count(b",")
-    # These are too many at the worst, since strings hold commas too: a small document needs no
-    # closer look.
-    if opened > MAX_DEPTH or values > MAX_VALUES:
-        values = _count(body)
+    values = check_bounds(body)
     try:
         return json.loads(body), len(body) + values * VALUE_BYTES
     except RecursionError as error:
         raise UnboundedDocumentError("a document that is nested too deep") from error
 
 
-def _count(body: bytes) -> int:
+def check_bounds(body: bytes, most: int = MAX_VALUES) -> int:
+    """Return about how many values a document holds.
+
+    Raises:
+        UnboundedDocumentError: It is too deep, or holds more values than ``most``.
+    """
+    opened = body.count(b"[") + body.count(b"{")
+    values = opened + body.count(b",")
+    # These are too many at the worst, since strings hold commas too: a small document needs no
+    # closer look.
+    if opened > MAX_DEPTH or values > most:
+        values = _count(body, most)
+    return values
+
+
+def _count(body: bytes, most: int) -> int:
     """Return the number of values, as far as the brackets and commas tell.
 
     Raises:
@@ -60,6 +70,6 @@ def _count(body: bytes) -> int:
             depth -= 1
         elif first == ord(","):
             values += 1
-        if values > MAX_VALUES or tokens > 4 * MAX_VALUES:
-            raise UnboundedDocumentError(f"a document of more than {MAX_VALUES:,} values")
+        if values > most or tokens > 4 * most:
+            raise UnboundedDocumentError(f"a document of more than {most:,} values")
     return values

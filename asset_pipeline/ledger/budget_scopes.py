@@ -34,6 +34,11 @@ def of_run(run_id: str) -> str:
     return f"run:{run_id}"
 
 
+def is_of_run(budget: str) -> bool:
+    """Tell whether a budget is that of one run, or of one command's runs."""
+    return budget.startswith("run:")
+
+
 def of_collection(collection: str) -> str:
     """Return the name of the budget of one collection."""
     return f"collection:{collection}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from asset_pipeline.ledger.budget_scopes import is_of_run
 from asset_pipeline.ledger.records import BudgetBalance
 from asset_pipeline.money import MicroUsd, format_usd
 
@@ -23,8 +24,10 @@ class Passed:
     def __str__(self) -> str:
         """Say how much of the cap is used and left."""
         one = self.balance
+        # A run's id says nothing to anybody.
+        name = "The run's own cap" if is_of_run(one.budget) else f"Budget {one.budget!r}"
         return (
-            f"Budget {one.budget!r} has passed {self.percent} %: {format_usd(_used(one))} of "
+            f"{name} has passed {self.percent} %: {format_usd(_used(one))} of "
             f"{format_usd(one.cap)} is used, {format_usd(one.headroom)} is left."
         )
 

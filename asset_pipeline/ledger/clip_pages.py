@@ -50,7 +50,7 @@ class ClipPages(LedgerAccess):
         self, wanted: ClipFilter, before: tuple[datetime, str] | None, limit: int
     ) -> list[PagedClip]:
         """Return clips, the newest first, from before a place on."""
-        query = _WITH_INTENTS.where(*_conditions(wanted))
+        query = _WITH_INTENTS.where(*conditions_of(wanted))
         if before is not None:
             created_at, clip_id = before
             query = query.where(
@@ -70,7 +70,7 @@ class ClipPages(LedgerAccess):
             select(func.count())
             .select_from(clips)
             .join(intents, intents.c.intent_id == clips.c.intent_id)
-            .where(*_conditions(wanted))
+            .where(*conditions_of(wanted))
         )
         with self._reading() as connection:
             return int(connection.execute(query).scalar_one())
@@ -96,7 +96,8 @@ class ClipPages(LedgerAccess):
             return [clip_from(row) for row in rows]
 
 
-def _conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:
+def conditions_of(wanted: ClipFilter) -> list[ColumnElement[bool]]:
+    """Return what a clip, joined with its intent, has to be to pass a filter."""
     found: list[ColumnElement[bool]] = []
     if wanted.superseded:
         found.append(clips.c.removed_at.is_(None))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from pydantic import JsonValue
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -58,6 +60,8 @@ class ExportLine:
     Attributes:
         sha256: Of the file at the path.
         bytes: Its length.
+        seed: What the model began with; None where it takes none.
+        inputs: All that was sent.
     """
 
     path: str
@@ -66,6 +70,8 @@ class ExportLine:
     clip: Clip
     prompt_text: str
     exported_at: datetime
+    seed: int | None = None
+    inputs: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
 
 
 class ExportRepository(LedgerAccess):
@@ -94,6 +100,8 @@ class ExportRepository(LedgerAccess):
                 exports.c.sha256.label("export_sha256"),
                 exports.c.bytes.label("export_bytes"),
                 intents.c.prompt_text,
+                intents.c.seed,
+                intents.c.inputs_json,
             )
             .join(clips, clips.c.clip_id == exports.c.clip_id)
             .join(intents, intents.c.intent_id == clips.c.intent_id)
@@ -109,6 +117,8 @@ class ExportRepository(LedgerAccess):
                     clip_from(row),
                     row["prompt_text"],
                     row["export_time"],
+                    row["seed"],
+                    json.loads(row["inputs_json"]),
                 )
                 for row in rows
             ]

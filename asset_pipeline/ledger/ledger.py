@@ -14,6 +14,7 @@ from asset_pipeline.ledger import (
     clips,
     intents,
     manual_resolution,
+    metric_sums,
     postings,
     substitutes,
     wants,
@@ -35,6 +36,7 @@ from asset_pipeline.ledger.records import (
 )
 from asset_pipeline.ledger.schema import BillingState
 from asset_pipeline.ledger.transactions import looking_again
+from asset_pipeline.measures import MEASURES
 from asset_pipeline.money import MicroUsd
 
 
@@ -78,12 +80,22 @@ class Ledger(LedgerQueries):
             return workers.register(connection, run_id, now)
 
     def beat(self, worker_id: str) -> None:
-        """Say that the worker is alive; due every :data:`workers.HEARTBEAT_SECONDS`."""
-        with self._writing() as (connection, now):
-            workers.beat(connection, worker_id, now)
+        """Say that the worker is alive, and write what this process counted.
+
+        It is due every :data:`workers.HEARTBEAT_SECONDS`.
+        """
+        taken = MEASURES.take()
+        try:
+            with self._writing() as (connection, now):
+                workers.beat(connection, worker_id, now)
+                metric_sums.add_measures(connection, taken)
+        except BaseException:
+            MEASURES.give_back(taken)
+            raise
 
     def end_worker(self, worker_id: str) -> None:
         """Record that the worker stopped; its open intents can be adopted at once."""
+        self.beat(worker_id)
         with self._writing() as (connection, now):
             workers.end(connection, worker_id, now)
 
@@ -267,6 +279,7 @@ class Ledger(LedgerQueries):
 
         def reuse() -> Clip:
             with self._writing() as (connection, now):
+                metric_sums.count_cache_hit(connection, use.kind.value, clip.model)
                 return clips.reuse(connection, clip, use, now)
 
         return looking_again(reuse)

@@ -44,6 +44,7 @@ class NewIntent:
         origin: Who is asked.
         key_id: The API key on whose behalf it is paid.
         launch_id: The launch of submissions that it belongs to.
+        traceparent: The span that it is made in, if it is traced.
     """
 
     generation_hash: str
@@ -65,6 +66,7 @@ class NewIntent:
     origin: Origin = field(default_factory=Origin)
     key_id: str | None = None
     launch_id: str | None = None
+    traceparent: str | None = None
 
     def reserved(
         self,
@@ -126,6 +128,7 @@ class NewIntent:
             run_budget=run_budget,
             key_id=self.key_id,
             launch_id=self.launch_id,
+            traceparent=self.traceparent,
         )
 
 
@@ -176,6 +179,7 @@ class Intent:
     run_budget: str | None = None
     key_id: str | None = None
     launch_id: str | None = None
+    traceparent: str | None = None
 
     @property
     def origin(self) -> Origin:

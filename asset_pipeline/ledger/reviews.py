@@ -48,7 +48,8 @@ class Decision:
 
     Attributes:
         sha256: Of the file that was looked at.
-        supersedes: The verdict that stood there when it was looked at; None where it is not said.
+        supersedes: The verdict that stood there when it was looked at, zero for none; None where
+            it is not said.
     """
 
     clip_id: str
@@ -251,7 +252,7 @@ def _check(connection: Connection, clip: RowMapping, decision: Decision) -> None
             f"The clip of {what} has another SHA-256 than the one decided about.",
             current=clip["clip_id"],
         )
-    if decision.supersedes is not None and decision.supersedes != clip["review_id"]:
+    if decision.supersedes is not None and decision.supersedes != (clip["review_id"] or 0):
         raise StaleVerdictError(
             "review_changed",
             f"Somebody else decided about {what} meanwhile.",

@@ -84,11 +84,11 @@ class BreakerState(StrEnum):
     HALF_OPEN = "half_open"  # one prediction at a time tries whether it works again
 
 
-_OPEN = text(
-    "state IN ({}) AND found_late_at IS NULL".format(
-        ", ".join(f"'{state}'" for state in OPEN_STATES)
-    )
-)
+OPEN_WORDS = "state IN ({})".format(", ".join(f"'{state}'" for state in OPEN_STATES))
+"""SQL that an intent is open: SQLite uses a partial index only where it finds its very words."""
+
+_OPEN = text(f"{OPEN_WORDS} AND found_late_at IS NULL")
+_UNENDED = text(OPEN_WORDS)
 
 intents = Table(
     "intents",
@@ -151,6 +151,8 @@ intents = Table(
     Column("key_id", String(16)),
     # The launch of submissions that paid it.
     Column("launch_id", String(32)),
+    # The span that it was made in, as the header of that name: whoever finishes it links to it.
+    Column("traceparent", String(64)),
     one_of("state", IntentState),
     CheckConstraint("reserved_microusd >= 0", name="reserved_not_negative"),
     CheckConstraint("charged_microusd >= 0", name="charged_not_negative"),
@@ -172,6 +174,14 @@ intents = Table(
     Index("ix_intents_wanted", "wanted_hash"),
     Index("ix_intents_key", "key_id"),
     Index("ix_intents_launch", "launch_id", "kind", "prompt_id"),
+    # The oldest of each open state, for metrics, without a look at any row.
+    Index(
+        "ix_intents_open_age",
+        "state",
+        "created_at",
+        sqlite_where=_UNENDED,
+        postgresql_where=_UNENDED,
+    ),
 )
 
 budgets = Table(
@@ -351,6 +361,12 @@ workers = Table(
     Column("started_at", UtcDateTime, nullable=False),
     Column("heartbeat_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
+    Index(
+        "ix_workers_unended",
+        "heartbeat_at",
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
 )
 
 # A model without a row has a closed breaker that never counted anything.

@@ -168,6 +168,7 @@ submissions = Table(
     Column("owner", String(200), nullable=False),
     Column("key_id", String(16)),
     Column("request_id", String(64), nullable=False),
+    Column("traceparent", String(64)),  # the request's span
     Column("state", String(20), nullable=False),
     Column("prompts", Integer, nullable=False),
     Column("clips", Integer, nullable=False),

@@ -46,6 +46,7 @@ from asset_pipeline.ledger.service_schema import (
 from asset_pipeline.ledger.takes import bump
 from asset_pipeline.ledger.transactions import looking_again
 from asset_pipeline.money import MicroUsd
+from asset_pipeline.tracing.spans import traceparent
 
 ANSWERS_KEPT = timedelta(days=7)
 """How long an idempotency key stands for the answer that it was given."""
@@ -412,6 +413,19 @@ class Submissions(LedgerAccess):
             rows = connection.execute(query.order_by(launches.c.created_at)).mappings()
             return [_launch_from(row) for row in rows]
 
+    def traceparents(self, launch_id: str) -> list[str]:
+        """Return the spans of the requests that a launch is made for, the first one first."""
+        query = (
+            select(submissions.c.traceparent)
+            .join(submission_items, submission_items.c.submission_id == submissions.c.submission_id)
+            .where(submission_items.c.launch_id == launch_id)
+            .where(submissions.c.traceparent.is_not(None))
+            .group_by(submissions.c.traceparent)
+            .order_by(func.min(submission_items.c.item_id))
+        )
+        with self._reading() as connection:
+            return [str(each) for each in connection.execute(query).scalars()]
+
     def begun(self, launch_id: str, run_id: str) -> None:
         """Note which run makes a launch."""
         with self._writing() as (connection, _):
@@ -481,6 +495,7 @@ def enter(connection: Connection, submission_id: str, new: NewSubmission, now: d
             owner=new.owner,
             key_id=new.key_id,
             request_id=new.request_id,
+            traceparent=traceparent(),
             state=JobState.QUEUED.value,
             prompts=len(new.items),
             clips=new.clips,

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.foreign.text import cleaned
+from asset_pipeline.measures import DECODER_RESTARTS, MEASURES
 from asset_pipeline.media.bad_media import BadMediaError, BadMediaReason
 from asset_pipeline.media.decoder_process import READY
 from asset_pipeline.media.preview import Preview
@@ -179,6 +180,7 @@ class DecoderPool:
                 self._idle.append(starting)
             else:
                 # Dead, or its answer would be taken for that to the next question.
+                MEASURES.count(DECODER_RESTARTS)
                 await self._end(starting)
         if line.endswith(b"\n"):
             return json.loads(line)

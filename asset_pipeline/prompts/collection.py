@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from asset_pipeline.config.yaml_source import (
     parse_yaml,
     read_utf8,
 )
+from asset_pipeline.prompts.entry_blocks import mended
 from asset_pipeline.prompts.matrix import Cell, Matrix, MatrixFlaw, read_matrix, size_flaw
 from asset_pipeline.prompts.provenance import read_policy
 from asset_pipeline.prompts.rendition_specs import read_renditions
@@ -92,9 +93,10 @@ def read_collection(
         return Contents(problems=[Problem(label, None, None, None, wrong, "Rename it.")])
     try:
         text = read_utf8(prompts_dir / name, inside=prompts_dir)
+        text, left_out, names = mended(text)
         document = parse_yaml(text)
-        reading = _Reading(kind, name, resolver)
-        reading.read(document)
+        reading = _Reading(kind, name, resolver, names)
+        reading.read(Document(document.value, (*left_out, *document.flaws)))
         problems = reading.problems(label, text)
     except SourceError as error:
         problem = Problem(label, error.line, None, None, error.message, error.hint)
@@ -109,6 +111,7 @@ def prompt_lines(prompts_dir: Path, name: str, indexes: Sequence[int]) -> list[i
     """
     try:
         text = read_utf8(prompts_dir / name, inside=prompts_dir)
+        text, _, _ = mended(text)
         return [*lines_of(text, [("prompts", index, "id") for index in indexes])]
     except SourceError:
         return [None] * len(indexes)
@@ -117,11 +120,11 @@ def prompt_lines(prompts_dir: Path, name: str, indexes: Sequence[int]) -> list[i
 class _Reading:
     """Reads one document and collects the errors with their places in the file."""
 
-    def __init__(self, kind: Kind, name: str, resolver: Resolver) -> None:
+    def __init__(self, kind: Kind, name: str, resolver: Resolver, names: Mapping[int, str]) -> None:
         self.prompts: dict[int, Prompt] = {}
-        self.ids: dict[int, str] = {}
+        self.ids: dict[int, str] = {index: it for index, it in names.items() if is_id(it)}
         self.rules: CollectionRules | None = None
-        self._names: dict[int, str] = {}
+        self._names: dict[int, str] = dict(names)
         self._findings: list[tuple[FieldProblem, int | None]] = []
         self._left_out = 0
         self._kind = kind

@@ -6,7 +6,6 @@ refused when it says anything else than was meant.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -15,7 +14,7 @@ import yaml
 from asset_pipeline.config.yaml_source import SourceError, parse_yaml
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.prompts.spec import PromptEntry
-from asset_pipeline.prompts.yaml_writer import readable_yaml
+from asset_pipeline.prompts.yaml_writer import entry_yaml
 
 
 def with_entries(text: str, entries: Sequence[PromptEntry]) -> str:
@@ -109,8 +108,7 @@ def _entry_end(text: str, index: int) -> int:
 
 
 def _block(entry: PromptEntry, indent: int) -> str:
-    written = readable_yaml([entry.model_dump(exclude_defaults=True)])
-    return textwrap.indent(textwrap.dedent(written), " " * indent)
+    return entry_yaml(entry, " " * indent) + "\n"
 
 
 def _check(

@@ -15,6 +15,7 @@ ID_RULE = "small letters, digits, '.', '_' and '-', at most 100, the first a let
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _SLUG_CHARACTERS = 60
+_ID_CHARACTERS = 100
 # Controls other than newline and tab, lone surrogates, and noncharacters of the basic plane.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
@@ -63,3 +64,15 @@ def with_digest(name: str, text: str) -> str:
     """Return ``name`` ending in six digits of the text's SHA-256, to tell it from similar names."""
     ending = f"-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
     return name if name.endswith(ending) else name + ending
+
+
+def id_of(written: str) -> str:
+    """Return the id that somebody's own key makes: small letters, hyphens for what may not be.
+
+    The same key gives the same id always, so that importing again finds its prompts.
+    """
+    folded = unicodedata.normalize("NFKD", written.strip()).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^a-z0-9._-]+", "-", folded.lower()).strip("-").lstrip("._-")
+    if 0 < len(name) <= _ID_CHARACTERS:
+        return name
+    return with_digest(name[:90] or "prompt", written)

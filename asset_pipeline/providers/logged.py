@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from asset_pipeline.clock import Clock
+from asset_pipeline.measures import MEASURES, PROVIDER
 from asset_pipeline.origin import Origin
 from asset_pipeline.providers.prediction import Prediction
 from asset_pipeline.providers.protocol import (
@@ -131,10 +132,13 @@ class _Call:
 
     def answered(self, **fields: object) -> None:
         """Write down that the provider answered."""
+        MEASURES.time(PROVIDER, self._name, self._seconds())
         _log.info("%s answered", self._name, extra=self._extra(**fields))
 
     def failed(self, error: ProviderError, level: int, remark: str = "") -> None:
         """Write down how it failed."""
+        outcome = "refused" if isinstance(error, RefusedError) else "unavailable"
+        MEASURES.time(PROVIDER, self._name, self._seconds(), outcome)
         said = f"{error.message.rstrip('.')}. {remark}" if remark else error.message
         extra = self._extra(outcome=type(error).__name__, retry_after=error.retry_after)
         if error.status is not None:
@@ -142,5 +146,8 @@ class _Call:
         _log.log(level, "%s failed: %s", self._name, said, extra=extra)
 
     def _extra(self, **fields: object) -> dict[str, object]:
-        taken = (self._clock.monotonic() - self._began) * 1000
+        taken = self._seconds() * 1000
         return {"call": self._name, "ms": round(taken, 1), **self._fields, **fields}
+
+    def _seconds(self) -> float:
+        return self._clock.monotonic() - self._began

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
-from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from asset_pipeline.errors import AssetPipelineError
@@ -16,11 +15,13 @@ from asset_pipeline.service import (
     clip_routes,
     file_routes,
     job_routes,
+    monitoring_routes,
     ordering_routes,
     other_routes,
     problems,
 )
 from asset_pipeline.service.context import ServiceContext
+from asset_pipeline.service.desk import clip_views, live, pages, prompt_views
 from asset_pipeline.service.guard import Guard
 from asset_pipeline.service.problems import Problem
 from asset_pipeline.service.rates import RateGate
@@ -28,12 +29,6 @@ from asset_pipeline.service.wakeups import Wakeups
 
 API = "/api/v1"
 
-_DESK = Path(__file__).parent / "desk.html"
-_DESK_POLICY = (
-    "default-src 'none'; img-src 'self'; media-src 'self'; connect-src 'self'; "
-    "script-src 'self'; style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'"
-)
 _SWEEP_SECONDS = 3600.0
 
 
@@ -58,7 +53,7 @@ def create_app(context: ServiceContext, *, hosts: frozenset[str] = frozenset()) 
     problems.install(app)
     for routes in (ordering_routes, job_routes, clip_routes, file_routes, other_routes):
         app.include_router(routes.router, prefix=API)
-    app.include_router(other_routes.health)
+    app.include_router(monitoring_routes.router)
     _add_desk(app)
     _describe_problems(app)
     if context.cors_origins:
@@ -79,30 +74,27 @@ def attach(app: FastAPI, context: ServiceContext, hosts: frozenset[str]) -> None
     app.state.hosts = hosts
     app.state.wakeups = Wakeups(context.engine, context.stopping)
     app.state.rate_gate = RateGate(context.rates)
+    app.state.monitoring = monitoring_routes.Monitoring(context)
 
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     context: ServiceContext = app.state.context
+    monitoring: monitoring_routes.Monitoring = app.state.monitoring
     sweeping = asyncio.ensure_future(_sweep(context))
+    monitoring.start()
     yield
     context.stopping.set()
+    await monitoring.aclose()
     sweeping.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await sweeping
 
 
 def _add_desk(app: FastAPI) -> None:
-    async def desk() -> HTMLResponse:
-        page = _DESK.read_text(encoding="utf-8")
-        return HTMLResponse(page, headers={"Content-Security-Policy": _DESK_POLICY})
-
-    async def script() -> HTMLResponse:
-        text = (_DESK.parent / "desk.js").read_text(encoding="utf-8")
-        return HTMLResponse(text, media_type="text/javascript")
-
-    app.get("/", include_in_schema=False)(desk)
-    app.get("/desk.js", include_in_schema=False)(script)
+    for routes in (clip_views, prompt_views, live):
+        app.include_router(routes.router, prefix=f"{API}/desk")
+    app.include_router(pages.router)
 
     async def openapi() -> JSONResponse:
         return JSONResponse(app.openapi())

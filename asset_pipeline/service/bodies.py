@@ -121,7 +121,7 @@ class DecisionBody(_Body):
         default=None,
         ge=0,
         lt=2**63,
-        description="The verdict that stood there when it was looked at.",
+        description="The verdict that stood there when it was looked at; 0 for none.",
     )
 
 
@@ -412,6 +412,18 @@ class Health(BaseModel):
     status: str
 
 
+class CheckAnswer(BaseModel):
+    """How one part was when it was last looked at."""
+
+    part: str
+    state: str
+    needed: bool = Field(description="Whether the service is not ready when it fails.")
+    detail: str
+    advice: str
+    checked_at: datetime
+    seconds: float
+
+
 class Readiness(Health):
     """What the service needs."""
 
@@ -419,3 +431,5 @@ class Readiness(Health):
     daemon: str
     waiting: int = Field(description="Prompts that wait for a run.")
     note: str = ""
+    failing: list[str] = Field(description="The parts for which it is not ready.")
+    checks: list[CheckAnswer] = Field(description="Every part that is looked at.")

@@ -6,7 +6,6 @@ import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -29,18 +28,13 @@ from asset_pipeline.ledger.service_audit import ServiceAudit
 from asset_pipeline.ledger.submissions import Submissions
 from asset_pipeline.ledger.submitted import SubmittedPrompts
 from asset_pipeline.ledger.uploads import Uploads
+from asset_pipeline.monitoring.ledger_parts import DAEMON_SENSOR, DAEMON_SILENT
 from asset_pipeline.prompts.file_cache import KeptFiles
 from asset_pipeline.prompts.library import Library, load_library
 from asset_pipeline.settings import Settings
 from asset_pipeline.stores.environment import bucket_settings
 from asset_pipeline.stores.factory import open_store
 from asset_pipeline.stores.protocol import Store
-
-DAEMON_SENSOR = "submissions"
-"""The sensor whose ticks tell that a daemon lives."""
-
-# Dagster's daemon looks at sensors every five seconds, and takes a while over a busy tick.
-_DAEMON_SILENT = timedelta(seconds=60)
 
 
 @dataclass
@@ -150,7 +144,7 @@ class ServiceContext:
     def daemon_lives(self) -> bool:
         """Tell whether Dagster's daemon was heard of lately: without it, submissions wait."""
         seen = self.submissions.last_beat(DAEMON_SENSOR)
-        return seen is not None and self.clock.now() - seen < _DAEMON_SILENT
+        return seen is not None and self.clock.now() - seen < DAEMON_SILENT
 
 
 def open_context(settings: Settings) -> ServiceContext:

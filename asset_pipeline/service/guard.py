@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import re
+import time
 import uuid
 from typing import Any, cast
 
@@ -19,11 +20,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asset_pipeline.ledger.engine import LedgerError
 from asset_pipeline.ledger.service_audit import AuditEntry
+from asset_pipeline.logs.fields import bound
 from asset_pipeline.service.context import context_of
 from asset_pipeline.service.identity import Caller
 from asset_pipeline.service.problems import ProblemError, problem_response
+from asset_pipeline.tracing.spans import annotate, span, traced_logs
 
 _log = logging.getLogger("asset_pipeline.service")
+_access = logging.getLogger("asset_pipeline.service.access")
+
+_PROBES = {"/healthz", "/readyz", "/metrics"}
+_FAILED = 400
 
 MEGABYTE = 1024 * 1024
 MAX_JSON_BYTES = 32 * MEGABYTE
@@ -77,14 +84,28 @@ class Guard:
                 self._add_headers(message, request, request_id)
             await send(message)
 
-        try:
-            receiving = await self._bounded(request, receive)
-            await self._app(scope, receiving, sending)
-        except ProblemError as problem:
-            await problem_response(request, problem)(scope, receive, sending)
-        finally:
-            if request.method in _UNSAFE:
-                await self._note(request, request_id, status)
+        began = time.monotonic()
+        with (
+            span(
+                f"{request.method} {request.url.path}",
+                parent=request.headers.get("traceparent"),
+                http__request__method=request.method,
+                url__path=request.url.path,
+                asset_pipeline__request_id=request_id,
+            ),
+            traced_logs(),
+            bound(request_id=request_id),
+        ):
+            try:
+                receiving = await self._bounded(request, receive)
+                await self._app(scope, receiving, sending)
+            except ProblemError as problem:
+                await problem_response(request, problem)(scope, receive, sending)
+            finally:
+                annotate(http__response__status_code=status)
+                if request.method in _UNSAFE:
+                    await self._note(request, request_id, status)
+                _log_access(request, status, time.monotonic() - began)
 
     def _add_headers(self, message: Message, request: Request, request_id: str) -> None:
         headers = MutableHeaders(scope=message)
@@ -139,6 +160,29 @@ class Guard:
             await asyncio.to_thread(context_of(request).audit.add, entry)
         except LedgerError as error:
             _log.warning("not in the audit: %s: %s", entry, error)
+
+
+def _log_access(request: Request, status: int, seconds: float) -> None:
+    """Write the line of a request, without its query, which may be private."""
+    if request.url.path in _PROBES and status < _FAILED:
+        return  # several a second, and each says that all is well
+    caller: Caller | None = getattr(request.state, "caller", None)
+    _access.info(
+        "%s %s %d",
+        request.method,
+        request.url.path,
+        status,
+        extra={
+            "method": request.method,
+            "path": request.url.path,
+            "status": status,
+            "ms": round(seconds * 1000, 1),
+            "key_id": None if caller is None else caller.key_id,
+            "actor": None if caller is None else caller.actor,
+            "client": None if request.client is None else request.client.host,
+            "code": getattr(request.state, "problem_code", None),
+        },
+    )
 
 
 class _Bounded:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.reader import Catalog
-from asset_pipeline.generation.planning.plan import Plan, make_plan
+from asset_pipeline.generation.planning.plan import Plan, make_plan, wanted_clips
 from asset_pipeline.ledger.budgets import KeyCap
 from asset_pipeline.ledger.submissions import NewItem, NewSubmission
 from asset_pipeline.money import MicroUsd, to_decimal
@@ -151,7 +151,7 @@ class Ordering:
             if entries.setdefault(key, entry) != entry:
                 detail = f"the id {found.prompt_id!r} stands for another prompt of this batch."
                 wrong.append(Finding(pointer=f"{place}/id", detail=detail))
-            elif self._is_of_file(key):
+            elif self.is_of_file(key):
                 detail = f"the id {found.prompt_id!r} is taken by a prompt file."
                 taken.append(Finding(pointer=f"{place}/id", detail=detail))
             known = self._library.prompts.get(key)
@@ -180,18 +180,14 @@ class Ordering:
             ProblemError: The prompt is gone, has fewer variants, or stands in a file and was to be
                 changed.
         """
-        prompt = self._library.prompts.get((kind, prompt_id))
-        if prompt is None:
-            raise ProblemError(
-                409, "prompt_gone", f"No prompt asks for {kind}/{prompt_id} any more."
-            )
+        prompt = self._known((kind, prompt_id))
         if variant > prompt.variants:
             asked = f"{kind}/{prompt_id} asks for {prompt.variants} variants by now."
             raise ProblemError(409, "prompt_gone", asked)
         entry: dict[str, Any] | None = None
         if text is not None or inputs is not None:
             stored = None
-            if not self._is_of_file((kind, prompt_id)):
+            if not self.is_of_file((kind, prompt_id)):
                 stored = self._context.submitted.find(kind, prompt_id)
             if stored is None:
                 detail = "It stands in a prompt file: change it there, and ask for another take."
@@ -218,9 +214,68 @@ class Ordering:
         rules = None if prompt is None else self._library.rules.get(prompt.path)
         return rules is not None and rules.retake_rejected
 
-    def _is_of_file(self, key: tuple[Kind, str]) -> bool:
+    def of_takes(self, wanted: Iterable[tuple[Kind, str, int]]) -> Order:
+        """Return the order of another take of each of several clips: kind, prompt, variant.
+
+        Raises:
+            ProblemError: A prompt is gone, or has fewer variants by now.
+        """
+        prompts: dict[tuple[Kind, str], Prompt] = {}
+        items: list[NewItem] = []
+        for kind, prompt_id, variant in dict.fromkeys(wanted):
+            key = (kind, prompt_id)
+            prompt = prompts.get(key) or self._known(key)
+            if variant > prompt.variants:
+                asked = f"{kind}/{prompt_id} asks for {prompt.variants} variants by now."
+                raise ProblemError(409, "prompt_gone", asked)
+            takes = dict(prompt.takes)
+            takes[variant] = takes.get(variant, 0) + 1
+            prompts[key] = replace(prompt, takes=dict(sorted(takes.items())))
+            items.append(
+                NewItem(kind, prompt_id, prompt.collection, prompt.variants, retake=variant)
+            )
+        return Order(tuple(prompts.values()), tuple(items), self._plan([*prompts.values()]))
+
+    def of_known(self, wanted: Iterable[tuple[Kind, str]]) -> Order:
+        """Return the order of what prompts that are known already still lack.
+
+        Raises:
+            ProblemError: One of them is gone.
+        """
+        return self.of_prompts([self._known(key) for key in dict.fromkeys(wanted)])
+
+    def of_prompts(self, prompts: Sequence[Prompt]) -> Order:
+        """Return the order of what prompts that stand elsewhere lack."""
+        items = [
+            NewItem(each.kind, each.prompt_id, each.collection, each.variants) for each in prompts
+        ]
+        return Order(tuple(prompts), tuple(items), self._plan(prompts))
+
+    def prompt(self, kind: Kind, prompt_id: str) -> Prompt | None:
+        """Return a prompt as it is now; None if nothing asks for it any more."""
+        return self._library.prompts.get((kind, prompt_id))
+
+    def worst_cases(self, prompt: Prompt) -> list[MicroUsd]:
+        """Return what each variant of a prompt costs at the most, made anew."""
+        context = self._context
+        wanted = wanted_clips(
+            prompt, 0, self._catalog, context.settings.prompts_dir, context.clock.now()
+        )
+        return [each.worst_case for each in wanted]
+
+    def is_of_file(self, key: tuple[Kind, str]) -> bool:
+        """Tell whether a prompt stands in a prompt file."""
         known = self._library.prompts.get(key)
         return known is not None and known.path in self._library.rules
+
+    def _known(self, key: tuple[Kind, str]) -> Prompt:
+        prompt = self._library.prompts.get(key)
+        if prompt is None:
+            kind, prompt_id = key
+            raise ProblemError(
+                409, "prompt_gone", f"No prompt asks for {kind}/{prompt_id} any more."
+            )
+        return prompt
 
     def _own_files(self) -> dict[str, str]:
         found = self._context.uploads.of_owner(

@@ -1,4 +1,4 @@
-"""Routes for what one looks up: budgets, models, the session of a browser, health."""
+"""Routes for what one looks up: budgets, models, the session of a browser."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import JSONResponse
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.ledger.api_keys import SESSION_LIFE, csrf_token
 from asset_pipeline.ledger.budget_scopes import of_key
 from asset_pipeline.ledger.service_schema import Scope
 from asset_pipeline.service.bodies import (
     BudgetAnswer,
     BudgetsAnswer,
-    Health,
     LoginBody,
     ModelAnswer,
     ModelsAnswer,
-    Readiness,
     SessionAnswer,
 )
 from asset_pipeline.service.context import context_of
@@ -38,7 +34,6 @@ from asset_pipeline.service.rates import admit
 from asset_pipeline.service.responses import PROBLEMS
 
 router = APIRouter(responses=PROBLEMS)
-health = APIRouter(tags=["health"])
 
 Reader = Annotated[Caller, Depends(require(Scope.READ))]
 
@@ -145,29 +140,3 @@ async def log_out(request: Request, response: Response) -> None:
         request.state.caller = identify(request, context)
         await asyncio.to_thread(context.keys.end_session, session)
     response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="strict")
-
-
-@health.get("/healthz")
-async def healthz() -> Health:
-    """Tell that the process answers."""
-    return Health(status="ok")
-
-
-@health.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
-async def readyz(request: Request) -> JSONResponse:
-    """Tell whether the ledger can be used, and whether a daemon makes runs of what waits."""
-    context = context_of(request)
-    try:
-        waiting, lives = context.submissions.waiting(), context.daemon_lives()
-    except AssetPipelineError:
-        found = Readiness(status="unavailable", ledger="unavailable", daemon="unknown", waiting=0)
-        return JSONResponse(found.model_dump(), 503)
-    note = "" if lives else "No Dagster daemon was heard of: submissions wait until one runs."
-    found = Readiness(
-        status="ready",
-        ledger="ok",
-        daemon="seen" if lives else "not seen",
-        waiting=waiting,
-        note=note,
-    )
-    return JSONResponse(found.model_dump())

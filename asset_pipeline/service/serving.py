@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import time
 from collections.abc import Callable
 from types import FrameType
 
@@ -16,6 +17,9 @@ from asset_pipeline.service.identity import login_required
 
 # A stop takes five seconds at the most, open streams and slow readers included.
 _STOP_SECONDS = 3
+
+# So long requests are still answered after a signal, while /readyz says that they should not come.
+_DRAIN_SECONDS = 1.0
 
 
 def is_loopback(host: str) -> bool:
@@ -79,6 +83,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, context: ServiceContext) -> None:
         super().__init__(config)
         self._context = context
+        self._drained_at: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop taking requests, and let streams end; a second signal waits for nothing.
@@ -86,9 +91,19 @@ class _Server(uvicorn.Server):
         Uvicorn's own would raise the signal again at the end, as if the stop had not been in order.
         """
         del sig, frame
+        if self._context.stopping.is_set():
+            self.force_exit = self.should_exit
+            self.should_exit = True
+            return
         self._context.stopping.set()
-        self.force_exit = self.should_exit
-        self.should_exit = True
+        # Meanwhile /readyz says 503, so that whoever sends requests here hears of it.
+        self._drained_at = time.monotonic() + _DRAIN_SECONDS
+
+    async def on_tick(self, counter: int) -> bool:
+        """End once the drain is over; uvicorn asks ten times a second."""
+        if self._drained_at is not None and time.monotonic() >= self._drained_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
 
 
 def _listen(host: str, port: int) -> socket.socket:

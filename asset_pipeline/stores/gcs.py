@@ -31,6 +31,7 @@ from asset_pipeline.stores.protocol import (
     check_link_ttl,
     sha256_in,
 )
+from asset_pipeline.stores.timing import timed
 
 _PAGE: Final = 1000
 
@@ -56,6 +57,7 @@ class GcsStore:
         """The bucket and the prefix in it."""
         return self._address
 
+    @timed
     def put(self, key: str, source: Path, *, sha256: str, content_type: str) -> StoredObject:
         """Store a file under a key; see :meth:`Store.put`."""
         uri = self.uri(key)
@@ -75,6 +77,7 @@ class GcsStore:
         self._bucket_seen = True
         return StoredObject(key=key, uri=uri, bytes=size, sha256=sha256)
 
+    @timed
     def get(self, key: str, target: Path) -> None:
         """Copy an object to a file; see :meth:`Store.get`."""
         write_whole(self.read(key), target)
@@ -83,6 +86,7 @@ class GcsStore:
         """Yield an object's content; see :meth:`Store.read`."""
         yield from sliced(self._parts(key))
 
+    @timed
     def head(self, key: str) -> StoredObject | None:
         """Describe an object; see :meth:`Store.head`."""
         blob, uri = self._blob(key), self.uri(key)
@@ -115,6 +119,7 @@ class GcsStore:
             missing = isinstance(translated, ObjectNotFoundError)
             raise (no_bucket(str(self._address)) if missing else translated) from error
 
+    @timed
     def delete(self, key: str) -> None:
         """Remove an object; see :meth:`Store.delete`."""
         blob, uri = self._blob(key), self.uri(key)

@@ -33,6 +33,7 @@ from asset_pipeline.stores.protocol import (
     check_link_ttl,
     sha256_in,
 )
+from asset_pipeline.stores.timing import timed
 
 _INCOMING: Final = ".incoming"
 _LEFTOVER: Final = re.compile(r"[0-9a-f]{16}\.tmp")
@@ -104,6 +105,7 @@ class LocalStore:
         """The folder of files on their way in, and of what killed writers left of such."""
         return self._root / _INCOMING
 
+    @timed
     def put(self, key: str, source: Path, *, sha256: str, content_type: str) -> StoredObject:  # noqa: ARG002 -- files carry no content type
         """Store a file under a key; see :meth:`Store.put`."""
         check_content_key(key, sha256)
@@ -116,6 +118,7 @@ class LocalStore:
             self._learn_folder()
         return StoredObject(key=key, uri=self.uri(key), bytes=size, sha256=sha256)
 
+    @timed
     def get(self, key: str, target: Path) -> None:
         """Copy an object to a file; see :meth:`Store.get`."""
         write_whole(self.read(key), target)
@@ -135,6 +138,7 @@ class LocalStore:
                 while block := reading.read(BLOCK):
                     yield block
 
+    @timed
     def head(self, key: str) -> StoredObject | None:
         """Describe an object; its SHA-256 is the one its content key names, else None."""
         with self._explained("look up", key):
@@ -153,6 +157,7 @@ class LocalStore:
         with self._explained("list", prefix):
             yield from self._walk(self._root, "", prefix)
 
+    @timed
     def delete(self, key: str) -> None:
         """Remove an object; see :meth:`Store.delete`."""
         with self._explained("delete", key):

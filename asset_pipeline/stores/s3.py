@@ -30,6 +30,7 @@ from asset_pipeline.stores.protocol import (
 from asset_pipeline.stores.s3_access import S3Access
 from asset_pipeline.stores.s3_errors import AlreadyThereError, from_botocore
 from asset_pipeline.stores.s3_parts import abort_uploads, upload_in_parts
+from asset_pipeline.stores.timing import timed
 
 
 class S3Store:
@@ -54,6 +55,7 @@ class S3Store:
         """The bucket and the prefix in it."""
         return self._address
 
+    @timed
     def put(self, key: str, source: Path, *, sha256: str, content_type: str) -> StoredObject:
         """Store a file under a key; see :meth:`Store.put`."""
         uri = self.uri(key)
@@ -72,6 +74,7 @@ class S3Store:
         self._bucket_seen = True
         return StoredObject(key=key, uri=uri, bytes=size, sha256=sha256)
 
+    @timed
     def get(self, key: str, target: Path) -> None:
         """Copy an object to a file; see :meth:`Store.get`."""
         write_whole(self.read(key), target)
@@ -81,6 +84,7 @@ class S3Store:
         check_key(key)
         yield from sliced(self._objects.read(key))
 
+    @timed
     def head(self, key: str) -> StoredObject | None:
         """Describe an object; see :meth:`Store.head`."""
         check_key(key)
@@ -106,6 +110,7 @@ class S3Store:
             if self._address.key_of(self._address.folder + each.key) is not None:
                 yield self._object(*each)
 
+    @timed
     def delete(self, key: str) -> None:
         """Remove an object; see :meth:`Store.delete`."""
         check_key(key)

@@ -7,18 +7,19 @@ sandbox made, and going back to the sandbox shows it again.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from sqlalchemy import Engine, select
 
 from asset_pipeline.clock import Clock
+from asset_pipeline.ledger.change_mark import mark_of
 from asset_pipeline.ledger.schema import intents
 from asset_pipeline.ledger.transactions import transaction
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.settings import ProviderName, Settings
 from asset_pipeline.warehouse.fixed_paths import hand_over, is_undecided, point_to_own
-from asset_pipeline.warehouse.publish import PublishReport, publish
+from asset_pipeline.warehouse.publish import PublishReport, publish, published_mark
 from asset_pipeline.warehouse.query import WarehouseError, query
 
 _NEWEST = "SELECT intent_id FROM predictions ORDER BY created_at DESC LIMIT 1"
@@ -36,6 +37,26 @@ def publish_own(
     report = publish(engine, prompts, settings.own_warehouse_path, clock=clock)
     show_own(engine, settings)
     return report
+
+
+def publish_if_older(
+    engine: Engine, prompts: Callable[[], Iterable[Prompt]], settings: Settings, *, clock: Clock
+) -> None:
+    """Publish the warehouse when it is missing or shows another state of the ledger.
+
+    Args:
+        engine: The ledger.
+        prompts: Reads the prompt files; called only when there is something to publish.
+        settings: Where the files are.
+        clock: For the report's duration.
+
+    Raises:
+        AssetPipelineError: It can't be written, or the prompts not be read.
+    """
+    with transaction(engine, reading=True) as connection:
+        mark = mark_of(connection)
+    if published_mark(settings.own_warehouse_path) != mark:
+        publish_own(engine, prompts(), settings, clock=clock)
 
 
 def show_own(engine: Engine, settings: Settings) -> None:

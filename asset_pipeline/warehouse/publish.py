@@ -25,7 +25,9 @@ from asset_pipeline.money import to_decimal
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.warehouse.query import WarehouseError, query
 from asset_pipeline.warehouse.tables import (
+    BESIDE_PROMPTS,
     LEDGER_TABLES,
+    PromptNotes,
     Row,
     ledger_rows,
     prompt_rows,
@@ -68,16 +70,18 @@ def publish(
     started = clock.monotonic()
     with _new_database(target) as warehouse, _snapshot(ledger_engine) as ledger:
         warehouse.execute((_HERE / "schema.sql").read_text(encoding="utf-8"))
-        rows = {
-            name: _load(warehouse, name, ledger_rows(ledger, query), target.parent)
-            for name, query in LEDGER_TABLES.items()
-        }
-        rows["prompts"] = _load(warehouse, "prompts", prompt_rows(library_prompts), target.parent)
+        prompts = list(library_prompts)
+        notes = PromptNotes(prompts)
+        rows: dict[str, int] = {}
+        for name, select in LEDGER_TABLES.items():
+            found = ledger_rows(ledger, select)
+            found = notes.beside(found) if name in BESIDE_PROMPTS else found
+            rows[name] = _load(warehouse, name, found, target.parent)
+        rows["prompts"] = _load(warehouse, "prompts", prompt_rows(prompts), target.parent)
         # Not among the tables: whoever asks knows by it whether the file is behind.
         warehouse.execute(f"COMMENT ON TABLE ledger_entries IS '{_MARK}{mark_of(ledger)}'")
         for view in sorted((_HERE / "queries").glob("*.sql")):
-            select = view.read_text(encoding="utf-8")
-            warehouse.execute(f"CREATE VIEW {view.stem} AS {select}")
+            warehouse.execute(f"CREATE VIEW {view.stem} AS {view.read_text(encoding='utf-8')}")
     return PublishReport(rows=rows, seconds=clock.monotonic() - started)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +16,21 @@ if TYPE_CHECKING:
 
 class WarehouseError(AssetPipelineError):
     """The published file can't be written, opened or queried."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """What SQL returned.
+
+    Attributes:
+        columns: Names; two may be the same.
+        types: DuckDB's name of each column's type, such as ``DECIMAL(18,6)``.
+        rows: Money as Decimal, times in UTC.
+    """
+
+    columns: list[str]
+    types: list[str]
+    rows: list[tuple[Any, ...]]
 
 
 # The order matters: the last line locks the others.
@@ -29,6 +45,20 @@ _LOCKDOWN = """
 def query(path: Path, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Run SQL on the published file and return the names of the columns and the rows.
 
+    Args:
+        path: The published DuckDB file.
+        sql: As for :func:`typed_query`.
+
+    Raises:
+        WarehouseError: As there.
+    """
+    result = typed_query(path, sql)
+    return result.columns, result.rows
+
+
+def typed_query(path: Path, sql: str) -> QueryResult:
+    """Run SQL on the published file.
+
     The SQL can read the published tables and nothing else: no other file, no network, no
     variable of this process. Money comes as Decimal, times in UTC.
 
@@ -42,13 +72,19 @@ def query(path: Path, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
     """
     import duckdb  # noqa: PLC0415 -- as above
 
-    with _opened(path) as connection:
+    with connected(path) as connection:
+        connection.execute(_LOCKDOWN)
         try:
             # No statement at all, only spaces or a comment, returns None, whatever the stubs say.
             result = cast("DuckDBPyConnection | None", connection.execute(sql))
             if result is None:
-                return [], []
-            return [column[0] for column in result.description or ()], result.fetchall()
+                return QueryResult([], [], [])
+            described = result.description or ()
+            return QueryResult(
+                columns=[column[0] for column in described],
+                types=[str(column[1]) for column in described],
+                rows=result.fetchall(),
+            )
         except duckdb.Error as error:
             raise WarehouseError(
                 f"The query failed: {error}",
@@ -57,7 +93,12 @@ def query(path: Path, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Generator[DuckDBPyConnection]:
+def connected(path: Path) -> Generator[DuckDBPyConnection]:
+    """Open the published file read-only; what others ask of it goes through :func:`query`.
+
+    Raises:
+        WarehouseError: There is no such file, or another process has it open for writing.
+    """
     import duckdb  # noqa: PLC0415 -- as above
 
     if not path.is_file():
@@ -77,5 +118,4 @@ def _opened(path: Path) -> Generator[DuckDBPyConnection]:
             else "Publish it again; it is built anew from the ledger.",
         ) from error
     with connection:
-        connection.execute(_LOCKDOWN)
         yield connection

@@ -29,7 +29,13 @@ CREATE TABLE predictions (
     wanted_hash      VARCHAR,                -- what it stands in for; NULL when it was wanted itself
     strategy         VARCHAR,                -- how it came to stand in, such as simplified_prompt
     prompt_text      VARCHAR       NOT NULL, -- what was sent
-    key_id           VARCHAR                 -- the API key that it was paid on behalf of
+    key_id           VARCHAR,                -- the API key that it was paid on behalf of
+    provider         VARCHAR       NOT NULL, -- sandbox, replicate
+    account          VARCHAR       NOT NULL, -- whom the provider charged
+    seed             BIGINT,                 -- NULL where the model takes none
+    inputs           VARCHAR       NOT NULL, -- all that was sent, as JSON
+    tags             VARCHAR[]     NOT NULL, -- its prompt's now; empty once the prompt is gone
+    fields           VARCHAR       NOT NULL  -- likewise, as JSON: fields->>'Scene'
 );
 
 -- One row a movement of money in one budget. A payment moves every budget that it falls under.
@@ -102,7 +108,9 @@ CREATE TABLE clips (
     review_state      VARCHAR,               -- approved, rejected; NULL while undecided
     prompt_text       VARCHAR       NOT NULL, -- what was sent for it
     seed              BIGINT,
-    inputs            VARCHAR       NOT NULL  -- all that was sent, as JSON
+    inputs            VARCHAR       NOT NULL, -- all that was sent, as JSON
+    tags              VARCHAR[]     NOT NULL, -- its prompt's now; empty once the prompt is gone
+    fields            VARCHAR       NOT NULL  -- likewise, as JSON: fields->>'Scene'
 );
 
 -- One row a file derived from a clip, under the name that its collection gives it.
@@ -203,7 +211,20 @@ CREATE TABLE prompts (
     variants     INTEGER   NOT NULL,
     tags         VARCHAR[] NOT NULL,
     prompt_hash  VARCHAR   NOT NULL,
-    fields       VARCHAR   NOT NULL -- what a team or a sweep keeps beside it, as JSON
+    style        VARCHAR   NOT NULL, -- its own or its collection's; empty for none
+    reference    VARCHAR,            -- the picture it begins with
+    inputs       VARCHAR   NOT NULL, -- what it says of the model's inputs, as JSON
+    fields       VARCHAR   NOT NULL  -- a sheet's other columns, as JSON: fields->>'Scene'
+);
+
+-- One row a prompt whose last run left it without all of its clips, and why.
+CREATE TABLE prompt_endings (
+    kind         VARCHAR     NOT NULL,
+    prompt_id    VARCHAR     NOT NULL,
+    how          VARCHAR     NOT NULL, -- failed; refused by a budget, cancelled: never sent
+    error_class  VARCHAR     NOT NULL,
+    run_id       VARCHAR     NOT NULL,
+    ended_at     TIMESTAMPTZ NOT NULL
 );
 
 -- One row a thing done about a stored file: approved, lost, restored, decided to delete, deleted.

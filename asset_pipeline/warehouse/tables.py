@@ -16,7 +16,15 @@ from asset_pipeline.ledger.custody_schema import custody, exports, fsck_findings
 from asset_pipeline.ledger.llm_schema import llm_calls
 from asset_pipeline.ledger.provenance_schema import provenance
 from asset_pipeline.ledger.rendition_schema import renditions
-from asset_pipeline.ledger.schema import breakers, budgets, clips, entries, intents, lineage
+from asset_pipeline.ledger.schema import (
+    breakers,
+    budgets,
+    clips,
+    endings,
+    entries,
+    intents,
+    lineage,
+)
 from asset_pipeline.ledger.service_schema import (
     reviews,
     service_audit,
@@ -61,6 +69,10 @@ LEDGER_TABLES: Mapping[str, Executable] = {
         intents.c.strategy,
         intents.c.prompt_text,
         intents.c.key_id,
+        intents.c.provider,
+        intents.c.account,
+        intents.c.seed,
+        intents.c.inputs_json.label("inputs"),
     ),
     "ledger_entries": select(
         entries.c.entry_id,
@@ -243,6 +255,14 @@ LEDGER_TABLES: Mapping[str, Executable] = {
         budgets.c.reserved_microusd.label("reserved_usd"),
         case((_HEADROOM > 0, _HEADROOM), else_=0).label("headroom_usd"),
     ),
+    "prompt_endings": select(
+        endings.c.kind,
+        endings.c.prompt_id,
+        endings.c.how,
+        endings.c.error_class,
+        endings.c.run_id,
+        endings.c.ended_at,
+    ),
     "circuit_breakers": select(
         breakers.c.model,
         breakers.c.state,
@@ -311,6 +331,41 @@ def ledger_rows(connection: Connection, query: Executable) -> Iterator[Row]:
             yield dict(zip(names, row, strict=True))
 
 
+BESIDE_PROMPTS = ("predictions", "clips")
+"""The tables whose rows have what their prompt says beside its text."""
+
+
+class PromptNotes:
+    """What prompts say beside their texts, for the rows of what was made from them.
+
+    Args:
+        prompts: The usable prompts.
+    """
+
+    def __init__(self, prompts: Iterable[Prompt]) -> None:
+        self._known = {
+            (prompt.kind.value, prompt.prompt_id): _notes(prompt)
+            for prompt in prompts
+            if prompt.tags or prompt.fields
+        }
+
+    def beside(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Yield rows with the tags and fields of their prompts."""
+        for row in rows:
+            yield {**row, **self._known.get((row["kind"], row["prompt_id"]), _NO_NOTES)}
+
+
+_NO_NOTES: Row = {"tags": [], "fields": "{}"}
+
+
+def _notes(prompt: Prompt) -> Row:
+    return {"tags": list(prompt.tags), "fields": _json(prompt.fields)}
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(dict(values), ensure_ascii=False)
+
+
 def prompt_rows(prompts: Iterable[Prompt]) -> Iterator[Row]:
     """Yield prompts as rows of the ``prompts`` table."""
     for prompt in prompts:
@@ -321,7 +376,9 @@ def prompt_rows(prompts: Iterable[Prompt]) -> Iterator[Row]:
             "text": prompt.text,
             "model": prompt.model,
             "variants": prompt.variants,
-            "tags": list(prompt.tags),
             "prompt_hash": prompt.prompt_hash,
-            "fields": json.dumps(dict(prompt.fields), ensure_ascii=False, sort_keys=True),
+            "style": prompt.style,
+            "reference": prompt.reference,
+            "inputs": _json(prompt.inputs),
+            **_notes(prompt),
         }

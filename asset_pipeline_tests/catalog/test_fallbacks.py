@@ -14,6 +14,7 @@ from asset_pipeline.catalog.fallbacks import fallback_inputs, price_ratio
 from asset_pipeline.catalog.reader import Catalog, load_catalog
 from asset_pipeline.catalog.spec import Fallback
 from asset_pipeline.errors import ConfigurationError
+from asset_pipeline_tests.support.settled_files import write_settled
 
 DAY = date(2026, 11, 22)
 SPEECH, KOKORO = "minimax/speech-02-turbo", "jaaari/kokoro-82m"
@@ -22,7 +23,7 @@ DEV, SCHNELL = "black-forest-labs/flux-dev", "black-forest-labs/flux-schnell"
 
 def _with(tmp_path: Path, model: str, *fallbacks: dict[str, Any]) -> Catalog:
     entry = {"models": {model: {"fallbacks": list(fallbacks)}}}
-    (tmp_path / "models.yaml").write_text(yaml.safe_dump(entry))
+    write_settled(tmp_path / "models.yaml", yaml.safe_dump(entry))
     return load_catalog(tmp_path)
 
 

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from asset_pipeline.catalog.pricing import UnpricedModelError, worst_case
 from asset_pipeline.catalog.reader import Catalog, load_catalog
 from asset_pipeline.errors import ConfigurationError
+from asset_pipeline_tests.support.settled_files import write_settled
 
 DAY = date(2026, 11, 1)
 WHOLE: dict[str, JsonValue] = {"type": "integer", "default": 1, "minimum": 1, "maximum": 4}
@@ -30,7 +31,7 @@ def with_model(
         "max_predict_seconds": 60,
         **fields,
     }
-    (folder / "models.yaml").write_text(yaml.safe_dump({"models": {"acme/painter": entry}}))
+    write_settled(folder / "models.yaml", yaml.safe_dump({"models": {"acme/painter": entry}}))
     return load_catalog(folder)
 
 

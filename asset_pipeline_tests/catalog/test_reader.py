@@ -12,6 +12,7 @@ from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.catalog.reader import Catalog, UnknownModelError, load_catalog
 from asset_pipeline.catalog.spec import OutputShape, PriceUnit
 from asset_pipeline.errors import ConfigurationError
+from asset_pipeline_tests.support.settled_files import write_settled
 
 SCHNELL = "black-forest-labs/flux-schnell"
 DAY = date(2026, 11, 1)
@@ -26,7 +27,7 @@ def catalog() -> Catalog:
 
 def overlaid(folder: Path, text: str) -> Catalog:
     """Return the packaged catalog below a user's models.yaml."""
-    (folder / "models.yaml").write_text(text, encoding="utf-8")
+    write_settled(folder / "models.yaml", text)
     return load_catalog(folder)
 
 

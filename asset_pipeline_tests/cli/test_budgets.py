@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from asset_pipeline_tests.cli.conftest import Done, Sandbox, Workspace
+from asset_pipeline_tests.support.settled_files import write_settled
 
 Cli = Callable[..., Done]
 
@@ -17,17 +18,17 @@ def test_a_cap_that_comes_late_or_vanishes_lets_nothing_through(
     assert cli("generate", "--prompt", "red-house", env=env).code == 0
     caps = workspace.root / "config" / "budgets.yaml"
     caps.parent.mkdir(exist_ok=True)
-    caps.write_text("monthly_usd: 0.003\n")
+    write_settled(caps, "monthly_usd: 0.003\n")
     done = cli("generate", "--prompt", "blue-boat", env=env)
     assert (done.code, "monthly:" in done.out) == (3, True), done.out
-    caps.write_text("")
+    write_settled(caps, "")
     done = cli("generate", "--prompt", "blue-boat", env=env)
     assert (done.code, "is empty" in done.err, "write {} into" in done.err) == (2, True, True)
     assert cli("plan", "--all", env=env).code == 2
     caps.unlink()
     done = cli("generate", "--prompt", "blue-boat", env=env)
     assert (done.code, "is gone" in done.err) == (2, True), done.err
-    caps.write_text("{}\n")
+    write_settled(caps, "{}\n")
     assert cli("generate", "--prompt", "blue-boat", "--failed", env=env).code == 0
 
 

@@ -16,6 +16,7 @@ import pytest
 from asset_pipeline_tests.cli.conftest import Done, Sandbox, Workspace
 from asset_pipeline_tests.support.servers.fixtures import seaweed, seaweed_server
 from asset_pipeline_tests.support.servers.seaweed import SeaweedFS
+from asset_pipeline_tests.support.settled_files import write_settled
 
 __all__ = ["seaweed", "seaweed_server"]
 
@@ -94,8 +95,9 @@ def test_what_is_gone_is_fetched_again_and_after_the_hour_made_again(
 def test_retention_keeps_what_is_live_or_approved(made: Cli, workspace: Workspace) -> None:
     """A dry run by default; with --delete former clips go, but for the one that was approved."""
     (workspace.root / "config").mkdir(exist_ok=True)
-    (workspace.root / "config" / "retention.yaml").write_text(
-        "rules: [{name: former clips, superseded_beyond: 0}]"
+    write_settled(
+        workspace.root / "config" / "retention.yaml",
+        "rules: [{name: former clips, superseded_beyond: 0}]",
     )
     former = clip_paths(made)
     assert made("generate", "--kind", "image", "--force", "--yes").code == 0
@@ -120,8 +122,8 @@ def test_retention_keeps_what_is_live_or_approved(made: Cli, workspace: Workspac
 
     # Prompts that can't be read must not look as if they had left the files.
     assert made("unapprove", kept["clip_id"]).code == 0
-    (workspace.root / "config" / "retention.yaml").write_text(
-        "rules: [{name: all, older_than_days: 0}]"
+    write_settled(
+        workspace.root / "config" / "retention.yaml", "rules: [{name: all, older_than_days: 0}]"
     )
     images = workspace.root / "prompts" / "images" / "houses.yaml"
     text = images.read_text()

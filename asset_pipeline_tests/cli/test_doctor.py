@@ -39,7 +39,7 @@ def test_each_line_says_what_to_do(cli: Cli) -> None:
     done = cli("doctor")
     assert done.code == 0
     lines = [line for line in done.out.splitlines() if line.strip()]
-    assert [line.split()[0] for line in lines] == ["ok"] * 6 + ["warn"] + ["ok"] * 3
+    assert [line.split()[0] for line in lines] == ["ok"] * 10 + ["warn"] + ["ok"] * 5
     assert "copy its dagster.yaml" in done.out
 
 

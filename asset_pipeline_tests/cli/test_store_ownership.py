@@ -13,6 +13,7 @@ import pytest
 from asset_pipeline_tests.cli.conftest import Done, Sandbox, Workspace, until
 from asset_pipeline_tests.support.servers.fixtures import seaweed, seaweed_server
 from asset_pipeline_tests.support.servers.seaweed import SeaweedFS
+from asset_pipeline_tests.support.settled_files import write_settled
 
 __all__ = ["seaweed", "seaweed_server"]
 
@@ -148,8 +149,8 @@ def test_a_ledger_deleted_in_mid_run_stops_the_run(
 def test_prompt_files_that_are_away_delete_nothing(made: Cli, workspace: Workspace) -> None:
     """Retention asks for a word before current clips go because their prompts are not there."""
     (workspace.root / "config").mkdir(exist_ok=True)
-    (workspace.root / "config" / "retention.yaml").write_text(
-        "rules: [{name: all, older_than_days: 0}]"
+    write_settled(
+        workspace.root / "config" / "retention.yaml", "rules: [{name: all, older_than_days: 0}]"
     )
     shutil.move(workspace.root / "prompts" / "images", workspace.root / "away")
     dry = made("retention")

@@ -15,6 +15,7 @@ from asset_pipeline_tests.support.crash.cap_harness import (
 )
 from asset_pipeline_tests.support.crash.site import Site, open_site
 from asset_pipeline_tests.support.postgres import new_database, running_postgres
+from asset_pipeline_tests.support.settled_files import write_settled
 
 _SEED = 20261122
 
@@ -54,7 +55,7 @@ def test_a_cap_that_pays_for_all_makes_all(ledger_url: str | None, tmp_path: Pat
 
     Nothing is refused, no process starves, and no look finds the cap passed.
     """
-    (tmp_path / "models.yaml").write_text(BY_THE_SECOND)
+    write_settled(tmp_path / "models.yaml", BY_THE_SECOND)
     with open_site(tmp_path / "site", ledger_url=ledger_url, config_dir=tmp_path) as site:
         sharing = share_the_cap(site, processes=8, prompts=3, at_once=2)
     assert sharing.books.flaws == ()

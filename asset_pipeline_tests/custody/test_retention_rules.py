@@ -6,6 +6,7 @@ import pytest
 
 from asset_pipeline.custody.retention_rules import RETENTION_FILE, load_rules
 from asset_pipeline.errors import ConfigurationError
+from asset_pipeline_tests.support.settled_files import write_settled
 
 
 def test_without_a_file_nothing_may_go(tmp_path: Path) -> None:
@@ -16,11 +17,12 @@ def test_without_a_file_nothing_may_go(tmp_path: Path) -> None:
 
 def test_rules_are_read(tmp_path: Path) -> None:
     """Each condition as it is written; GB are 10^9 bytes, exactly."""
-    (tmp_path / RETENTION_FILE).write_text(
+    write_settled(
+        tmp_path / RETENTION_FILE,
         "rules:\n"
         "  - {name: drafts, collections: [drafts], kinds: [image], older_than_days: 90}\n"
         "  - {name: former, superseded_beyond: 2}\n"
-        "max_total_gb: 0.3\n"
+        "max_total_gb: 0.3\n",
     )
     rules = load_rules(tmp_path)
     assert [rule.name for rule in rules.rules] == ["drafts", "former"]
@@ -42,7 +44,7 @@ def test_rules_are_read(tmp_path: Path) -> None:
 )
 def test_a_wrong_file_is_explained(tmp_path: Path, text: str, named: str) -> None:
     """The file and the field are named; nothing is deleted by rules that were not understood."""
-    (tmp_path / RETENTION_FILE).write_text(text)
+    write_settled(tmp_path / RETENTION_FILE, text)
     with pytest.raises(ConfigurationError, match=RETENTION_FILE) as raised:
         load_rules(tmp_path)
     assert named in raised.value.message

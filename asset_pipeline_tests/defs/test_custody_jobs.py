@@ -19,6 +19,7 @@ from asset_pipeline.ledger.records import Clip
 from asset_pipeline.ledger.schema import intents
 from asset_pipeline_tests.support.clocks import NOON
 from asset_pipeline_tests.support.project import Project
+from asset_pipeline_tests.support.settled_files import write_settled
 
 
 def clips_of(prompt_id: str) -> list[Clip]:
@@ -79,8 +80,9 @@ def test_the_retention_job_deletes_only_when_told(landed: Project) -> None:
     former = path_of(clips_of("ash")[0])
     landed.run(Kind.IMAGE, "ash", force=True)
     (landed.root / "config").mkdir(exist_ok=True)
-    (landed.root / "config" / "retention.yaml").write_text(
-        yaml.safe_dump({"rules": [{"name": "former", "superseded_beyond": 0}]})
+    write_settled(
+        landed.root / "config" / "retention.yaml",
+        yaml.safe_dump({"rules": [{"name": "former", "superseded_beyond": 0}]}),
     )
     assert run_job(landed, "retention").success
     assert former.exists()

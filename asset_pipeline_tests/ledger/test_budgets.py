@@ -23,6 +23,7 @@ from asset_pipeline.settings import load_settings
 from asset_pipeline_tests.conftest import NewLedger
 from asset_pipeline_tests.support.clocks import FakeClock
 from asset_pipeline_tests.support.ledgers import PRICE, day, new_intent
+from asset_pipeline_tests.support.settled_files import write_settled
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_without_a_file_the_defaults_are_harmless() -> None:
 
 def test_the_file_is_read_as_decimals(budgets_file: Path) -> None:
     """A tenth of a dollar is a tenth, not the float next to it; empty lifts a cap."""
-    _write(
+    write_settled(
         budgets_file,
         "total_usd: 0.1\ndaily_usd:\nmonthly_usd: none\nrun_usd: 1e1\n"
         "collections_usd: {kit: 2.50}\nwarn_at_percent: [75]\n",
@@ -60,7 +61,7 @@ def test_the_environment_goes_over_the_file(
     budgets_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A variable overrides its field and leaves the others."""
-    _write(budgets_file, "total_usd: 5\nmonthly_usd: 4\n")
+    write_settled(budgets_file, "total_usd: 5\nmonthly_usd: 4\n")
     monkeypatch.setenv("ASSET_PIPELINE_BUDGET_TOTAL_USD", "7.5")
     monkeypatch.setenv("ASSET_PIPELINE_BUDGET_DAILY_USD", "0")
     monkeypatch.setenv("ASSET_PIPELINE_BUDGET_RUN_USD", "2")
@@ -73,25 +74,17 @@ def test_an_edit_is_picked_up_and_a_broken_one_pays_nothing(budgets_file: Path) 
     """A file that came, changed, broke and was mended: the caps follow each time."""
     source = CapsSource(load_settings())
     assert source.current().total_usd == 100
-    _write(budgets_file, "total_usd: 5\n")
+    write_settled(budgets_file, "total_usd: 5\n")
     assert source.current().total_usd == 5
-    _write(budgets_file, "total_usd: 6\n")
+    write_settled(budgets_file, "total_usd: 6\n")
     os.utime(budgets_file, ns=(1, 1))  # the same length, another time
     assert source.current().total_usd == 6
-    _write(budgets_file, "total_usd: [\n")
+    write_settled(budgets_file, "total_usd: [\n")
     for _ in range(2):
         with pytest.raises(ConfigurationError):
             source.current()
-    _write(budgets_file, "total_usd: 7\n")
+    write_settled(budgets_file, "total_usd: 7\n")
     assert source.current().total_usd == 7
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file a while ago, so that it stands still; each time a little later."""
-    before = path.stat().st_mtime if path.exists() else 0.0
-    path.write_text(text)
-    at = max(before + 1, time.time() - 1000)
-    os.utime(path, (at, at))
 
 
 @pytest.mark.parametrize("content", [None, "", "  \n\n", "# total_usd: 5\n", "---\n", "null\n"])
@@ -100,22 +93,22 @@ def test_a_file_that_was_in_force_and_vanished_blocks(
 ) -> None:
     """Emptied, commented out or removed: never the defaults, and the sentence says how to go on."""
     source = CapsSource(load_settings())
-    _write(budgets_file, "total_usd: 5\n")
+    write_settled(budgets_file, "total_usd: 5\n")
     assert source.current().total_usd == 5
     if content is None:
         budgets_file.unlink()
         assert source.current().total_usd == 5  # an editor may be about to put it back
         time.sleep(SETTLE_SECONDS)
     else:
-        _write(budgets_file, content)
+        write_settled(budgets_file, content)
     for _ in range(2):
         with pytest.raises(GuardLostError) as caught:
             source.current()
         assert str(budgets_file) in caught.value.message
         assert "write {} into" in caught.value.hint
-    _write(budgets_file, "{}\n")
+    write_settled(budgets_file, "{}\n")
     assert source.current().total_usd == 100
-    _write(budgets_file, "total_usd: 4\n")
+    write_settled(budgets_file, "total_usd: 4\n")
     assert source.current().total_usd == 4
 
 
@@ -123,7 +116,7 @@ def test_a_file_that_was_in_force_and_vanished_blocks(
 def test_what_has_only_just_changed_is_not_taken_yet(budgets_file: Path, torn: str) -> None:
     """A half of the file is YAML too: the former caps hold until it stands still."""
     source = CapsSource(load_settings())
-    _write(budgets_file, "total_usd: 90\ncollections_usd: {kit: 1}\n")
+    write_settled(budgets_file, "total_usd: 90\ncollections_usd: {kit: 1}\n")
     before = source.current()
     budgets_file.write_text(torn)
     assert source.current() == before
@@ -144,10 +137,10 @@ def test_the_first_look_waits_for_the_writer(budgets_file: Path) -> None:
 
 def test_a_file_of_the_future_is_taken_once_it_stands_still(budgets_file: Path) -> None:
     """A file server whose clock is ahead must not hold an edit up for ever."""
-    _write(budgets_file, "total_usd: 5\n")
+    write_settled(budgets_file, "total_usd: 5\n")
     source = CapsSource(load_settings())
     assert source.current().total_usd == 5
-    _write(budgets_file, "total_usd: 6\n")
+    write_settled(budgets_file, "total_usd: 6\n")
     os.utime(budgets_file, (time.time() + 3600,) * 2)
     assert source.current().total_usd == 5
     time.sleep(SETTLE_SECONDS)
@@ -160,12 +153,12 @@ def test_another_process_knows_that_a_file_was_in_force(
     """The ledger remembers it: gone, emptied, or looked for in another folder, it blocks."""
     engine = open_engine(new_ledger())
     memory = Configurations(engine, FakeClock())
-    _write(budgets_file, "total_usd: 5\n")
+    write_settled(budgets_file, "total_usd: 5\n")
     reader = CapsSource(load_settings(), Recalled(engine, FakeClock()))
     assert reader.current().total_usd == 5
     assert memory.recall(BUDGETS_FILE) is None  # whoever only reads puts nothing into force
     assert CapsSource(load_settings(), memory).current().total_usd == 5
-    _write(budgets_file, "")
+    write_settled(budgets_file, "")
     for known in (memory, Recalled(engine, FakeClock())):
         with pytest.raises(GuardLostError, match="is empty"):
             CapsSource(load_settings(), known).current()
@@ -176,7 +169,7 @@ def test_another_process_knows_that_a_file_was_in_force(
     with pytest.raises(GuardLostError, match=f"in force as {budgets_file}"):
         CapsSource(load_settings(), memory).current()
     monkeypatch.setenv("ASSET_PIPELINE_CONFIG_DIR", str(budgets_file.parent))
-    _write(budgets_file, "{}  # the defaults, on purpose\n")
+    write_settled(budgets_file, "{}  # the defaults, on purpose\n")
     assert CapsSource(load_settings(), memory).current().total_usd == 100
     engine.dispose()
 
@@ -186,12 +179,12 @@ def test_a_payment_is_blocked_and_nothing_is_left_of_it(
 ) -> None:
     """The reservation itself asks: with the caps gone it writes nothing."""
     engine, clock = open_engine(new_ledger()), FakeClock()
-    _write(budgets_file, "total_usd: 5\n")
+    write_settled(budgets_file, "total_usd: 5\n")
     caps = CapsSource(load_settings(), Configurations(engine, clock))
     ledger = Ledger(engine, clock, caps.current)
     payer = Payer("run", ledger.start_worker("run"))
     assert isinstance(ledger.reserve(new_intent("a"), payer), Intent)
-    _write(budgets_file, "")
+    write_settled(budgets_file, "")
     with pytest.raises(GuardLostError):
         ledger.reserve(new_intent("b"), payer)
     assert len(ledger.intents_in(list(IntentState))) == 1
@@ -219,7 +212,7 @@ def test_a_payment_is_blocked_and_nothing_is_left_of_it(
 )
 def test_a_wrong_file_is_a_sentence(budgets_file: Path, content: str) -> None:
     """What is wrong and in which file; never a cap that was not meant."""
-    _write(budgets_file, content)
+    write_settled(budgets_file, content)
     with pytest.raises(ConfigurationError) as caught:
         _caps()
     assert str(budgets_file) in str(caught.value)

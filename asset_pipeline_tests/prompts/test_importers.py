@@ -122,24 +122,15 @@ def test_bad_rows_are_reported_by_line_and_the_rest_imported(
         "\n"
         "six,fine\n"  # 11
         "seven\n",  # 12
-        id_column="id",
     )
-    assert loaded(tmp_path) == {"one": "first\nsecond", "six": "fine"}
-    assert report.imported == 2
+    assert loaded(tmp_path) == {"one": "first\nsecond", "bad-id": "Something fine", "six": "fine"}
+    assert report.imported == 3
     found = [(problem.line, problem.field) for problem in report.problems]
-    assert found == [
-        (4, "text"),
-        (5, "text"),
-        (6, "text"),
-        (7, "id"),
-        (8, "id"),
-        (9, None),
-        (12, "text"),
-    ]
+    assert found == [(4, "text"), (5, "text"), (6, "text"), (8, "id"), (9, None), (12, "text")]
     assert "2,001 characters" in report.problems[2].message
-    assert "something-fine would do" in report.problems[3].hint
-    assert "taken by line 2" in report.problems[4].message
+    assert "taken by line 2" in report.problems[3].message
     assert str(report.problems[0]) == "a.csv:4: text: it is empty."
+    assert any("1 id was made valid, such as 'Bad Id' to bad-id" in it for it in report.notes)
 
 
 def test_a_stray_quote_costs_its_row_only(importer: Importer, tmp_path: Path) -> None:
@@ -153,8 +144,7 @@ def test_a_stray_quote_costs_its_row_only(importer: Importer, tmp_path: Path) ->
 
 def test_quotes_in_a_tsv_of_plain_text_are_text(importer: Importer, tmp_path: Path) -> None:
     """A TSV whose quotes do not balance as CSV's keeps every one of them."""
-    importer("a.tsv", '\ufeffPrompt\tNote\r\n"Stop," she said\tx\r\n\'tis 5" long\t\r\n',
-             text_column="Prompt")  # fmt: skip
+    importer("a.tsv", '\ufeffPrompt\tNote\r\n"Stop," she said\tx\r\n\'tis 5" long\t\r\n')
     assert list(loaded(tmp_path).values()) == ['"Stop," she said', "'tis 5\" long"]
 
 
@@ -170,7 +160,7 @@ def test_json_lines(importer: Importer, tmp_path: Path) -> None:
         "a.jsonl",
         '{"n": 1, "text": "one\\u2028still one"}\n\n{"n": 2, "text": 5}\nnot json\n[1]\n'
         '{"n": true, "text": "x"}\n{"n": 3}\n{"n": 4, "text": "\\ud800"}\n{"n": 5, "text": "y"}\n',
-        id_column="n",
+        mapping={"n": "id"},
     )
     assert loaded(tmp_path) == {"1": "one\u2028still one", "5": "y"}
     assert [problem.line for problem in report.problems] == [3, 4, 5, 6, 7, 8]
@@ -180,11 +170,11 @@ def test_ids_of_other_collections_are_not_given_out_again(
     importer: Importer, tmp_path: Path
 ) -> None:
     """What is imported beside an existing collection never collides with it."""
-    importer("a.csv", "id,text\nx,A lake\ny,A hill\n")
-    report = importer("b.csv", "id,text\nx,A lake\n")
+    importer("a.csv", "text\nA lake\nA hill\n")
+    report = importer("b.csv", "text\nA lake\n")
     assert report.imported == 1
     assert len(loaded(tmp_path)) == 3
-    report = importer("c.csv", "id,text\na-hill,x\nnew,y\n", id_column="id")
+    report = importer("c.csv", "id,text\na-hill,x\nnew,y\n")
     assert "taken by images/a.yaml" in report.problems[0].message
     assert set(loaded(tmp_path)) > {"a-hill", "new"}
 
@@ -201,18 +191,21 @@ def test_an_existing_file_is_kept_unless_told(importer: Importer, tmp_path: Path
 @pytest.mark.parametrize(
     ("name", "text", "options", "message"),
     [
-        ("a.csv", "Prompt\nx\n", {}, "no column 'text'. Did you mean|Known: Prompt"),
-        ("a.csv", "text,text\nx,y\n", {}, "more than one column 'text'"),
-        ("a.csv", "", {}, "no column 'text'"),
-        ("a.csv", "text\nx\n", {"id_column": "idd"}, "no column 'idd'"),
-        ("a.xlsx", "text\nx\n", {}, r"'\.xlsx' cannot be imported"),
-        ("a.csv", b"text\ncaf\xe9\n", {}, r"a\.csv: .*byte 0xe9 at offset 8"),
+        ("a.csv", "Headline,Body\nx,y\n", {}, "No column is known as the text.*Headline"),
+        ("a.csv", "text,text\nx,y\n", {"mapping": {"TEXT": "id"}}, "No column is known"),
+        ("a.csv", "", {}, "holds no row"),
+        ("a.csv", "text\nx\n", {"mapping": {"idd": "id"}}, "no column 'idd'"),
+        ("a.csv", "text\nx\n", {"mapping": {"text": "txt"}}, "'txt' is no field"),
+        ("a.doc", "text\nx\n", {}, r"'\.doc' cannot be imported"),
+        ("a.xlsx", "text\nx\n", {}, r"no \.xlsx workbook"),
+        ("a.csv", b"text\ncaf\x81\n", {}, r"not cp1252: byte 0x81 on line 2"),
         ("a.csv", "text\nx\n", {"model": "flux-shnell"}, "Did you mean black-forest"),
-        ("a.csv", "text\nx\n", {"model": "suno-ai/bark"}, "makes audio"),
+        ("a.csv", "text\nx\n", {"model": "suno-ai/bark", "kind": Kind.IMAGE}, "makes audio"),
         ("a.csv", "text\nx\n", {"model": "stability-ai/sdxl"}, "no price"),
         ("a.csv", "text\nx\n", {"collection": "../x"}, "no name for a collection"),
         ("a.csv", "text\nx\n", {"variants": 0}, "0 variants"),
         ("a.csv", '"text\nx\n', {}, "header cannot be read"),
+        ("a.json", "{", {}, "not JSON on line 1"),
     ],
 )
 def test_what_concerns_the_whole_import_is_an_error(

@@ -10,8 +10,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from asset_pipeline.cli._checkups import checkups
 from asset_pipeline.disclosure.secrets import secrets_in
+from asset_pipeline.monitoring.installation import checkups
 from asset_pipeline.provenance.keys import (
     CERTIFICATE,
     KEY,

@@ -11,6 +11,7 @@ import pytest
 from asset_pipeline.catalog.reader import load_catalog
 from asset_pipeline.sandbox.billing import PRICES, Usage, charge
 from asset_pipeline_tests.sandbox.conftest import INSTANT, KOKORO_VERSION, PRO, SMALL, STILL, Start
+from asset_pipeline_tests.support.settled_files import write_settled
 
 NOW = 1_800_000_000_000_000  # 2027
 
@@ -72,7 +73,7 @@ models:
     prices: [{unit: run, usd: "0.0123", effective: 2020-01-01, source: mine}]
     max_predict_seconds: 60
 """
-    (tmp_path / "models.yaml").write_text(entry)
+    write_settled(tmp_path / "models.yaml", entry)
     for _ in range(40):
         reply = sandbox.http.post(
             "/v1/models/my/painter/predictions", json={"input": {"prompt": "x"}}

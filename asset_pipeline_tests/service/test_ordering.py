@@ -13,6 +13,7 @@ from asset_pipeline.defs.resources.ledger import LedgerResource
 from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource
 from asset_pipeline.ledger.schema import intents
 from asset_pipeline_tests.service.conftest import SMALL, Served
+from asset_pipeline_tests.support.settled_files import write_settled
 
 
 def test_an_order_becomes_a_clip_that_is_approved_and_published(served: Served) -> None:
@@ -123,7 +124,7 @@ def test_cancelled_prompts_are_never_begun(served: Served) -> None:
 
 def test_a_budget_that_bears_nothing_refuses(served: Served, project_config: Path) -> None:
     """The job ends as refused by a budget; nothing was sent."""
-    (project_config / "budgets.yaml").write_text("total_usd: 0.001\n")
+    write_settled(project_config / "budgets.yaml", "total_usd: 0.001\n")
     taken = served.order(kind="image", text="Too dear").json()
     assert not taken["fits"]
     served.work()

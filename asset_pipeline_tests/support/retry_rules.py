@@ -10,6 +10,7 @@ import yaml
 from asset_pipeline.generation.failures import ErrorClass
 from asset_pipeline.generation.retry.rules import RetryRules
 from asset_pipeline.generation.retry.rules_file import RULES_FILE, load_rules
+from asset_pipeline_tests.support.settled_files import write_settled
 
 
 def rules_without_waits(**classes: dict[str, Any]) -> RetryRules:
@@ -29,5 +30,4 @@ def no_retries() -> RetryRules:
 
 def write_rules(folder: Path, rules: RetryRules) -> None:
     """Write rules as a user's own file."""
-    path = folder / RULES_FILE
-    path.write_text(yaml.safe_dump(rules.model_dump(mode="json")))
+    write_settled(folder / RULES_FILE, yaml.safe_dump(rules.model_dump(mode="json")))

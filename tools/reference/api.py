@@ -9,6 +9,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[2] / "asset_pipeline"
 
 ROOMS: Mapping[str, str] = {
+    "project": "A project from a notebook or a program: data frames, clips, plan and generate.",
     "prompts": "Prompt files to prompts: what is to be made.",
     "catalog": "Models: their inputs, outputs and prices.",
     "providers": "Who makes clips: the protocol, and Replicate.",

@@ -32,13 +32,14 @@ from asset_pipeline.defs.progress_log import ProgressLines
 from asset_pipeline.defs.resources.generation import GenerationResource, RunLimits
 from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource, Prompts
 from asset_pipeline.defs.run_config import ClipsConfig, RunOptions, check_config
-from asset_pipeline.defs.run_tags import LAUNCH_TAG, budget_id_of, tag_run
+from asset_pipeline.defs.run_tags import LAUNCH_TAG, budget_id_of, run_span, tag_run
 from asset_pipeline.defs.signals import stopped_by_signals
 from asset_pipeline.defs.step_plan import announce, family_started, unfinished
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
 from asset_pipeline.prompts.spec import Prompt
+from asset_pipeline.tracing.spans import span
 
 _NAMED = 20
 
@@ -136,6 +137,11 @@ class _ClipStep:
         self._observations = observation_ids(instance, self._kind, ids)
         chosen = self._override(chosen)
         teller = EventBatcher(self._tell)
+        with run_span(context.run), span("batch", asset_pipeline__prompts=len(chosen)):
+            return await self._land(chosen, teller)
+
+    async def _land(self, chosen: Sequence[Prompt], teller: EventBatcher) -> PromptOutcome | None:
+        context = self._context
         alone: PromptOutcome | None = None
         async with (
             stopped_by_signals(),

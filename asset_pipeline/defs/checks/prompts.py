@@ -1,12 +1,11 @@
 """The asset check that says which prompt files are broken."""
 
-from __future__ import annotations
-
 import dagster as dg
 from dagster import MetadataValue
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.defs.assets.prompts import prompt_key
+from asset_pipeline.defs.gone_prompts import GonePrompts, find_gone
 from asset_pipeline.defs.markdown import bullets
 from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource
 from asset_pipeline.prompts.library import FOLDERS, Library
@@ -28,16 +27,23 @@ def build_prompt_check(kind: Kind) -> dg.AssetChecksDefinition:
         description=f"Every prompt of prompts/{FOLDERS[kind]} can be used. What is wrong is listed "
         "with its file, line and field; the good prompts go on without the bad ones.",
     )
-    def prompt_files_are_sound(prompt_library: PromptLibraryResource) -> dg.AssetCheckResult:
-        problems = _of_kind(prompt_library.load().library, kind)
+    def prompt_files_are_sound(
+        context: dg.AssetCheckExecutionContext, prompt_library: PromptLibraryResource
+    ) -> dg.AssetCheckResult:
+        library = prompt_library.load().library
+        problems = _of_kind(library, kind)
         return dg.AssetCheckResult(
-            passed=not problems, description=_summary(problems), metadata=_metadata(problems)
+            passed=not problems,
+            description=_summary(problems),
+            metadata=_metadata(problems, find_gone(context.instance, kind, library)),
         )
 
     return prompt_files_are_sound
 
 
-def evaluation_of(library: Library, kind: Kind) -> dg.AssetCheckEvaluation:
+def evaluation_of(
+    instance: dg.DagsterInstance, library: Library, kind: Kind
+) -> dg.AssetCheckEvaluation:
     """Return how the check ends for a library that was read already."""
     problems = _of_kind(library, kind)
     return dg.AssetCheckEvaluation(
@@ -45,7 +51,7 @@ def evaluation_of(library: Library, kind: Kind) -> dg.AssetCheckEvaluation:
         check_name=_NAME,
         passed=not problems,
         description=_summary(problems),
-        metadata=_metadata(problems),
+        metadata=_metadata(problems, find_gone(instance, kind, library)),
     )
 
 
@@ -62,6 +68,20 @@ def _summary(problems: list[Problem]) -> str:
     return f"{len(problems)} problems in {files} file{'s' if files != 1 else ''}."
 
 
-def _metadata(problems: list[Problem]) -> dict[str, MetadataValue]:
-    what = MetadataValue.md(bullets(problems[:_LISTED]))
-    return {"problems": MetadataValue.int(len(problems)), "what": what}
+def _metadata(problems: list[Problem], gone: GonePrompts) -> dict[str, MetadataValue]:
+    """Return what is wrong, and which partitions are of prompts that are gone."""
+    told: dict[str, MetadataValue] = {
+        "problems": MetadataValue.int(len(problems)),
+        "what": MetadataValue.md(bullets(problems[:_LISTED])),
+        "gone": MetadataValue.int(len(gone.ids)),
+    }
+    if gone.ids:
+        lines = [
+            f"{prompt_id}, renamed to {gone.renamed[prompt_id]}"
+            if prompt_id in gone.renamed
+            else prompt_id
+            for prompt_id in gone.ids[:_LISTED]
+        ]
+        told["gone_partitions"] = MetadataValue.md(bullets(lines))
+        told["to_prune"] = MetadataValue.text("asset-pipeline prompts prune")
+    return told

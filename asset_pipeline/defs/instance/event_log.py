@@ -13,7 +13,6 @@ knows together: the planned partitions of a backfill's run, 14 ms each when they
 from __future__ import annotations
 
 import contextlib
-import os
 from collections import OrderedDict, defaultdict
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
@@ -26,28 +25,24 @@ from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.pool import QueuePool
 
 from asset_pipeline.defs._dagster_private import (
-    ASSET_EVENTS,
     RUNLESS_RUN_ID,
     SQLITE_BUSY_TIMEOUT_SECONDS,
     ConfigurableClassData,
     SqlEventLogStorageTable,
     SqliteEventLogStorage,
     create_engine,
-    deserialize_value,
-    serialize_value,
+)
+from asset_pipeline.defs.instance.event_writes import (
+    READ_PARTITION_SET_STATE,
+    PartitionSetState,
+    is_asset_event,
+    tell_dagster,
+    without_secrets,
 )
 from asset_pipeline.defs.instance.folder import sole_opening, storage_folder
-from asset_pipeline.disclosure.process_redactor import redactor
 
 # Each run has a file of its own. A daemon that reads hundreds of runs keeps a few of them open.
 _ENGINES_KEPT = 8
-
-_TOLD = {
-    # The planned partitions of a backfill's run, a thousand of them, in one write.
-    "DAGSTER_EVENT_BATCH_SIZE": "1000",
-    # Otherwise a daemon that starts before the code server gives up every backfill for good.
-    "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1",
-}
 
 EVENTS_FOLDER = Path("history", "runs")
 """Where the stock storage keeps its files below its folder."""
@@ -64,10 +59,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._partitions: dict[str, _Keys] = {}
-        # Every process of Dagster comes by here, so what they can only be told by the environment
-        # is told here, where nobody has said otherwise.
-        for name, value in _TOLD.items():
-            os.environ.setdefault(name, value)
+        tell_dagster()
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -90,7 +82,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
 
     def store_event(self, event: EventLogEntry) -> None:
         """Store an event without secrets: tracebacks quote what nobody of ours has written."""
-        super().store_event(_without_secrets([event])[0])
+        super().store_event(without_secrets([event])[0])
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store asset events in one transaction for each file they belong in; others one by one.
@@ -98,8 +90,8 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         The events of a run are in its own file, and all asset events are in the index, as the
         stock storage has them. Those of no run are in the index alone: nothing reads the other.
         """
-        events = _without_secrets(events)
-        if not (events and all(_is_mirrored(event) for event in events)):
+        events = without_secrets(events)
+        if not (events and all(is_asset_event(event) for event in events)):
             super().store_event_batch(events)
             return
         rows = [self._event_to_row(event) for event in events]
@@ -130,8 +122,8 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
             known = self._partitions.get(partitions_def_name)
             if known is not None and known.version == version:
                 return list(known.keys)
-            row = connection.execute(_STANDING, {"name": partitions_def_name}).one()
-        standing = _Standing(*row)
+            row = connection.execute(READ_PARTITION_SET_STATE, {"name": partitions_def_name}).one()
+        standing = PartitionSetState(*row)
         if known is None or known.standing != standing:
             keys = super().get_dynamic_partitions(partitions_def_name)
         else:
@@ -185,48 +177,14 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         return engine
 
 
-class _Standing(NamedTuple):
-    """A cheap fingerprint of a partition set.
-
-    Keys get ascending numbers, so a set could only look the same when its last keys were taken
-    away and as many others put in their place that end with the same one.
-    """
-
-    keys: int
-    highest: int | None
-    last: str | None
-
-
 class _Keys(NamedTuple):
     version: int
-    standing: _Standing
+    standing: PartitionSetState
     keys: Sequence[str]
 
 
 # Changes whenever another connection has written anything into the file.
 _VERSION = text("PRAGMA data_version")
-_STANDING = text(
-    "SELECT count, highest, (SELECT partition FROM dynamic_partitions WHERE id = highest) FROM"
-    " (SELECT count(*) AS count, max(id) AS highest FROM dynamic_partitions"
-    " WHERE partitions_def_name = :name)"
-)
-
-
-def _without_secrets(events: Sequence[EventLogEntry]) -> Sequence[EventLogEntry]:
-    """Return the events with what is secret masked; nearly always they are the same objects."""
-    secrecy = redactor()
-
-    def clean(event: EventLogEntry) -> EventLogEntry:
-        written = serialize_value(event)
-        masked = secrecy.data(written)
-        return event if masked == written else deserialize_value(masked, EventLogEntry)
-
-    return [clean(event) for event in events]
-
-
-def _is_mirrored(event: EventLogEntry) -> bool:
-    """Tell whether an event is one of those whose only place beside its run is the index."""
-    return event.is_dagster_event and event.get_dagster_event().event_type in ASSET_EVENTS
 
 
 def _insert_in_order(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[int]:

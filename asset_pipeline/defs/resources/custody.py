@@ -33,6 +33,7 @@ from asset_pipeline.ledger.provenance import ProvenanceBook
 from asset_pipeline.ledger.records import Clip
 from asset_pipeline.media.decoder_pool import DecoderLimits
 from asset_pipeline.prompts.provenance import DEFAULT, ProvenancePolicy
+from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.provenance.keys import KeyMaterialError
 from asset_pipeline.provenance.marker import open_marker
 from asset_pipeline.provenance.stamp import Stamp
@@ -202,17 +203,14 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
             store = self.store.open()
             self.store.belonging(store, ledger.engine).check(claim=False)
             stamp = Stamp(marker, ProvenanceBook(ledger.engine, clock), store, run_id)
-            sealer = Sealer(stamp, settings.scratch_dir, self._policies(), run_id)
+            sealer = Sealer(
+                stamp, settings.scratch_dir, _policies(self._prompts_of_clips()), run_id
+            )
             return sealer.run(ledger.current_clips(), report)
 
-    def _policies(self) -> Callable[[Clip], ProvenancePolicy]:
+    def _prompts_of_clips(self) -> Callable[[Clip], Prompt | None]:
         prompts = self.prompt_library.load().library.prompts
-
-        def policy_of(clip: Clip) -> ProvenancePolicy:
-            prompt = prompts.get((clip.kind, clip.prompt_id))
-            return DEFAULT if prompt is None else prompt.provenance
-
-        return policy_of
+        return lambda clip: prompts.get((clip.kind, clip.prompt_id))
 
     @contextlib.contextmanager
     def exporting(
@@ -227,6 +225,7 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
         settings = load_settings()
         clock = SystemClock()
         marker = open_marker(settings, clock)
+        prompt_of = self._prompts_of_clips()
         with self.ledger.open() as ledger:
             store = self.store.open()
             yield Exporter(
@@ -239,6 +238,15 @@ class CustodyResource(dg.ConfigurableResource):  # pyright: ignore[reportMissing
                 clock,
                 run_id,
                 stamp=Stamp(marker, ProvenanceBook(ledger.engine, clock), store, run_id),
-                policy_of=self._policies(),
+                policy_of=_policies(prompt_of),
                 require_marks=require_marks,
+                prompt_of=prompt_of,
             )
+
+
+def _policies(prompt_of: Callable[[Clip], Prompt | None]) -> Callable[[Clip], ProvenancePolicy]:
+    def policy_of(clip: Clip) -> ProvenancePolicy:
+        prompt = prompt_of(clip)
+        return DEFAULT if prompt is None else prompt.provenance
+
+    return policy_of

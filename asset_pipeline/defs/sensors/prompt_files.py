@@ -14,6 +14,7 @@ from asset_pipeline.defs.checks.prompts import evaluation_of
 from asset_pipeline.defs.jobs import CLIP_JOBS
 from asset_pipeline.defs.partition_pruning import prune, pruned_collections
 from asset_pipeline.defs.partition_sync import sync_prompts
+from asset_pipeline.defs.renames import request_renamed
 from asset_pipeline.defs.resources.ledger import LedgerResource
 from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource, Prompts
 from asset_pipeline.defs.run_requests import request_due
@@ -40,7 +41,8 @@ _LOOK_AGAIN = 300.0
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Adds a partition for each new prompt and observes edited ones, so that their "
     "clips show as stale. It requests runs only for collections that say `auto: true`, within the "
-    "budgets, and deletes partitions only for those that say `prune: true`.",
+    "budgets, and for renamed prompts, whose clips are stored, at no cost. It deletes partitions "
+    "only for collections that say `prune: true`.",
 )
 def prompt_files_sensor(
     context: dg.SensorEvaluationContext,
@@ -64,7 +66,7 @@ def prompt_files_sensor(
     except AssetPipelineError as error:
         # The old notes are kept: the next tick tries again.
         return _result([str(error)], before)
-    checks = [evaluation_of(prompts.library, kind) for kind in Kind] if changed else []
+    checks = [evaluation_of(context.instance, prompts.library, kind) for kind in Kind if changed]
     for line in told:
         context.log.info(line)
     return _result(told, notes, runs, checks)
@@ -110,7 +112,11 @@ def _request(
     """Return the runs of the prompts that are due, and note whether some have to wait."""
     if notes.unfinished:
         return []
-    found = [request_due(context.instance, kind, prompts, ledger, SENSOR_NAME) for kind in Kind]
+    found = [
+        ask(context.instance, kind, prompts, ledger, SENSOR_NAME)
+        for ask in (request_due, request_renamed)
+        for kind in Kind
+    ]
     told.extend(each.told for each in found if each.told)
     waiting = any(each.waiting or each.runs for each in found)
     notes.look_again = clock.now().timestamp() + _LOOK_AGAIN if waiting else None

@@ -22,6 +22,7 @@ from asset_pipeline.providers.protocol import (
     ProviderError,
     TooLargeError,
 )
+from asset_pipeline.tracing.spans import span
 
 MAX_BYTES = {Kind.IMAGE: 64 * 1024 * 1024, Kind.AUDIO: 256 * 1024 * 1024}
 
@@ -66,7 +67,8 @@ class Fetcher:
         if flaw is not None:
             return flaw
         try:
-            info, preview, received = await self._decoders.receive(target, kind)
+            with span("verify"):
+                info, preview, received = await self._decoders.receive(target, kind)
         except BadMediaError as error:
             return await asyncio.to_thread(self._flaw_of, error, target)
         return FetchedFile(target, info, preview, received)
@@ -76,7 +78,8 @@ class Fetcher:
         if isinstance(candidate, InlineFile):
             return await asyncio.to_thread(self._unpack, candidate, most, target)
         try:
-            await self._provider.download(candidate.url, target, max_bytes=most)
+            with span("fetch", is_call=True):
+                await self._provider.download(candidate.url, target, max_bytes=most)
         except TooLargeError as error:
             return self._sighting(FlawKind.TOO_LARGE, error.message)
         except BadAddressError as error:

@@ -34,6 +34,7 @@ from asset_pipeline.origin import Origin
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.providers.prediction import Prediction, PredictionStatus
 from asset_pipeline.providers.protocol import RefusedError, UnavailableError
+from asset_pipeline.tracing.spans import annotate, span, traceparent
 
 # A create that was throttled is certainly unpaid and is planned again, this often before the retry
 # rules have their turn: a 429 is about pace, which all clips share.
@@ -96,6 +97,17 @@ class PaidCall:
                 nothing was sent.
             OtherWayError: Another request is under way for the same wanted clip.
         """
+        with span(
+            "paid_call",
+            asset_pipeline__kind=request.prompt.kind.value,
+            asset_pipeline__prompt_id=request.prompt.prompt_id,
+            asset_pipeline__variant=request.variant,
+            gen_ai__operation__name="generate_content",
+            gen_ai__request__model=request.prompt.model,
+        ):
+            return await self._land_or_let_go(request)
+
+    async def _land_or_let_go(self, request: GenerationRequest) -> Landed:
         try:
             return await self._land_in_rounds(request)
         except GenerationFailure as failure:
@@ -348,7 +360,13 @@ class PaidCall:
             return None
         try:
             nothing_new = BreakerGuard(self._with.breakers, request.prompt.model)
-            return await self._drive(request, intent, nothing_new)
+            with span(
+                "resume",
+                links=_links(intent),
+                asset_pipeline__intent_id=intent.intent_id,
+                gen_ai__request__model=intent.model,
+            ):
+                return await self._drive(request, intent, nothing_new)
         except ProvedAbsentError:
             return None
 
@@ -360,13 +378,19 @@ class PaidCall:
     async def _reserve(self, request: GenerationRequest, origin: Origin) -> Clip | Intent:
         async def ask() -> Clip | Intent:
             new = request.new_intent(self._with.clock.now().date())
-            new = replace(new, origin=origin, wanted_order=self._payer.wanted_order)
+            new = replace(
+                new,
+                origin=origin,
+                wanted_order=self._payer.wanted_order,
+                traceparent=traceparent(),
+            )
             reserve = self._with.ledger.reserve
             return await self._with.write(
                 reserve, new, self._payer, pay_again_before=self._pay_again_before
             )
 
-        found = await self._queue.reserve(self.budgets_of(request), ask)
+        with span("reserve"):
+            found = await self._queue.reserve(self.budgets_of(request), ask)
         self._with.checkpoint("reserved")
         return found
 
@@ -375,6 +399,7 @@ class PaidCall:
     ) -> Landed:
         self._driven.add(intent.intent_id)
         try:
+            annotate(asset_pipeline__intent_id=intent.intent_id)
             with bound(intent_id=intent.intent_id):
                 return await self._continue(request, intent, trial)
         except IntentMovedError as error:
@@ -403,7 +428,10 @@ class PaidCall:
                     ended = await self._await_end(request, intent, trial)
         if intent.state is IntentState.UNKNOWN:
             # It holds no slot: it may take minutes, and mostly nothing was accepted.
-            intent = await self._reconciler.resolve(intent, terms_of_intent(intent, request.model))
+            with span("reconcile", links=_links(intent)):
+                intent = await self._reconciler.resolve(
+                    intent, terms_of_intent(intent, request.model)
+                )
         if ended is None:
             async with self._with.places:
                 ended = await self._await_end(request, intent, trial)
@@ -416,10 +444,17 @@ class PaidCall:
         self, request: GenerationRequest, intent: Intent, trial: BreakerGuard
     ) -> Prediction:
         bind(prediction_id=intent.prediction_id)
+        annotate(gen_ai__response__id=intent.prediction_id)
         self._with.deliverer.expect()
         try:
             terms = terms_of_intent(intent, request.model)
-            return await wait_for_end(self._with, terms, intent)
+            with span("wait"):
+                return await wait_for_end(self._with, terms, intent)
         except GenerationFailure as silence:
             await trial.ended(silence)
             raise
+
+
+def _links(intent: Intent) -> tuple[str, ...]:
+    """Return the span that an intent was made in: of another run, if that died."""
+    return (intent.traceparent,) if intent.traceparent else ()

@@ -20,6 +20,7 @@ from asset_pipeline.media.preview import Preview
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.prompts.provenance import ProvenancePolicy
 from asset_pipeline.providers.prediction import Prediction, PredictionStatus
+from asset_pipeline.tracing.spans import span
 
 _log = logging.getLogger(__name__)
 
@@ -102,7 +103,8 @@ class Recorder:
                 self._with.checkpoint("verified")
                 intent = await self._with.write(ledger.note_file, intent, verified.noted)
                 self._with.checkpoint("noted")
-            stored = await deliverer.store(intent, verified)
+            with span("put"):
+                stored = await deliverer.store(intent, verified)
         except GenerationFailure as failure:
             if not failure.leaves_open:
                 await self._with.write(ledger.fail, intent, failure.error_class, failure.message)
@@ -112,7 +114,8 @@ class Recorder:
         self._with.checkpoint("stored")
         try:
             parents = [*request.parents(), *verified.noted.lineage]
-            clip = await self._with.write(ledger.deliver, intent, stored, parents)
+            with span("deliver"):
+                clip = await self._with.write(ledger.deliver, intent, stored, parents)
         except ObjectRemovedError as error:
             raise StoreFailure(error.message, prediction_id=intent.prediction_id) from error
         self._with.checkpoint("delivered")

@@ -28,6 +28,7 @@ from asset_pipeline.generation.request import (
 from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.records import Intent
 from asset_pipeline.providers.protocol import CreateRequest, RefusedError, UnclearError
+from asset_pipeline.tracing.spans import span
 
 T = TypeVar("T")
 
@@ -120,7 +121,8 @@ class Sender:
             webhook=self._labelled(intent),
         )
         try:
-            prediction = await self._with.provider.create(create)
+            with span("create", is_call=True, gen_ai__request__model=intent.model):
+                prediction = await self._with.provider.create(create)
         except RefusedError as refusal:
             failure = from_refusal(refusal)
             self._with.checkpoint("refused")

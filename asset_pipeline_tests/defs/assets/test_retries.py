@@ -18,6 +18,7 @@ from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
 from asset_pipeline_tests.support.generation_samples import COVER
 from asset_pipeline_tests.support.project import Project
+from asset_pipeline_tests.support.settled_files import write_settled
 
 IMAGE = dg.AssetKey("image")
 FLAKY = {"error": "Prediction interrupted; please retry (code: PA)"}
@@ -137,11 +138,11 @@ def test_the_retry_policy_comes_from_the_rules(
     """An edited file is the asset's policy; a wrong one is told at the start."""
     monkeypatch.setenv("ASSET_PIPELINE_CONFIG_DIR", str(tmp_path))
     rules = tmp_path / "retry_rules.yaml"
-    rules.write_text("max_total_retries: 5\nclasses: {server_error: {base_delay_seconds: 4}}\n")
+    write_settled(rules, "max_total_retries: 5\nclasses: {server_error: {base_delay_seconds: 4}}\n")
     op = build_defs().resolve_assets_def("image").op
     assert op.retry_policy is not None
     assert (op.retry_policy.max_retries, op.retry_policy.delay) == (5, 4)
-    rules.write_text("max_total_retries: many\n")
+    write_settled(rules, "max_total_retries: many\n")
     with pytest.raises(ConfigurationError, match=r"retry_rules\.yaml: max_total_retries"):
         build_defs()
 

@@ -286,3 +286,28 @@ def test_a_bulk_that_takes_too_long_goes_on_with_the_next_tick(
     assert set(observed_hashes(ticker.project.instance, Kind.IMAGE)) == set(ids)
     assert ticker.wanted() == [ids]
     assert json.loads(ticker.cursor or "")["unfinished"] is False
+
+
+def test_a_renamed_prompt_keeps_its_clip(ticker: Ticker) -> None:
+    """Dagster shows it under the new id by a run that can't pay, once; a new prompt gets none."""
+    project = ticker.project
+    project.write(Kind.IMAGE, {"id": "ash", "text": "A tree"})
+    ticker.age()
+    ticker.tick()
+    project.run(Kind.IMAGE, "ash")
+    paid = project.charged()
+    project.write(
+        Kind.IMAGE, {"id": "old-ash", "text": "A tree"}, {"id": "birch", "text": "Another"}
+    )
+    ticker.age()
+    ticker.tick()
+    assert ticker.wanted() == [["old-ash"]]
+    config = ticker.runs[0].run_config["ops"]["image"]["config"]
+    assert project.run(Kind.IMAGE, "old-ash", max_usd=config["max_usd"]).success
+    assert project.statuses(Kind.IMAGE)["old-ash"] == "MATERIALIZED"
+    assert project.charged() == paid
+    (check,) = [each for each in ticker.checks if each.asset_key == dg.AssetKey("image_prompt")]
+    assert "ash, renamed to old-ash" in str(check.metadata["gone_partitions"].value)
+    ticker.cursor = None
+    ticker.tick()
+    assert ticker.wanted() == []

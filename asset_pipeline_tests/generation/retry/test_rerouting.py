@@ -22,6 +22,7 @@ from asset_pipeline_tests.support.crash.site import Site
 from asset_pipeline_tests.support.generation_samples import FLUX_DEV, SCHNELL
 from asset_pipeline_tests.support.ledger_invariants import violations
 from asset_pipeline_tests.support.retry_rules import rules_without_waits
+from asset_pipeline_tests.support.settled_files import write_settled
 from asset_pipeline_tests.support.stage import Stage, classes
 
 SCHNELL_PRICE, DEV_PRICE = 3000, 25_000
@@ -167,8 +168,8 @@ def test_a_dearer_fallback_is_refused_by_the_budget_at_its_own_price(
     stage: Stage, name: str, tmp_path: Path
 ) -> None:
     """What the first model would have fitted, its fallback does not: nothing is sent to it."""
-    (tmp_path / "models.yaml").write_text(
-        f"models: {{{SCHNELL}: {{fallbacks: [{{model: {FLUX_DEV}}}]}}}}"
+    write_settled(
+        tmp_path / "models.yaml", f"models: {{{SCHNELL}: {{fallbacks: [{{model: {FLUX_DEV}}}]}}}}"
     )
     stage.catalog = load_catalog(tmp_path)
     stage.caps["total_usd"] = "0.02"

@@ -17,16 +17,9 @@ from asset_pipeline.generation.retry.rules import (
     Strategy,
 )
 from asset_pipeline.generation.retry.rules_file import RULES_FILE, RulesSource, load_rules
+from asset_pipeline_tests.support.settled_files import write_settled
 
 S = Strategy
-
-
-def _write(folder: Path, text: str) -> None:
-    path = folder / RULES_FILE
-    before = path.stat().st_mtime_ns if path.exists() else 0
-    path.write_text(text)
-    # A file that is edited twice within the clock's tick still counts as changed.
-    os.utime(path, ns=(before + 1_000_000_000, before + 1_000_000_000))
 
 
 def test_the_packaged_rules_hold_for_every_class() -> None:
@@ -52,7 +45,10 @@ def test_the_packaged_rules_hold_for_every_class() -> None:
 
 def test_a_users_file_changes_field_by_field(tmp_path: Path) -> None:
     """What it does not name stays as packaged."""
-    _write(tmp_path, "classes: {server_error: {max_attempts: 9}}\nsimplify: {replace: {sea: lake}}")
+    write_settled(
+        tmp_path / RULES_FILE,
+        "classes: {server_error: {max_attempts: 9}}\nsimplify: {replace: {sea: lake}}",
+    )
     rules, packaged = load_rules(tmp_path), load_rules(None)
     assert rules.classes[ErrorClass.SERVER_ERROR].max_attempts == 9
     kept = packaged.classes[ErrorClass.SERVER_ERROR].strategies
@@ -85,7 +81,7 @@ def test_a_users_file_changes_field_by_field(tmp_path: Path) -> None:
 )
 def test_a_wrong_file_is_refused_by_its_field(tmp_path: Path, text: str, complaint: str) -> None:
     """At the start, with the file's name and the field: not when the first failure needs it."""
-    _write(tmp_path, text)
+    write_settled(tmp_path / RULES_FILE, text)
     with pytest.raises(ConfigurationError) as error:
         RulesSource(tmp_path)
     assert str(tmp_path / RULES_FILE) in error.value.message
@@ -98,11 +94,11 @@ def test_an_edited_file_holds_from_the_next_failure_on(
     """Appearing and changing count; one that breaks or goes changes nothing and is said once."""
     source = RulesSource(tmp_path)
     assert source.current() == load_rules(None)
-    _write(tmp_path, "max_total_retries: 1")
+    write_settled(tmp_path / RULES_FILE, "max_total_retries: 1")
     assert source.current().max_total_retries == 1
-    _write(tmp_path, "max_total_retries: 2")
+    write_settled(tmp_path / RULES_FILE, "max_total_retries: 2")
     assert source.current().max_total_retries == 2
-    _write(tmp_path, "max_total_retries: many")
+    write_settled(tmp_path / RULES_FILE, "max_total_retries: many")
     with caplog.at_level(logging.WARNING):
         assert source.current().max_total_retries == 2
         assert source.current().max_total_retries == 2

@@ -6,16 +6,14 @@ import asyncio
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from asset_pipeline.cli import _resources as resources
-from asset_pipeline.cli._checkup import Checkup, State, nearest
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.custody.store_ownership import OwnershipEvidence
 from asset_pipeline.disclosure.addresses import shown_address
@@ -23,14 +21,19 @@ from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.ledger.engine import HEAD_REVISION, LedgerError, open_engine, parse_url
 from asset_pipeline.ledger.identity import IdentityRepository
 from asset_pipeline.ledger.provider_ledger import open_own_engine
+from asset_pipeline.monitoring.checkup import Checkup, State, clock_checkup, nearest
 from asset_pipeline.providers.protocol import Provider, ProviderError
 from asset_pipeline.settings import ProviderName, Settings
 from asset_pipeline.stores.environment import bucket_settings
 from asset_pipeline.stores.factory import bucket_of
 from asset_pipeline.stores.hardening import RuleStatus, check, each
-from asset_pipeline.stores.marker import StoreMarker, marker_key, read_marker
+from asset_pipeline.stores.marker import OWN_FOLDER, StoreMarker, marker_key, read_marker
 from asset_pipeline.stores.probe import try_everything
-from asset_pipeline.stores.protocol import Store
+from asset_pipeline.stores.protocol import Store, StoreError
+
+if TYPE_CHECKING:
+    from asset_pipeline.defs.resources.replicate import ReplicateResource
+    from asset_pipeline.defs.resources.store import StoreResource
 
 _PROVIDER_SECONDS: Final = 15
 _LEDGER_SECONDS: Final = 10
@@ -47,17 +50,19 @@ def look_at_provider(settings: Settings) -> Iterator[Checkup]:
     if not is_sandbox and settings.replicate_api_token is None:
         yield Checkup("provider", State.WARN, "Not asked: there is no token.")
         return
-    asyncio.run(_ask(resources.replicate().open_provider))
+    offset = asyncio.run(_ask(_replicate().open_provider))
     yield Checkup("provider", State.OK, "It answers, and takes the token.")
+    yield clock_checkup("clock: provider", "the provider's", offset)
 
 
-async def _ask(open_provider: Callable[[], Provider]) -> None:
-    """List what was made since now: nothing, for nothing."""
+async def _ask(open_provider: Callable[[], Provider]) -> float:
+    """List what was made since now: nothing, for nothing; return how far its clock is ahead."""
     provider = open_provider()
     try:
         async with asyncio.timeout(_PROVIDER_SECONDS):
             async for _ in provider.list_since(datetime.now(UTC)):
-                return
+                break
+            return max(provider.clock_offset(), key=abs)
     except (ProviderError, TimeoutError) as error:
         said = getattr(error, "message", "") or f"no answer within {_PROVIDER_SECONDS} s"
         raise AssetPipelineError(
@@ -70,7 +75,7 @@ async def _ask(open_provider: Callable[[], Provider]) -> None:
 
 def look_at_ledger(settings: Settings) -> Iterator[Checkup]:
     """Open the ledger and compare its revision; none is made, and none is upgraded."""
-    revision = _found_revision(settings.ledger_url)
+    revision = found_revision(settings.ledger_url)
     if revision == HEAD_REVISION:
         open_own_engine(settings).dispose()
         yield Checkup("ledger", State.OK, f"It opens and is at revision {revision}, the newest.")
@@ -117,7 +122,7 @@ def _none_yet(settings: Settings) -> Checkup:
     return Checkup("ledger", State.OK, f"{what} yet: the first run makes it.")
 
 
-def _found_revision(url: SecretStr) -> str | None:
+def found_revision(url: SecretStr) -> str | None:
     """Return the revision of a ledger that exists; opening it the usual way would make one."""
     target = parse_url(url)
     if target.get_backend_name() == "sqlite":
@@ -143,21 +148,36 @@ def _found_revision(url: SecretStr) -> str | None:
 
 
 def look_at_store(settings: Settings) -> Iterator[Checkup]:
-    """Try the store, hold it against the ledger, and ask a bucket what keeps it private."""
-    resource = resources.store()
-    store = resource.open()
+    """Try the store, make a link to it, and hold it against the ledger."""
+    store = _store().open()
     is_bucket = bucket_of(settings.store_url) is not None
     asked = bucket_settings(settings).describe()
     if asked and is_bucket:
         yield Checkup("store: settings", State.OK, f"Requests are sent with {asked}.")
     yield from _try_store(settings, store, is_bucket=is_bucket)
-    for finding in each(resource.rules(), check):
+    yield _link_checkup(store)
+
+
+def look_at_bucket_rules(settings: Settings) -> Iterator[Checkup]:
+    """Ask a bucket what keeps it private."""
+    del settings
+    for finding in each(_store().rules(), check):
         yield Checkup(
             f"store: {finding.rule}",
             _STATES.get(finding.verdict, State.WARN),
             finding.detail,
             finding.advice,
         )
+
+
+def _link_checkup(store: Store) -> Checkup:
+    """Sign a link, which asks the store for nothing: a key to sign with is what may be missing."""
+    key = f"{OWN_FOLDER}probe.txt"
+    try:
+        store.signed_url(key, ttl=timedelta(minutes=1))
+    except StoreError as error:
+        return Checkup("store: links", State.WARN, error.message, error.hint)
+    return Checkup("store: links", State.OK, "Links to clips can be made.")
 
 
 def _try_store(settings: Settings, store: Store, *, is_bucket: bool) -> Iterator[Checkup]:
@@ -167,6 +187,11 @@ def _try_store(settings: Settings, store: Store, *, is_bucket: bool) -> Iterator
         if is_bucket or root.is_dir():
             try_everything(store)
             tried = "A file was put, read back, listed and deleted."
+        elif root.exists():
+            raise StoreError(
+                f"{root} is a file where the store's folder should be.",
+                hint="Move it away, or choose another store with ASSET_PIPELINE_STORE_URL.",
+            )
         else:
             with tempfile.TemporaryFile(dir=nearest(root)):
                 pass
@@ -186,18 +211,30 @@ def _standing(settings: Settings, store: Store) -> str:
         AssetPipelineError: They don't belong together.
     """
     try:
-        if _found_revision(settings.ledger_url) != HEAD_REVISION:
+        if found_revision(settings.ledger_url) != HEAD_REVISION:
             return ""
     except LedgerError:
         return ""  # its own line says so
     with closing(IdentityRepository(open_engine(settings.ledger_url), SystemClock())) as book:
-        belonging = resources.store().belonging(store, book.engine)
+        belonging = _store().belonging(store, book.engine)
         return belonging.moved if belonging.look() is OwnershipEvidence.MOVED else ""
 
 
 def _marker(settings: Settings) -> StoreMarker | None:
     """Return the store's marker; None as well when it can't be read, which is told elsewhere."""
     try:
-        return read_marker(resources.store().open(), marker_key(settings.provider.value))
+        return read_marker(_store().open(), marker_key(settings.provider.value))
     except AssetPipelineError:
         return None
+
+
+def _replicate() -> ReplicateResource:
+    from asset_pipeline.defs.resources.replicate import ReplicateResource  # noqa: PLC0415 -- Dagster
+
+    return ReplicateResource()
+
+
+def _store() -> StoreResource:
+    from asset_pipeline.defs.resources.store import StoreResource  # noqa: PLC0415 -- Dagster
+
+    return StoreResource()

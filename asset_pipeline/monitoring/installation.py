@@ -1,4 +1,7 @@
-"""What `doctor` looks at: each part of an installation, by itself, changing nothing."""
+"""The one list of checks of an installation: each part by itself, changing nothing.
+
+`doctor` runs all of it, the service in the background what it can't be without or should warn of.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,31 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psutil
+from sqlalchemy.exc import SQLAlchemyError
+
 from asset_pipeline.catalog.reader import load_catalog
-from asset_pipeline.cli._checkup import Checkup, State, nearest
-from asset_pipeline.cli._remote_checkups import (
-    look_at_ledger,
-    look_at_provider,
-    look_at_store,
-)
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.defs.instance.folder import flaws, is_made, storage_folder_if_made
 from asset_pipeline.defs.instance.home import dagster_home
 from asset_pipeline.errors import AssetPipelineError
+from asset_pipeline.monitoring.checkup import Checkup, State, nearest
+from asset_pipeline.monitoring.ledger_parts import (
+    look_at_breakers,
+    look_at_daemon,
+    look_at_ledger_clock,
+    look_at_writes,
+)
+from asset_pipeline.monitoring.remote_parts import (
+    look_at_bucket_rules,
+    look_at_ledger,
+    look_at_provider,
+    look_at_store,
+)
 from asset_pipeline.prompts.library import load_library
 from asset_pipeline.provenance.keys import EXPIRES_SOON, EXTRA_HINT, is_configured, load_key
 from asset_pipeline.provenance.manifests import is_installed
@@ -30,25 +44,57 @@ from asset_pipeline.warehouse.query import query
 _ROOM_WANTED: Final = 2 * 1024**3
 _ROOM_NEEDED: Final = 200 * 1024**2
 
+# The decoder of the largest picture takes 820 MB; below the less nothing can be begun at all.
+_MEMORY_WANTED: Final = 512 * 1024**2
+_MEMORY_NEEDED: Final = 64 * 1024**2
+_CGROUP: Final = Path("/sys/fs/cgroup")
+
+_ASK: Final = "Check that the file is readable and writable, or that the server runs."
+
 
 Look = Callable[[Settings], Iterator[Checkup]]
 
 
-def checkups(settings: Settings) -> Iterator[Checkup]:
-    """Yield how each part is; one that can't be looked at keeps no other from it."""
-    for part, look in _LOOKS.items():
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One look at one part.
+
+    Attributes:
+        every: The service looks again after so many seconds; None if it never does: what costs
+            much, or tells of a configuration that does not change while it runs.
+        limit: Seconds after which the service takes no answer for an answer.
+        needed: Whether the service is not ready when this fails.
+    """
+
+    part: str
+    look: Look
+    every: float | None = None
+    limit: float = 10.0
+    needed: bool = False
+
+    def run(self, settings: Settings) -> Iterator[Checkup]:
+        """Yield how the part is, or why it can't be looked at."""
         try:
-            yield from look(settings)
+            yield from self.look(settings)
         except AssetPipelineError as error:
-            yield Checkup(part, State.FAIL, error.message, error.hint)
+            yield Checkup(self.part, State.FAIL, error.message, error.hint)
+        except SQLAlchemyError as error:
+            said = str(getattr(error, "orig", None) or error).partition("\n")[0]
+            yield Checkup(self.part, State.FAIL, f"The ledger can't be asked: {said}.", _ASK)
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             yield Checkup(
-                part,
+                self.part,
                 State.FAIL,
                 f"{where}{error.strerror or error}.",
                 "Make it readable and writable for this user.",
             )
+
+
+def checkups(settings: Settings) -> Iterator[Checkup]:
+    """Yield how each part is; one that can't be looked at keeps no other from it."""
+    for check in CHECKS:
+        yield from check.run(settings)
 
 
 def _token(settings: Settings) -> Iterator[Checkup]:
@@ -184,15 +230,43 @@ def _warehouse(settings: Settings) -> Iterator[Checkup]:
         yield Checkup("warehouse", State.OK, "None is published yet: the first run does so.")
 
 
-_LOOKS: Final[dict[str, Look]] = {
-    "token": _token,
-    "provider": look_at_provider,
-    "ledger": look_at_ledger,
-    "data folder": _data,
-    "disk": _disk,
-    "prompts": _prompts,
-    "DAGSTER_HOME": _dagster,
-    "warehouse": _warehouse,
-    "signing key": _signing,
-    "store": look_at_store,
-}
+def _memory(settings: Settings) -> Iterator[Checkup]:
+    """Look at what the machine has left, or the container if that has less."""
+    del settings
+    left = min(psutil.virtual_memory().available, _left_in_container())
+    enough = State.OK if left >= _MEMORY_WANTED else State.WARN
+    yield Checkup(
+        "memory",
+        enough if left >= _MEMORY_NEEDED else State.FAIL,
+        f"{left / 1024**3:,.1f} GiB are free.",
+        "" if enough is State.OK else "Lower ASSET_PIPELINE_MAX_IMAGES_DECODED, or add memory.",
+    )
+
+
+def _left_in_container() -> float:
+    try:
+        limit = (_CGROUP / "memory.max").read_text().strip()
+        used = (_CGROUP / "memory.current").read_text().strip()
+        return float("inf") if limit == "max" else float(limit) - float(used)
+    except (OSError, ValueError):
+        return float("inf")
+
+
+CHECKS: Final = (
+    Check("token", _token),
+    Check("provider", look_at_provider),
+    Check("breakers", look_at_breakers, every=5),
+    Check("ledger", look_at_ledger, every=5, needed=True),
+    Check("ledger: writes", look_at_writes, every=5, limit=35, needed=True),
+    Check("clock", look_at_ledger_clock, every=30),
+    Check("data folder", _data, every=5, needed=True),
+    Check("disk", _disk, every=5, needed=True),
+    Check("memory", _memory, every=5, needed=True),
+    Check("prompts", _prompts),
+    Check("DAGSTER_HOME", _dagster),
+    Check("daemon", look_at_daemon, every=5),
+    Check("warehouse", _warehouse),
+    Check("signing key", _signing, every=3600),
+    Check("store", look_at_store, every=15, limit=20, needed=True),
+    Check("store: rules", look_at_bucket_rules),
+)
