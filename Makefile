@@ -46,8 +46,8 @@ test: $(STAMP) ## All tests
 coverage: $(STAMP) ## All tests, and which lines they run: 85% at least
 	$(BIN)/python -m pytest -n 4 --cov --cov-report=term --cov-fail-under=85
 
-test-fast: $(STAMP) ## The tests that kill no process and start no server
-	$(BIN)/python -m pytest -n 2 -m "not kills and not servers"
+test-fast: $(STAMP) ## The tests without kills, servers, other processes and random searches
+	$(BIN)/python -m pytest -n 2 -m "not kills and not servers and not searches"
 
 check: $(STAMP) ## Lint, format, types, import contracts
 	$(BIN)/ruff check .

@@ -26,10 +26,12 @@ from asset_pipeline.defs.checks.prompts import build_prompt_check
 from asset_pipeline.defs.custody_jobs import fsck_job, retention_job
 from asset_pipeline.defs.failure_events import retry_policy
 from asset_pipeline.defs.jobs import (
+    CHECK_JOBS,
     CLIP_JOBS,
     COST_REPORT_JOB,
     PUBLISH_JOB,
     PUBLISHED_JOBS,
+    RENDER_JOBS,
     audit_job,
     reconcile_job,
 )
@@ -107,11 +109,15 @@ def default_resources(
         GenerationResource,
         lambda: GenerationResource(replicate=replicate, ledger=ledger, store=store),
     )
-    openrouter = one("openrouter", OpenRouterResource, OpenRouterResource)
+    openrouter = one(
+        "openrouter",
+        OpenRouterResource,
+        lambda: OpenRouterResource(base_url=named("OPENROUTER_BASE_URL")),
+    )
     one(
         "drafting",
         DraftingResource,
-        lambda: DraftingResource(openrouter=openrouter, prompt_library=library),
+        lambda: DraftingResource(openrouter=openrouter, prompt_library=library, budget=budget),
     )
     one(
         "custody",
@@ -169,6 +175,8 @@ def build_defs(
         jobs=[
             *CLIP_JOBS.values(),
             *PUBLISHED_JOBS.values(),
+            *RENDER_JOBS.values(),
+            *CHECK_JOBS.values(),
             PUBLISH_JOB,
             COST_REPORT_JOB,
             reconcile_job,

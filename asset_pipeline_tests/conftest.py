@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -16,6 +15,7 @@ from sqlalchemy.engine import make_url
 
 from asset_pipeline.ledger.engine import open_engine
 from asset_pipeline_tests.support.clocks import FakeClock
+from asset_pipeline_tests.support.ledgers import place_new_ledger
 from asset_pipeline_tests.support.postgres import new_database, running_postgres
 
 # Images of containers often ask for no compiled modules: each of the hundreds of processes that the
@@ -40,12 +40,12 @@ NewLedger = Callable[[], SecretStr]
 _KILLS = Path(__file__).parent / "crash"
 _SERVERS = frozenset(
     {"server", "site", "own_site", "sandbox", "slow_sandbox", "start", "instant", "postgres"}
-    | {"seaweed_server", "gcs_server"}
+    | {"sandbox_url", "seaweed_server", "own_seaweed", "gcs_server"}
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what kills processes and what starts servers: `make test-fast` leaves both out."""
+    """Mark what kills processes and what its fixtures start servers for, for `make test-fast`."""
     for item in items:
         if item.path.is_relative_to(_KILLS):
             item.add_marker("kills")
@@ -55,7 +55,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _needs_server(item: pytest.Function) -> bool:
     values = item.callspec.params.values() if hasattr(item, "callspec") else ()
-    return not _SERVERS.isdisjoint(item.fixturenames) or "postgres" in values
+    return not _SERVERS.isdisjoint(item.fixturenames) or any(
+        value in {"postgres", "postgresql"} for value in values if isinstance(value, str)
+    )
 
 
 @pytest.fixture
@@ -74,26 +76,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty, migrated ledger to copy: a migration takes half a second."""
-    path = tmp_path_factory.mktemp("sqlite") / "template.db"
-    engine = open_engine(SecretStr(f"sqlite:///{path}"))
-    with engine.begin() as connection:
-        connection.execute(text("SELECT 1"))
-    engine.dispose()  # the last connection folds the write-ahead log into the file
-    assert not path.with_name("template.db-wal").exists()
-    return path
-
-
 @pytest.fixture
-def new_sqlite(sqlite_template: Path, tmp_path: Path) -> NewLedger:
+def new_sqlite(tmp_path: Path) -> NewLedger:
     """Make empty ledgers on SQLite; each call makes one more."""
     made = iter(range(1000))
 
     def new() -> SecretStr:
         path = tmp_path / f"ledger-{next(made)}.db"
-        shutil.copyfile(sqlite_template, path)
+        place_new_ledger(path)
         return SecretStr(f"sqlite:///{path}")
 
     return new

@@ -21,6 +21,7 @@ from asset_pipeline.defs.resources.store import StoreResource
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.ledger.configurations import Configurations
 from asset_pipeline.settings import load_settings
+from asset_pipeline_tests.support.settled_files import write_settled
 
 ROOT = Path(__file__).parent.parent
 
@@ -38,6 +39,7 @@ assert not heavy, heavy
 """
 
 
+@pytest.mark.servers
 def test_definitions_load_in_a_fresh_interpreter(tmp_path: Path) -> None:
     """No network, token, service or file is needed, none is written, nothing heavy is imported."""
     done = subprocess.run(
@@ -106,7 +108,7 @@ def test_a_cap_of_the_resource_goes_over_file_and_environment(
 ) -> None:
     """The fields are the last word, exact to the micro-dollar; what is no amount is refused."""
     (tmp_path / "config").mkdir()
-    (tmp_path / "config" / "budgets.yaml").write_text("total_usd: 5\ndaily_usd: 4\n")
+    write_settled(tmp_path / "config" / "budgets.yaml", "total_usd: 5\ndaily_usd: 4\n")
     monkeypatch.setenv("ASSET_PIPELINE_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setenv("ASSET_PIPELINE_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("ASSET_PIPELINE_BUDGET_DAILY_USD", "3")

@@ -19,6 +19,8 @@ from starlette.routing import Route
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline_tests.support.project import project_at
 
+pytestmark = pytest.mark.servers
+
 TOKEN = "r8_another_servers_token"
 
 

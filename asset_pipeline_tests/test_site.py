@@ -21,6 +21,7 @@ from asset_pipeline.defs.assets.warehouse import TABLES
 from asset_pipeline.ledger.column_types import metadata
 from asset_pipeline.prompts.library import load_library
 from asset_pipeline.settings import Settings
+from asset_pipeline_tests.support.settled_files import write_settled
 from tools import site_hooks
 from tools.reference.api import ROOMS, modules_of
 from tools.reference.commands import commands_page, walk
@@ -197,7 +198,7 @@ def test_the_collection_and_the_model_that_are_taught_load(tmp_path: Path) -> No
     assert library.problems == ()
     assert sum(prompt.variants for prompt in library.prompts.values()) == 3
     (models,) = _blocks(DOCS / "how-to" / "add-a-model.md", "yaml")
-    (tmp_path / "models.yaml").write_text(models)
+    write_settled(tmp_path / "models.yaml", models)
     (name,) = yaml.safe_load(models)["models"]
     assert load_catalog(tmp_path).get(name).prices
 

@@ -120,6 +120,7 @@ def _first_pictures(page: Page, url: str) -> float:
 
 
 def _key(page: Page, key: str) -> float:
+    page.locator(".tile.focus:not([aria-busy])").wait_for()
     took = float(page.evaluate(KEY_TO_PAINT, key))
     page.wait_for_timeout(_BETWEEN_MS)
     return took

@@ -129,6 +129,16 @@ def load_catalog(config_dir: Path | None) -> Catalog:
     return Catalog(models)
 
 
+def load_models(path: Path) -> dict[str, Model]:
+    """Read the models of one file, laid over nothing.
+
+    Raises:
+        ConfigurationError: The file is wrong.
+    """
+    label = path.name
+    return {name: _model(name, entry, label) for name, entry in _read(path, label=label).items()}
+
+
 def _read(path: Path, *, label: str) -> dict[str, JsonValue]:
     """Return a file's entries by model name; their fields are not looked at yet."""
     value = read_configuration(path, label=label)

@@ -27,6 +27,7 @@ from asset_pipeline.clock import Clock, SystemClock
 from asset_pipeline.defs.instance.access import open_instance
 from asset_pipeline.defs.prompt_states import standing_of
 from asset_pipeline.defs.resources.store import StoreResource
+from asset_pipeline.desk_links import queue_link
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.generation.reconciliation.resume import ResumeResult
 from asset_pipeline.generation.retry.rules_file import load_rules
@@ -88,6 +89,7 @@ def _make(orders: GenerateOptions, workshop: CliContext, clock: Clock, started: 
             max_usd=orders.max_usd,
             left_open=_open(ledger),
             finished=chosen.finished,
+            desk=queue_link(workshop.settings.service_url),
         )
 
 

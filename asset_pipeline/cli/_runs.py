@@ -33,7 +33,13 @@ from asset_pipeline.defs.partition_sync import add_partitions, observe_edits
 from asset_pipeline.defs.resources.generation import GenerationResource, RunLimits
 from asset_pipeline.defs.resources.maintenance import MaintenanceResource
 from asset_pipeline.defs.resources.prompt_library import Prompts
-from asset_pipeline.defs.run_tags import COMMAND_TAG, UNFINISHED, trace_tags
+from asset_pipeline.defs.run_tags import (
+    COMMAND_TAG,
+    IN_THE_UI,
+    PROMPTS_TAG,
+    UNFINISHED,
+    trace_tags,
+)
 from asset_pipeline.errors import AssetPipelineError, ExitCode
 from asset_pipeline.generation.batch import Batch, PromptOutcome
 from asset_pipeline.generation.reconciliation.resume import Resumed
@@ -259,7 +265,7 @@ class Runner:
         result = self._run(PUBLISH_JOB.name, {})
         if not result.success:
             raise RunFailedError(
-                f"Publishing failed: {_cause(result)}",
+                f"Publishing failed: {cause_of(result)}",
                 hint="The clips and the ledger are whole. Run the command again to publish them.",
             )
 
@@ -267,7 +273,7 @@ class Runner:
         config: dict[str, Any] = {"prompt_ids": prompt_ids, "force": options.force}
         if options.max_in_flight is not None:
             config["max_in_flight"] = options.max_in_flight
-        tags: dict[str, str] = {}
+        tags = {PROMPTS_TAG: f"{len(prompt_ids):,}"}
         if options.max_usd is not None:
             # One budget of the command's: what a run leaves reserved counts for the next one too.
             config["max_usd"] = str(to_decimal(options.max_usd))
@@ -282,7 +288,7 @@ class Runner:
             return
         if not result.success:
             raise RunFailedError(
-                f"The run of the {kind} clips broke: {_cause(result)}",
+                f"The run of the {kind} clips broke: {cause_of(result)}",
                 hint=f"`make dev` shows run {result.run_id}; what landed is kept.",
             )
 
@@ -297,7 +303,12 @@ class Runner:
             instance=self._instance,
             partition_key=partition_key,
             run_config={**config, "loggers": _QUIET},
-            tags={**_process_tags(), **trace_tags(list(filter(None, [traceparent()]))), **tags},
+            tags={
+                **process_tags(),
+                **IN_THE_UI,
+                **trace_tags(list(filter(None, [traceparent()]))),
+                **tags,
+            },
             raise_on_error=False,
         )
         self._run_ids.append(result.run_id)
@@ -349,7 +360,8 @@ def cancel_dead_runs(instance: DagsterInstance, ledger: LedgerReader) -> int:
     return len(dead) + len(silent)
 
 
-def _process_tags() -> dict[str, str]:
+def process_tags() -> dict[str, str]:
+    """Return the tags by which a run of a killed command is known."""
     process = this_process()
     return {_HOST_TAG: process.host, _PROCESS_TAG: process.to_text()}
 
@@ -364,7 +376,7 @@ def _was_interrupted(result: ExecuteInProcessResult) -> bool:
     )
 
 
-def _cause(result: ExecuteInProcessResult) -> str:
+def cause_of(result: ExecuteInProcessResult) -> str:
     """Return the innermost error of a run that broke, as one line."""
     failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
     error = next((data.error for data in failures if data.error is not None), None)

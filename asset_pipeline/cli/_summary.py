@@ -132,6 +132,7 @@ class Summary:
         finished: Open predictions of earlier commands that were finished first.
         seconds: The whole command.
         broken: What ended it early.
+        desk: Where the clips are reviewed; None without a service.
     """
 
     tally: Tally
@@ -146,6 +147,7 @@ class Summary:
     max_usd: MicroUsd | None = None
     left_open: int = 0
     finished: int = 0
+    desk: str | None = None
 
     @property
     def stops(self) -> list[Stop]:
@@ -199,6 +201,7 @@ def _show(summary: Summary) -> None:
             ("seconds", f"{summary.seconds:.1f}"),
             ("gallery", summary.gallery),
             ("warehouse", summary.warehouse),
+            *([] if summary.desk is None else [("review", summary.desk)]),
         ],
     )
     for stop in summary.stops:
@@ -233,6 +236,7 @@ def _write(summary: Summary) -> None:
                 {"why": stop.kind, "sentence": stop.sentence, "next": stop.command}
                 for stop in summary.stops
             ],
+            **({} if summary.desk is None else {"review": summary.desk}),
             "failures": [
                 {
                     "kind": kind,

@@ -44,6 +44,9 @@ class _Place(NamedTuple):
 # In the order of the list. A test holds each summary against the command's own first sentence.
 COMMANDS: Final = {
     "prompts": _Place("prompts", "Check, list and import what there is to make."),
+    "models": _Place(
+        "models", "Models: what they take and cost, and adding one by the provider's schema."
+    ),
     "plan": _Place(
         "plan",
         "Show what `generate` with the same flags would make and at most cost. Nothing is sent.",
@@ -53,6 +56,16 @@ COMMANDS: Final = {
         "generate",
         "Generate the clips of the chosen prompts, those that are missing if none are named.",
         "generate",
+    ),
+    "render": _Place(
+        "render",
+        "Make the renditions of the chosen prompts' clips; what is there already is kept.",
+        "render",
+    ),
+    "check": _Place(
+        "render",
+        "Read clips back and check them: whole, decodable, not blank, of the size asked for.",
+        "check",
     ),
     "status": _Place(
         "status",

@@ -102,6 +102,12 @@ def generate(
     stages: Stages = None,
     max_failure_rate: MaxFailureRate = None,
     max_cost_per_clip: MaxCostPerClip = None,
+    render: Annotated[
+        bool, typer.Option("--render", help="Then make the renditions of what was chosen.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Then check the clips that landed since the last time.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -133,7 +139,18 @@ def generate(
         as_json=as_json,
         rollout=_rollout(stages, max_failure_rate, max_cost_per_clip),
     )
-    raise typer.Exit(carry_out(options))
+    code = carry_out(options)
+    if render or check:
+        code = code or _follow_up(choice, render=render, check=check)
+    raise typer.Exit(code)
+
+
+def _follow_up(choice: PromptSelection, *, render: bool, check: bool) -> int:
+    """Render and check what was chosen, whatever its state is by now; return the exit code."""
+    # Both are commands of their own too, and seldom wanted here.
+    from asset_pipeline.cli.render import follow_generation  # noqa: PLC0415
+
+    return follow_generation(choice, render=render, check=check)
 
 
 def make(options: GenerateOptions) -> Summary:

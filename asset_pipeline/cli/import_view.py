@@ -22,6 +22,7 @@ from asset_pipeline.prompts.update import Update
 from asset_pipeline.settings import load_settings
 
 _EXAMPLES = 5
+_EXAMPLE_LENGTH = 30
 
 
 def asked_mapping(
@@ -62,7 +63,8 @@ def show_import(request: ImportRequest, *, dry_run: bool, sure: bool, as_json: b
         _show_mapping(report)
         _show_groups(report.problems)
     asks = sys.stdin.isatty() and sys.stdout.isatty() and not (sure or as_json or dry_run)
-    if asks and report.imported and not typer.confirm("Import them?", default=True):
+    question = f"Import {_prompts(report.imported)} into {report.path}?"
+    if asks and report.imported and not typer.confirm(question, default=True):
         say(stderr(), "Nothing was written. Say what a column is with --map COLUMN=FIELD.")
         return ExitCode.DONE
     if not dry_run:
@@ -103,9 +105,17 @@ def _show_mapping(report: ImportReport) -> None:
     show_table(
         stdout(),
         "",
-        ["column", "becomes"],
-        [(column, field) for column, field in report.columns.items()],
+        ["column", "becomes", "such as"],
+        [
+            (column, field, _shortened(report.examples.get(column, "")))
+            for column, field in report.columns.items()
+        ],
     )
+
+
+def _shortened(cell: str) -> str:
+    line = " ".join(cell.split())
+    return line if len(line) <= _EXAMPLE_LENGTH else f"{line[: _EXAMPLE_LENGTH - 1]}…"
 
 
 def _show_groups(problems: Sequence[Problem]) -> None:
@@ -135,8 +145,12 @@ def _kind_of(message: str) -> str:
     return " ".join(word for word in words if not any(it in word for it in "#-/"))
 
 
+def _prompts(count: int) -> str:
+    return f"{count:,} prompt{'' if count == 1 else 's'}"
+
+
 def _show_outcome(report: ImportReport, *, dry_run: bool) -> None:
-    prompts = f"{report.imported:,} prompt{'s' if report.imported != 1 else ''}"
+    prompts = _prompts(report.imported)
     if report.imported and dry_run:
         say(stdout(), f"{prompts} would be in {report.path}; nothing was written.", "bold")
     elif report.imported:
@@ -148,7 +162,8 @@ def _show_outcome(report: ImportReport, *, dry_run: bool) -> None:
         _show_update(report.update)
     if report.problems:
         many = f"{len(report.problems):,} problem{'s' if len(report.problems) != 1 else ''}"
-        say(stderr(), f"{many}; bad rows were not imported.", "red")
+        were = "would not be" if dry_run else "were not"
+        say(stderr(), f"{many}; bad rows {were} imported.", "red")
 
 
 def _show_update(update: Update) -> None:

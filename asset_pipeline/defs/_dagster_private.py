@@ -23,7 +23,11 @@ from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import Sqlit
 from dagster._core.storage.sql import create_engine, get_alembic_config
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
-from dagster._core.storage.tags import RETRY_ON_ASSET_OR_OP_FAILURE_TAG, WILL_RETRY_TAG
+from dagster._core.storage.tags import (
+    REPOSITORY_LABEL_TAG,
+    RETRY_ON_ASSET_OR_OP_FAILURE_TAG,
+    WILL_RETRY_TAG,
+)
 from dagster._core.utils import make_new_run_id
 from dagster._serdes import ConfigurableClassData, deserialize_value, serialize_value
 from dagster._utils.schedules import is_valid_cron_schedule
@@ -31,6 +35,7 @@ from dagster._utils.schedules import is_valid_cron_schedule
 __all__ = [
     "ASSET_EVENTS",
     "DAGSTER_CONFIG_YAML_FILENAME",
+    "REPOSITORY_LABEL_TAG",
     "RETRY_ON_ASSET_OR_OP_FAILURE_TAG",
     "RUNLESS_JOB_NAME",
     "RUNLESS_RUN_ID",

@@ -41,6 +41,25 @@ PUBLISHED_JOBS = {
     for kind in Kind
 }
 
+RENDER_JOBS = {
+    kind: dg.define_asset_job(
+        name=f"render_{kind}_clips",
+        selection=dg.AssetSelection.assets(f"{kind}_rendition").without_checks(),
+        # No kind's tag: rendering takes no clip run's place.
+        description=f"Derive the renditions of the {kind} clips of the chosen prompts.",
+    )
+    for kind in Kind
+}
+
+CHECK_JOBS = {
+    kind: dg.define_asset_job(
+        name=f"check_{kind}_clips",
+        selection=dg.AssetSelection.checks_for_assets(dg.AssetKey(kind.value)),
+        description=f"Read the {kind} clips back that landed since the last checks.",
+    )
+    for kind in Kind
+}
+
 COST_REPORT_JOB = dg.define_asset_job(
     name="report_costs",
     selection=dg.AssetSelection.assets("cost_report"),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 import dagster as dg
 from dagster import MetadataValue
 
 from asset_pipeline.defs.assets.prompts import prompt_key
 from asset_pipeline.defs.markdown import code, picture, shown, table
+from asset_pipeline.desk_links import prompt_link
 from asset_pipeline.disclosure.addresses import is_web_address, shown_address
 from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.generation.payment.recorder import Landed
@@ -49,10 +49,9 @@ def metadata_of(outcome: PromptOutcome) -> dict[str, Any]:
         # The command, never a link: an event is kept for good, and read by many.
         "link": MetadataValue.text(f"asset-pipeline link {prompt.kind}/{prompt.prompt_id}"),
     }
-    desk = load_settings().service_url
-    if desk:
-        place = urlencode({"kind": prompt.kind.value, "prompt_id": prompt.prompt_id})
-        told["review"] = MetadataValue.url(f"{desk.rstrip('/')}/?{place}")
+    review = prompt_link(load_settings().service_url, prompt.kind.value, prompt.prompt_id)
+    if review is not None:
+        told["review"] = MetadataValue.url(review)
     if any(landed.clip.strategy for landed in clips):
         told["made_instead"] = MetadataValue.md(_stand_ins(clips))
     pages = [shown_address(each.web_url) for each in clips if is_web_address(each.web_url)]

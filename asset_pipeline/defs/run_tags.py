@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 import dagster as dg
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.defs._dagster_private import REPOSITORY_LABEL_TAG
 from asset_pipeline.ledger.budgets import BudgetCaps, CapsSource
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline.settings import load_settings
@@ -23,6 +24,12 @@ COMMAND_TAG = "asset_pipeline/command"
 
 LAUNCH_TAG = "asset_pipeline/launch"
 """The launch of submissions that a run makes; its retries carry it too."""
+
+PROMPTS_TAG = "asset_pipeline/prompts"
+"""How many prompts a run takes: its partition is only the first of them."""
+
+IN_THE_UI: Mapping[str, str] = {REPOSITORY_LABEL_TAG: "__repository__@asset_pipeline"}
+"""With it Dagster shows a run that was started by a command on its job's own page."""
 
 TRACE_TAG = "asset_pipeline/traceparent"
 """The span that a run belongs to: its command's, or its first request's."""

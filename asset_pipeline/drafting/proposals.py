@@ -15,6 +15,7 @@ from asset_pipeline.config.error_messages import complaint
 from asset_pipeline.config.yaml_source import SourceError, lines_of, parse_yaml, read_utf8
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.files import write_atomically
+from asset_pipeline.prompts.text import ID_RULE, is_id
 from asset_pipeline.prompts.yaml_writer import readable_yaml
 
 
@@ -194,6 +195,13 @@ def read_proposals(path: Path) -> ProposalFile:
         line = lines_of(text, [issue["loc"]])[0]
         where = ".".join(str(part) for part in issue["loc"])
         raise AssetPipelineError(f"{path.name}:{line}: {where}: {message}", hint=hint) from None
+    if not is_id(read.collection):
+        # People edit the file, and the name becomes that of a file.
+        line = lines_of(text, [("collection",)])[0]
+        raise AssetPipelineError(
+            f"{path.name}:{line}: collection: {read.collection[:100]!r} is no name.",
+            hint=f"It is {ID_RULE}.",
+        )
     fields = {name: getattr(read, name) for name in _Written.model_fields if name != "proposals"}
     return ProposalFile(**fields, proposals=tuple(_proposal(entry) for entry in read.proposals))
 

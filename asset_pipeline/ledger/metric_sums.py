@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, literal_column, select, text, tuple_
+from sqlalchemy import Connection, func, literal_column, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
-from asset_pipeline.chunks import chunks
 from asset_pipeline.ledger import budget_scopes
 from asset_pipeline.ledger.access import LedgerAccess
 from asset_pipeline.ledger.column_types import in_utc
@@ -33,8 +32,6 @@ CACHE_HITS: Final = "cache_hits"
 
 # Of more parts than this reading takes longer than a millisecond or two.
 _PARTS = 2000
-
-_KEYS_A_QUERY = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +133,7 @@ class MetricSums(LedgerAccess):
             )
 
     def fold(self) -> int:
-        """Put parts that connections of Postgres left into one; return how many there were.
+        """Put parts that connections of Postgres left into one; return how many sums were moved.
 
         Connections come and go, and each leaves a part. What a connection is at just now stays,
         for nobody who pays may wait for this.
@@ -148,14 +145,7 @@ class MetricSums(LedgerAccess):
             mine = "SELECT pg_try_advisory_xact_lock(727202)"
             if count <= _PARTS or not connection.execute(text(mine)).scalar_one():
                 return 0
-            rows = connection.execute(_FREE_PARTS).all()
-            keys = [tuple(row[: len(_KEY)]) for row in rows]
-            for some in chunks(keys, _KEYS_A_QUERY):
-                columns = (metric_sums.c[name] for name in _KEY)
-                connection.execute(delete(metric_sums).where(tuple_(*columns).in_(some)))
-            for row in rows:
-                _add(connection, dict(zip(_NAMES, row, strict=True)) | {"part": 0})
-            return len(rows)
+            return connection.execute(_FOLD).rowcount
 
 
 def add_measures(connection: Connection, taken: Mapping[MeasureKey, tuple[int, int]]) -> None:
@@ -225,16 +215,27 @@ def _waiting(connection: Connection) -> tuple[int, datetime | None]:
 
 # Statements are built once: building one costs as much as SQLite needs to run it.
 _KEY = tuple(column.name for column in metric_sums.primary_key)
-_NAMES = (*_KEY, "count", "total")
 _DIMENSIONS = tuple(metric_sums.c[name] for name in _KEY if name != "part")
 _SUMS = select(*_DIMENSIONS, func.sum(metric_sums.c.count), func.sum(metric_sums.c.total)).group_by(
     *_DIMENSIONS
 )
 _COUNT_PARTS = select(func.count()).select_from(metric_sums).where(metric_sums.c.part > 0)
-_FREE_PARTS = (
-    select(*(metric_sums.c[name] for name in _NAMES))
-    .where(metric_sums.c.part > 0)
-    .with_for_update(skip_locked=True)
+# Postgres' own words: what a connection is writing to just now is passed over.
+_FOLD = text(
+    """
+    WITH chosen AS (
+        SELECT ctid FROM metric_sums WHERE part > 0 FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM metric_sums USING chosen WHERE metric_sums.ctid = chosen.ctid
+        RETURNING metric_sums.*
+    )
+    INSERT INTO metric_sums
+        (name, kind, model, state, error_class, bucket, part, count, total)
+    SELECT name, kind, model, state, error_class, bucket, 0, SUM(count), SUM(total)
+    FROM gone GROUP BY name, kind, model, state, error_class, bucket
+    ON CONFLICT (name, kind, model, state, error_class, bucket, part) DO UPDATE SET
+        count = metric_sums.count + excluded.count, total = metric_sums.total + excluded.total
+    """
 )
 # In the words of the partial index, which SQLite would not use for anything else that implies them.
 _OLDEST = {

@@ -175,14 +175,14 @@ class ReviewQueue(LedgerAccess):
         query = select(*columns).where(reviews.c.review_id > review_id)
         with self._reading() as connection:
             rows = connection.execute(query.order_by(reviews.c.review_id).limit(limit))
-            return [row.tuple() for row in rows]
+            return [(row.review_id, row.clip_id, row.verdict, row.actor) for row in rows]
 
     def last_clip(self) -> _News | None:
         """Return where the newest clip stands."""
         query = select(clips.c.created_at, clips.c.clip_id).order_by(*_ORDERS[Order.NEWEST])
         with self._reading() as connection:
             row = connection.execute(query.limit(1)).one_or_none()
-        return None if row is None else row.tuple()
+        return None if row is None else (row.created_at, row.clip_id)
 
     def clips_since(self, after: _News | None, limit: int) -> list[NewClip]:
         """Return the current clips that landed after one, the oldest first."""

@@ -133,8 +133,14 @@ class _Reading:
 
     def read(self, document: Document) -> None:
         flawed: set[int | None] = set()
+        # A default that is cut concerns the prompts that go by it, and no others.
+        cut: set[str] = set()
         for flaw in document.flaws:
-            flawed.add(_prompt_index(flaw.path))
+            match flaw.path:
+                case ("defaults", "style" as name):
+                    cut.add(name)
+                case _:
+                    flawed.add(_prompt_index(flaw.path))
             self._find(flaw.path, flaw.message, flaw.hint, line=flaw.line)
         file = self._file(document.value)
         if file is None:
@@ -151,13 +157,15 @@ class _Reading:
         for index, raw in enumerate(file.prompts):
             self._note_id(index, raw)
             entry = None if index in flawed else self._entry(index, raw)
-            if entry is None or not usable or collection is None:
+            if entry is None or not cut <= entry.model_fields_set:
+                continue
+            if not usable or collection is None:
                 continue
             if matrix is not None and matrix.text is None:
                 templates[index] = entry
             else:
                 self._resolve(index, entry, collection)
-        if matrix is not None and usable and collection is not None:
+        if matrix is not None and usable and not cut and collection is not None:
             self._sweep(matrix, templates, collection, beyond=len(file.prompts))
 
     def problems(self, label: str, text: str) -> list[Problem]:

@@ -31,7 +31,8 @@ _ALIASES: dict[str, tuple[str, ...]] = {
     "model": ("model", "model name", "ai model"),
     "variants": (
         "variants", "variant count", "variations", "copies", "num images", "number of images",
-        "num outputs", "number of variants", "qty", "quantity", "how many",
+        "num outputs", "number of variants", "qty", "quantity", "how many", "of images",
+        "no of images", "number of clips", "of clips",
     ),
     "tags": ("tags", "tag", "labels", "label", "keywords"),
     "style": ("style", "style prompt", "art style", "look"),

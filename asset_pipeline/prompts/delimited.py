@@ -168,7 +168,16 @@ def _records(text: str, delimiter: str, quoting: _Quoting) -> Iterator[Record]:
                     yield start + 1, record
                 start = base + reader.line_num
         except csv.Error as error:
-            yield start + 1, f"it cannot be read: {error}"
+            yield start + 1, _said(error)
             base = start + 1
         else:
             return
+
+
+def _said(error: csv.Error) -> str:
+    """Return what is wrong with a row, in words for whoever corrects the file."""
+    if "unexpected end" in str(error):
+        return "a quote opens on this line and nothing closes it: close it, or write it twice"
+    if "expected after" in str(error):
+        return "text follows a closing quote: write a quote inside of a quoted cell twice"
+    return f"it cannot be read: {error}"

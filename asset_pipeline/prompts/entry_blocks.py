@@ -125,6 +125,8 @@ def _flaw(index: int, block: Block, base: str) -> YamlFlaw | None:
     except SourceError as error:
         line = block.first + max(0, (error.line or 2) - 2)
         hint = next(_advice(block), error.hint)
+        if "tab character" in error.message:
+            hint = "Indent with spaces: YAML takes no tab."
         return YamlFlaw(("prompts", index), min(line, block.first + len(block.lines) - 1) + 1, error.message, hint)  # fmt: skip  # noqa: E501
     if block.indent == base:
         return None
@@ -134,12 +136,21 @@ def _flaw(index: int, block: Block, base: str) -> YamlFlaw | None:
     )
 
 
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" ")) if line.strip() else -1
+
+
 def _advice(block: Block) -> Iterator[str]:
     """Yield what to write instead, for each line of an entry that YAML takes for something else."""
-    for line in block.lines:
+    for line, below in zip(block.lines, (*block.lines[1:], ""), strict=True):
         found = _FIELD.match(line)
         if found is None:
             continue
+        if found["value"][0] not in "|>\"'" and _indent(below) > found.start("name"):
+            yield (
+                f"Write the text's lines as a block, below '{found['name']}: |', each indented "
+                "alike."
+            )
         value = found["value"].rstrip()
         quoted = value[0] in "\"'" and value.endswith(value[0]) and len(value) > 1
         if quoted and value[0] not in value[1:-1].replace("\\" + value[0], "").replace(value[0] * 2, ""):  # fmt: skip  # noqa: E501

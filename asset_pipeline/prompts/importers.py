@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -44,6 +46,7 @@ MODELS = {Kind.IMAGE: "black-forest-labs/flux-schnell", Kind.AUDIO: "jaaari/koko
 
 _VOICES = ("voice", "voice_id", "speaker", "speaker_id", "history_prompt")
 _MARKED = re.compile("'+[=+@-]")
+_LOOKED_AT = 100
 _NO_SEED = frozenset(("-1", "random", "auto"))
 
 
@@ -84,6 +87,7 @@ class ImportReport:
         columns: What each column becomes.
         notes: How the table was read, and what was changed on the way, for people.
         update: What an update adds, changes and removes.
+        examples: The first cell of each column that holds anything.
     """
 
     imported: int
@@ -94,6 +98,7 @@ class ImportReport:
     columns: Mapping[str, str] = field(default_factory=dict[str, str])
     notes: tuple[str, ...] = ()
     update: Update | None = None
+    examples: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +186,18 @@ def prepare(
         columns.columns,
         (*table.notes, *rows.notes()),
         update,
+        _examples(table),
     )
     return Import(report, text, sheet)
+
+
+def _examples(table: Table) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for row in table.rows[:_LOOKED_AT]:
+        for name, value in row.cells.items() if isinstance(row, Row) else ():
+            if name not in found and value not in (None, ""):
+                found[name] = value if isinstance(value, str) else json.dumps(value)
+    return found
 
 
 def _read(request: ImportRequest) -> Table:
@@ -500,8 +515,16 @@ class RowReader:
             fields.setdefault(column, written)
         if prompt_id in self._taken:
             wrong = f"the id {prompt_id} is taken by {self._taken[prompt_id]}."
-            return self._report(line, column, wrong, "Ids are unique within a kind.")
+            return self._report(line, column, wrong, self._free_hint(column, prompt_id))
         return prompt_id
+
+    def _free_hint(self, column: str, prompt_id: str) -> str:
+        hint = "Ids are unique within a kind"
+        if self._taken[prompt_id].startswith("line "):
+            return f"{hint}: give one of the two another."
+        # Two sheets that both count from 1: the number says nothing about the prompt.
+        written = shlex.quote(f"{column}=fields.{column}")
+        return f"{hint}: --map {written} keeps the column and makes ids of the texts."
 
     def _free_slug(self, text: str) -> str:
         """Return the text's slug; if it is taken, with a suffix that is always the same."""

@@ -265,6 +265,18 @@ class ReplicateProvider:
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
             raise UnavailableError(f"download broke off: {_describe(error)}") from error
 
+    async def model(self, name: str) -> object:
+        """Return what the provider says of a model, unchecked; it costs nothing.
+
+        Args:
+            name: ``owner/name``.
+
+        Raises:
+            NotFoundError: There is no such model, or the token may not see it.
+            UnavailableError: There is no answer.
+        """
+        return await self._question(self._client.models.async_get(name))
+
     async def aclose(self) -> None:
         """Close all connections."""
         await self._wire.aclose()

@@ -7,10 +7,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from asset_pipeline.catalog.spec import InputSpec, Model
+from asset_pipeline.catalog.spec import Model
 from asset_pipeline.sandbox.accounts import account_of
 from asset_pipeline.sandbox.billing import HARDWARE
 from asset_pipeline.sandbox.core import Core
+from asset_pipeline.sandbox.model_schema import model_schema
 from asset_pipeline.sandbox.problems import ProblemError, not_found
 
 
@@ -57,12 +58,6 @@ class AccountRoutes:
 
 def _model_json(model: Model) -> dict[str, JsonValue]:
     owner, _, name = model.name.partition("/")
-    schema: dict[str, JsonValue] = {
-        "type": "object",
-        "required": [field for field, spec in model.inputs.items() if spec.required],
-        "properties": {field: _property(spec) for field, spec in model.inputs.items()},
-    }
-    openapi: JsonValue = {"openapi": "3.0.2", "components": {"schemas": {"Input": schema}}}
     return {
         "url": f"https://replicate.com/{model.name}",
         "owner": owner,
@@ -80,21 +75,6 @@ def _model_json(model: Model) -> dict[str, JsonValue]:
             "id": model.version or "hidden",
             "created_at": "2026-01-01T00:00:00.000000Z",
             "cog_version": "0.16.0",
-            "openapi_schema": openapi,
+            "openapi_schema": model_schema(model),
         },
     }
-
-
-def _property(spec: InputSpec) -> JsonValue:
-    bounds = {"minimum": spec.minimum, "maximum": spec.maximum}
-    shown: dict[str, JsonValue] = {
-        "type": "string" if spec.type == "file" else spec.type,
-        "default": spec.default,
-        "description": spec.description,
-        **{name: float(value) for name, value in bounds.items() if value is not None},
-    }
-    if spec.type == "file":
-        shown["format"] = "uri"
-    if spec.choices is not None:
-        shown["enum"] = list(spec.choices)
-    return shown

@@ -34,6 +34,17 @@ PRICES: dict[str, tuple[Unit, Fraction]] = {
     "ideogram-ai/ideogram-v3-quality": ("image", Fraction("0.09")),
     "minimax/speech-02-turbo": ("thousand_characters", Fraction("0.06")),
     "stability-ai/stable-audio-2.5": ("run", Fraction("0.20")),
+    # Third-party listing of Replicate's model pages, 2025-11.
+    "black-forest-labs/flux-1.1-pro-ultra": ("image", Fraction("0.06")),
+    "black-forest-labs/flux-kontext-pro": ("image", Fraction("0.04")),
+    "black-forest-labs/flux-kontext-max": ("image", Fraction("0.08")),
+    "ideogram-ai/ideogram-v3-turbo": ("image", Fraction("0.03")),
+    "ideogram-ai/ideogram-v3-balanced": ("image", Fraction("0.06")),
+    "google/imagen-4": ("image", Fraction("0.04")),
+    "google/imagen-4-fast": ("image", Fraction("0.02")),
+    "google/imagen-4-ultra": ("image", Fraction("0.06")),
+    "recraft-ai/recraft-v3": ("image", Fraction("0.04")),
+    "minimax/speech-2.6-turbo": ("thousand_characters", Fraction("0.06")),  # model page, 2026-11
     "jaaari/kokoro-82m": ("thousand_characters", Fraction("0.00065")),  # model card, 2025-04
 }
 

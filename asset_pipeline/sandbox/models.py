@@ -1,15 +1,19 @@
-"""The models on offer: the catalog's, read again when a user's file changes."""
+"""The models on offer: the catalog's, read again when a user's file changes, and a few more.
+
+Those that no catalog has stand in ``more_models.yaml``: people add them as any other model.
+"""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
 
-from asset_pipeline.catalog.reader import load_catalog
+from asset_pipeline.catalog.reader import load_catalog, load_models
 from asset_pipeline.catalog.spec import Model
 from asset_pipeline.errors import AssetPipelineError
 
 _CHECK_SECONDS = 1.0
+_MORE_MODELS = Path(__file__).with_name("more_models.yaml")
 
 
 class OfferedModels:
@@ -59,7 +63,7 @@ class OfferedModels:
 
     def _load(self) -> None:
         self._stamp = self._file_stamp()
-        models = load_catalog(self._config_dir).models
+        models = {**load_models(_MORE_MODELS), **load_catalog(self._config_dir).models}
         self._by_name = dict(models)
         self._by_version = {
             model.version: model for model in models.values() if model.version is not None

@@ -41,6 +41,7 @@ class GalleryClip:
         preview: A small WebP that the page embeds, or None: a picture is then loaded from its
             file when it is scrolled to, and a sound has no waveform.
         link: A link to the file in a remote store, good until it expires; None if there is none.
+        review: Where the clip is reviewed, if there is a desk.
         badge: How the clip's files are marked, in a word or two; empty where none was yet.
         axes: What the sweep varies that its prompt is of; empty where it is of none.
         fields: The prompt's value on each of them.
@@ -53,6 +54,7 @@ class GalleryClip:
     badge: str = ""
     axes: tuple[str, ...] = ()
     fields: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    review: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +137,7 @@ def _write_card(page: TextIO, member: GalleryClip, folder: Path) -> None:
         f'data-cost="{clip.cost_microusd}"{fields}>\n'
     )
     page.write(_picture(member, link) if clip.kind is Kind.IMAGE else _player(member, link))
-    page.write(
-        f"<figcaption><p>{escape(member.text)}</p>\n{_facts(clip, member.badge)}</figcaption>"
-    )
+    page.write(f"<figcaption><p>{escape(member.text)}</p>\n{_facts(member)}</figcaption>")
     page.write("</figure>\n")
 
 
@@ -158,7 +158,8 @@ def _player(member: GalleryClip, link: str | None) -> str:
     return waveform + player
 
 
-def _facts(clip: Clip, badge: str) -> str:
+def _facts(member: GalleryClip) -> str:
+    clip = member.clip
     day = clip.created_at.date().isoformat()
     facts = [
         f"<b>{format_usd(clip.cost_microusd)}</b>",
@@ -167,8 +168,12 @@ def _facts(clip: Clip, badge: str) -> str:
         f"<span>{_size(clip)}</span>",
         f'<time datetime="{clip.created_at.isoformat()}">{day}</time>',
     ]
-    if badge:
-        facts.append(f'<span class="badge" title="Where it comes from">{escape(badge)}</span>')
+    if member.badge:
+        badge = escape(member.badge)
+        facts.append(f'<span class="badge" title="Where it comes from">{badge}</span>')
+    review = _remote_link(member.review)
+    if review is not None:
+        facts.append(f'<a class="review" href="{review}" target="_blank" rel="noopener">Review</a>')
     if not clip.object_uri.startswith("file:"):
         facts.append(f"<span>{escape(clip.object_uri)}</span>")
     return f'<span class="facts">{"".join(facts)}</span>'

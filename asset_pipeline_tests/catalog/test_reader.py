@@ -209,6 +209,7 @@ def test_priced_alternatives_make_the_same_kind(catalog: Catalog) -> None:
     names = catalog.priced_alternatives(catalog.get("suno-ai/bark"), on=DAY)
     assert set(names) == {
         "minimax/speech-02-turbo",
+        "minimax/speech-2.6-turbo",
         "stability-ai/stable-audio-2.5",
         "jaaari/kokoro-82m",
     }

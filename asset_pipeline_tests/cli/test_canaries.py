@@ -21,6 +21,8 @@ from asset_pipeline_tests.cli.conftest import Done, Workspace
 from asset_pipeline_tests.conftest import NewLedger
 from asset_pipeline_tests.support.retry_rules import no_retries, write_rules
 
+pytestmark = pytest.mark.servers
+
 Cli = Callable[..., Done]
 
 TOKEN = "r9-canary-of-the-token-3f7a9c"  # the test's own, in no known form

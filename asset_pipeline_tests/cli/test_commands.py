@@ -165,6 +165,7 @@ def test_wrong_sql_is_a_sentence(cli: Cli) -> None:
     assert "nothing does not exist" in done.err
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize(
     ("arguments", "also"),
     [

@@ -5,7 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 
+import pytest
+
 from asset_pipeline_tests.cli.conftest import Done, Workspace
+
+pytestmark = pytest.mark.servers
 
 PLAN = """
 faults:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 from random import Random
@@ -18,6 +17,7 @@ from asset_pipeline.ledger.deletion_guard import ObjectRemovedError
 from asset_pipeline.ledger.records import Clip, Reuse
 from asset_pipeline_tests.support.clocks import FakeClock
 from asset_pipeline_tests.support.custody_site import Keep, Killed, killed_at
+from asset_pipeline_tests.support.ledgers import place_new_ledger
 
 PROMPTS = "abc"
 DAY = 86_400
@@ -114,12 +114,10 @@ class Life:
     max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(seed=st.integers(0, 2**32))
-def test_no_life_of_a_store_loses_what_is_protected(
-    seed: int, sqlite_template: Path, tmp_path: Path
-) -> None:
+def test_no_life_of_a_store_loses_what_is_protected(seed: int, tmp_path: Path) -> None:
     """Clips land, are shared, approved, superseded and deleted, with kills at every point."""
     folder = Path(tempfile.mkdtemp(dir=tmp_path))
-    shutil.copyfile(sqlite_template, folder / "ledger.db")
+    place_new_ledger(folder / "ledger.db")
     clock = FakeClock()
     keep = Keep(SecretStr(f"sqlite:///{folder / 'ledger.db'}"), folder, clock)
     life = Life(keep, clock, Random(seed))

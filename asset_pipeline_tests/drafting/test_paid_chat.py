@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, NoReturn
 
 import pytest
 
+from asset_pipeline.clock import SystemClock
 from asset_pipeline.drafting.drafter import Drafter
 from asset_pipeline.drafting.paid_chat import ChatFailedError, PaidChat, Payment
 from asset_pipeline.ledger.budgets import BudgetCaps
@@ -183,39 +187,93 @@ def test_a_stopped_call_is_charged_and_not_sent_again(desk: Desk) -> None:
     assert desk.books() == (desk.billed(), 0)
 
 
-@pytest.mark.parametrize("step", ["reserved", "submitting"])
+_STEPS = ("reserved", "submitting", "answered", "recorded")
+
+
+@pytest.mark.parametrize("step", _STEPS)
 def test_what_a_killed_process_left_is_ended_by_the_next(desk: Desk, step: str) -> None:
     """Killed before the POST nothing is owed; killed after, the worst case is, until proved."""
+    _killed_at(desk, step)
+
+
+@pytest.mark.parametrize("step", _STEPS)
+def test_kills_end_the_same_on_postgres(desk_on_postgres: Desk, step: str) -> None:
+    """Each durable step is one transaction there too."""
+    _killed_at(desk_on_postgres, step)
+
+
+def _killed_at(desk: Desk, step: str) -> None:
     calls = desk.calls()
-
-    async def work(_: Drafter, chat: PaidChat, payment: Payment) -> None:
-        begin = chat._begin
-        killed: list[object] = []
-
-        def begin_and_die(*arguments: object) -> object:
-            call = begin(*arguments)  # type: ignore[arg-type]
-            if step == "submitting":
-                chat._calls.start(call, None)
-            killed.append(call)
-            raise KeyboardInterrupt
-
-        chat._begin = begin_and_die  # type: ignore[method-assign,assignment]
-        with pytest.raises(KeyboardInterrupt):
-            await _.draft(desk.brief(), {}, payment)
-
     # The worker ends with the session, which the ledger takes for a death: nobody drives the call.
-    desk.run(work)
+    with pytest.raises(KeyboardInterrupt):
+        desk.run(lambda drafter, chat, payment: _die_at(step, desk, drafter, chat, payment))
     charged, reserved = desk.books()
-    assert reserved == 0
+    posts = desk.posts()
+    assert (reserved, posts) == (0, 0 if step in {"reserved", "submitting"} else 1)
     if step == "reserved":
         assert charged == 0
         assert desk.draft().charged > 0
+    elif step == "recorded":
+        report = desk.draft()
+        assert report.is_cached
+        assert len(report.file.proposals) == 3
     else:
         (call,) = calls.unproved()
-        assert call.worst_case == charged > 0
+        assert call.worst_case == charged > desk.billed()
         with pytest.raises(LostCallError):
             desk.draft()
-        assert desk.posts() == 0
+        desk.settle()
+    assert desk.posts() == max(posts, step == "reserved")
+    assert desk.books() == (desk.billed(), 0)
+    calls.close()
+
+
+async def _die_at(
+    step: str, desk: Desk, drafter: Drafter, chat: PaidChat, payment: Payment
+) -> None:
+    """Draft, and stop dead behind a step: nothing that comes after it is done."""
+    own: Any = chat
+    repository, provider = own._calls, own._provider
+
+    def died(*_: object, **__: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    def then_die(done: Callable[..., object]) -> Callable[..., NoReturn]:
+        def run(*arguments: Any, **named: Any) -> NoReturn:  # noqa: ANN401 -- whatever it takes
+            done(*arguments, **named)
+            raise KeyboardInterrupt
+
+        return run
+
+    match step:
+        case "reserved":
+            repository.begin = then_die(repository.begin)
+        case "submitting":
+            repository.start = then_die(repository.start)
+        case "answered":
+            answer = provider.complete
+
+            async def complete(*arguments: Any) -> NoReturn:  # noqa: ANN401 -- whatever it takes
+                await answer(*arguments)
+                raise KeyboardInterrupt
+
+            provider.complete = complete
+            repository.lose = died  # what is dead writes nothing any more
+        case _:
+            repository.finish = then_die(repository.finish)
+    await drafter.draft(desk.brief(), {}, payment)
+
+
+def test_a_usage_that_fell_proves_nothing(desk: Desk) -> None:
+    """A key that has spent less than before counts late, or anew: the worst case stays charged."""
+    desk.draft()
+    desk.fault("lost_reply_before")
+    with pytest.raises(ChatFailedError):
+        desk.draft(count=2)
+    calls = desk.calls()
+    (lost,) = calls.unproved()
+    after = calls.prove(lost, Decimal(0), SystemClock().now())
+    assert (after.charged, after.evidence) == (lost.worst_case, Evidence.WORST_CASE)
     calls.close()
 
 

@@ -23,6 +23,8 @@ from asset_pipeline.settings import load_settings
 from asset_pipeline_tests.media import bombs
 from asset_pipeline_tests.support import media_samples
 
+pytestmark = pytest.mark.servers
+
 _ODD = "asset_pipeline_tests.generation.odd_decoder"
 
 

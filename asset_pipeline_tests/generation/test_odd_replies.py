@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from asset_pipeline_tests.conftest import NewLedger
 from asset_pipeline_tests.support.hostile_talks import GOOD_IN_ONE_BATCH, pay
+
+pytestmark = pytest.mark.servers
 
 
 def test_one_odd_reply_costs_one_clip_and_nothing_is_paid_twice(

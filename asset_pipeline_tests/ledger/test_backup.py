@@ -46,6 +46,7 @@ def _write(url: str, stop_file: str, writer: int) -> None:
     books.close()
 
 
+@pytest.mark.servers
 def test_a_backup_is_whole_while_two_processes_write(new_sqlite: NewLedger, tmp_path: Path) -> None:
     """It ends though the writers never do, and what is restored from it passes the audit."""
     url, stop_file = new_sqlite(), tmp_path / "stop"

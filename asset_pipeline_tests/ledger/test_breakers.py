@@ -132,6 +132,7 @@ def _hear(prober: subprocess.Popen[str]) -> str:
     return prober.stdout.readline().strip()
 
 
+@pytest.mark.servers
 @pytest.mark.timeout(240)
 def test_one_of_many_processes_probes_and_a_killed_one_does_not_block_it(
     new_ledger: NewLedger, clock: FakeClock

@@ -32,6 +32,7 @@ from asset_pipeline_tests.support.ledgers import (
     dollars,
     locked,
     new_intent,
+    place_new_ledger,
 )
 
 Step = Callable[[], Any]
@@ -282,6 +283,7 @@ _MOVES = st.tuples(
 )
 
 
+@pytest.mark.searches
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     rounds=st.lists(st.lists(st.tuples(_MOVES, st.sampled_from("abcd")), max_size=8), max_size=6)
@@ -310,6 +312,7 @@ def test_a_group_does_what_its_steps_do_one_by_one(
 
 
 def _new_books(file: Path) -> Books:
+    place_new_ledger(file)
     return Books(SecretStr(f"sqlite:///{file}"), total_usd=dollars(2 * PRICE + 1))
 
 

@@ -308,6 +308,7 @@ class TightMachine(LedgerMachine):
     must_reach = frozenset(State) - {State.QUESTION}
 
 
+@pytest.mark.searches
 @pytest.mark.timeout(600)  # a life that breaks is shrunk before it is shown, which takes minutes
 @pytest.mark.parametrize("machine", [RoomyMachine, TightMachine])
 def test_the_invariants_hold_in_every_life(

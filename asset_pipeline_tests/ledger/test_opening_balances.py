@@ -130,6 +130,7 @@ def test_the_periods_end_where_utc_days_and_months_end(books: Books, clock: Fake
     assert books.balance("daily:2026-12-02")[1:] == (0, PRICE)
 
 
+@pytest.mark.servers
 def test_processes_that_know_different_caps_lose_nothing(new_ledger: NewLedger) -> None:
     """Four that pay at once while each sets and lifts caps of its own: every budget is right."""
     url = new_ledger()

@@ -29,6 +29,8 @@ from asset_pipeline_tests.support.ledgers import (
     stored_file,
 )
 
+pytestmark = pytest.mark.servers
+
 FORK = multiprocessing.get_context("fork")
 
 

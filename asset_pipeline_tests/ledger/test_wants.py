@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,12 +18,17 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from pydantic import SecretStr
 
 from asset_pipeline.catalog.kind import Kind
-from asset_pipeline.ledger.engine import open_engine
 from asset_pipeline.ledger.intents import NEVER_ACCEPTED
 from asset_pipeline.ledger.ledger import Payer
 from asset_pipeline.ledger.records import Clip, Intent, Reuse
 from asset_pipeline.ledger.wants import Want
-from asset_pipeline_tests.support.ledgers import Books, generation_hash, new_intent, stored_file
+from asset_pipeline_tests.support.ledgers import (
+    Books,
+    generation_hash,
+    new_intent,
+    place_new_ledger,
+    stored_file,
+)
 
 PROMPTS = ("fox", "fox-renamed")
 TEXTS = ("a red fox", "a blue fox", "a green fox")
@@ -147,15 +151,6 @@ class Machine:
                 self.wanted[above] = (want.order, None)
 
 
-@cache
-def _new_ledger() -> bytes:
-    """Return a new ledger's file: making one takes longer than a whole life in it."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "ledger.db"
-        open_engine(SecretStr(f"sqlite:///{file}")).dispose()
-        return file.read_bytes()
-
-
 class Precedence(RuleBasedStateMachine):
     """Any life of two prompts that ask for the same, under a new name."""
 
@@ -163,7 +158,7 @@ class Precedence(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         file = Path(self.folder.name) / "ledger.db"
-        file.write_bytes(_new_ledger())
+        place_new_ledger(file)
         self.machine = Machine(Books(SecretStr(f"sqlite:///{file}")))
         self.machine.begin()
 
@@ -233,7 +228,7 @@ class Precedence(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-TestPrecedence = Precedence.TestCase
+TestPrecedence = pytest.mark.searches(Precedence.TestCase)
 TestPrecedence.settings = settings(
     max_examples=40,
     stateful_step_count=20,

@@ -20,6 +20,8 @@ from asset_pipeline.media.preview_cache import PreviewCache
 from asset_pipeline.media.probe import MediaInfo, verify
 from asset_pipeline_tests.support import media_samples
 
+pytestmark = pytest.mark.servers
+
 
 def _mine() -> list[psutil.Process]:
     """The decoders that this process has started and that still run."""

@@ -90,3 +90,28 @@ def test_a_broken_head_is_told_as_before(tmp_path: Path) -> None:
     library = load(tmp_path, "  - id: one\n    text: A\n", "defaults: {model: [\nprompts:\n")
     assert not library.prompts
     assert "not YAML" in library.problems[0].message
+
+
+def test_a_cut_default_leaves_alone_who_does_without_it(tmp_path: Path) -> None:
+    """A comment behind the shared style refuses the prompts that have none of their own."""
+    head = (
+        "defaults:\n  model: black-forest-labs/flux-schnell\n  style: navy # the brand\nprompts:\n"
+    )
+    library = load(tmp_path, "  - {id: one, text: A}\n  - {id: two, text: B, style: plain}\n", head)
+    assert [prompt_id for _, prompt_id in library.prompts] == ["two"]
+    (problem,) = library.problems
+    assert (problem.line, problem.field) == (3, "defaults.style")
+
+
+@pytest.mark.parametrize(
+    ("lines", "hint"),
+    [
+        ("    text: A fox that\n      goes on: here\n", "as a block, below 'text: |'"),
+        ("\ttext: A fox\n", "Indent with spaces"),
+    ],
+)
+def test_the_advice_fits_what_is_written(tmp_path: Path, lines: str, hint: str) -> None:
+    """A text of several lines, and a tab, want another remedy than quotes."""
+    library = load(tmp_path, f"  - id: one\n{lines}  - id: two\n    text: B\n")
+    assert [prompt_id for _, prompt_id in library.prompts] == ["two"]
+    assert hint in library.problems[0].hint

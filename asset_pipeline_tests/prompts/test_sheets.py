@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, time
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -374,3 +375,22 @@ def test_no_table_loses_a_row_or_a_cell_silently(rows: list[list[str]], mark: st
         notes = [str(fields["Notes"]).strip("'") for _, fields, _ in kept if "Notes" in fields]
         assert len(wanted) - len(notes) <= len(refused)
         assert set(notes) <= set(wanted)
+
+
+def test_a_corpus_of_ten_thousand_rows_takes_no_time(importer: Importer, tmp_path: Path) -> None:
+    """Pipes without a header, as corpora have them: under 3 s of this process's own time."""
+    lines = [f'LJ{at // 200:03d}-{at % 200:04d}|Printing is "old", {at}.\n' for at in range(10_000)]
+    begun = process_time()
+    report = importer("metadata.csv", "".join(lines).encode(), kind=Kind.AUDIO)
+    assert process_time() - begun < 3
+    assert (report.imported, report.problems) == (10_000, ())
+    last = library(tmp_path)["lj049-0199"]
+    assert last.text == 'Printing is "old", 9999.'
+
+
+def test_two_sheets_that_count_from_one(importer: Importer) -> None:
+    """The second is refused with what to write, and what it says works."""
+    importer("a.csv", b"ID,Prompt\n1,A fox\n")
+    (problem,) = importer("b.csv", b"ID,Prompt\n1,A dog\n").problems
+    assert problem.hint.endswith("--map ID=fields.ID keeps the column and makes ids of the texts.")
+    assert importer("b.csv", b"ID,Prompt\n1,A dog\n", mapping={"ID": "fields.ID"}).imported == 1

@@ -8,7 +8,11 @@ from __future__ import annotations
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+import pytest
+
 from asset_pipeline_tests.support.hostile_talks import LONGEST_SECONDS, MOST_MEGABYTES, talk
+
+pytestmark = pytest.mark.searches
 
 
 def test_any_reply_is_an_answer_or_an_error_of_ours_soon_and_in_little_memory() -> None:

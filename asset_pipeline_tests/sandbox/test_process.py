@@ -24,6 +24,9 @@ from asset_pipeline.sandbox.process import (
     remove_record,
     write_record,
 )
+from asset_pipeline_tests.support.settled_files import write_settled
+
+pytestmark = pytest.mark.servers
 
 ASK = (
     "import sys; from pathlib import Path;"
@@ -108,7 +111,7 @@ def test_a_server_that_cannot_start_says_why(state_dir: Path, tmp_path: Path) ->
     """The error names the log and its last line, the catalog's complaint here."""
     config = tmp_path / "config"
     config.mkdir()
-    (config / "models.yaml").write_text("nonsense: 1\n")
+    write_settled(config / "models.yaml", "nonsense: 1\n")
     with pytest.raises(SandboxError, match=r"models\.yaml") as caught:
         ensure_running(state_dir, config_dir=config)
     assert "server.log" in caught.value.hint

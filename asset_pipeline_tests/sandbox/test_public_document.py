@@ -21,6 +21,8 @@ from asset_pipeline import sandbox
 from asset_pipeline.sandbox.options import SandboxOptions
 from asset_pipeline_tests.sandbox.conftest import INSTANT, Running
 
+pytestmark = pytest.mark.searches
+
 _EXAMPLES = int(os.environ.get("SANDBOX_EXAMPLES", "6"))
 _SLOWEST = 10.0  # seconds
 _PATH = Path(sandbox.__file__).with_name("openapi.yaml")

@@ -16,6 +16,8 @@ import pytest
 
 from asset_pipeline_tests.sandbox.conftest import SCHNELL
 
+pytestmark = pytest.mark.servers
+
 PATH = f"/v1/models/{SCHNELL}/predictions"
 
 # What is sent over a socket as it is; every one of them is followed by a good request.

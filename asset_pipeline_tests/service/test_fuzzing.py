@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 
 from asset_pipeline_tests.service.conftest import Served
+
+pytestmark = pytest.mark.searches
 
 # Streams last until their job has ended.
 _ENDLESS = "/events$"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterator
 from decimal import Decimal
+
+import pytest
 
 from asset_pipeline.monitoring.checkup import Checkup, State
 from asset_pipeline.monitoring.installation import Check
@@ -110,3 +113,23 @@ def test_a_check_that_hangs_holds_nothing_up(place: Place) -> None:
     early, failing, hung = asyncio.run(watch())
     assert early == ["slow fail", "quick ok", "broken fail"]
     assert (failing, hung) == (["slow"], 1)
+
+
+def test_a_request_has_a_line_in_the_log(alone: Served, caplog: pytest.LogCaptureFixture) -> None:
+    """Who asked, and how it ended, without the query; probes that are well have no line."""
+    key = alone.key("read")
+    with caplog.at_level(logging.INFO, "asset_pipeline.service.access"):
+        headers = {"Authorization": f"Bearer {key}", "X-Request-Id": "request-12345"}
+        alone.client.get("/api/v1/budgets?secret=1", headers=headers)
+        alone.client.get("/healthz")
+        alone.client.get("/metrics")
+    first, refused = caplog.records
+    given = {name: first.__dict__[name] for name in ("method", "path", "status", "key_id")}
+    assert given == {
+        "method": "GET",
+        "path": "/api/v1/budgets",
+        "status": 200,
+        "key_id": key.split("_")[1],
+    }
+    assert (refused.__dict__["path"], refused.__dict__["status"]) == ("/metrics", 401)
+    assert "secret" not in str([record.__dict__ for record in caplog.records])

@@ -88,7 +88,7 @@ def desk_server() -> Generator[tuple[str, ServiceContext]]:
 
 def wait_for_focus(page: Page, clip_id: str) -> None:
     """Wait until a clip has the focus, and a key that decides counts for it."""
-    page.wait_for_function(f"() => {FOCUS} === '{clip_id}'")
+    page.locator(f"#clip-{clip_id}.focus:not([aria-busy])").wait_for()
     page.wait_for_timeout(100)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table
 
+from asset_pipeline.ledger.metric_schema import metric_sums
 from asset_pipeline.ledger.schema import (
     OPEN_STATES,
     EntryType,
@@ -44,7 +45,29 @@ def violations_in(connection: Connection) -> list[str]:
     found += _scopes(_rows(connection, budgets), all_intents)
     found += _open_ones(all_intents)
     found += _clips(_rows(connection, clips), all_intents)
+    found += _metrics(connection, all_intents)
     return found
+
+
+def _metrics(connection: Connection, all_intents: list[Row]) -> list[str]:
+    """The sums that metrics are read from, against the intents themselves."""
+    counted: Counter[tuple[object, ...]] = Counter()
+    charged: Counter[tuple[object, ...]] = Counter()
+    for row in _rows(connection, metric_sums):
+        if row["name"] == "intents":
+            key = (row["kind"], row["model"], row["state"], row["error_class"])
+            counted[key] += row["count"]
+            charged[key] += row["total"]
+    for row in all_intents:
+        key = (row["kind"], row["model"], row["state"], row["error_class"] or "")
+        counted[key] -= 1
+        charged[key] -= row["charged_microusd"]
+    return [
+        f"the metrics of {key} are {sums[key]:+} {what} off"
+        for what, sums in (("intents", counted), ("micro-dollars", charged))
+        for key in sums
+        if sums[key]
+    ]
 
 
 def _budget(row: Row, sums: Sums) -> list[str]:

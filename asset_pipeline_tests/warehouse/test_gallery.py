@@ -101,6 +101,15 @@ def test_a_picture(tmp_path: Path) -> None:
     assert page.values("span", "title") == ["black-forest-labs/flux-schnell"]
 
 
+def test_a_clip_links_its_place_at_the_desk(tmp_path: Path) -> None:
+    """Where there is a desk, and where the link is a web address, which no script is."""
+    uri = (tmp_path / "clips" / "image" / "ab.webp").as_uri()
+    for link, shown in (("https://desk.example/?a=1&b=2", True), ("javascript:alert(1)", False)):
+        member = GalleryClip(clip(object_uri=uri), "A cover", WEBP, review=link)
+        page = Page(render(tmp_path, member))
+        assert (link in page.values("a", "href")) is shown
+
+
 def test_a_sound(tmp_path: Path) -> None:
     """A sound has a player for its file, loaded only when it is played, under its waveform."""
     uri = (tmp_path / "clips" / "x.mp3").as_uri()

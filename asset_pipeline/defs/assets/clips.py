@@ -27,6 +27,7 @@ from asset_pipeline.defs.materializations import (
     metadata_of,
     tags_of,
 )
+from asset_pipeline.defs.openlineage import RunLineage, send
 from asset_pipeline.defs.partitions import PARTITIONS
 from asset_pipeline.defs.progress_log import ProgressLines
 from asset_pipeline.defs.resources.generation import GenerationResource, RunLimits
@@ -39,6 +40,7 @@ from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.generation.batch import PromptOutcome
 from asset_pipeline.generation.failures import ErrorClass, GenerationFailure
 from asset_pipeline.prompts.spec import Prompt
+from asset_pipeline.settings import load_settings
 from asset_pipeline.tracing.spans import span
 
 _NAMED = 20
@@ -89,6 +91,7 @@ def build_clip_asset(kind: Kind, retries: dg.RetryPolicy) -> dg.AssetsDefinition
                 data_version=dg.DataVersion(data_version(alone)),
                 tags=tags_of(alone, step.observed(alone.prompt)),
             )
+        step.tell_lineage()
         if step.failed:
             raise step.failure(max_retries=retries.max_retries)
 
@@ -118,6 +121,8 @@ class _ClipStep:
         self.failed: list[PromptOutcome] = []
         self._observations: Mapping[str, int] = {}
         self._lines = ProgressLines(context.log.info, SystemClock())
+        wanted = load_settings().lineage_url is not None
+        self._lineage = RunLineage(context.run.run_id, kind.value) if wanted else None
 
     async def run(self, prompt_ids: Sequence[str]) -> PromptOutcome | None:
         """Land the prompts; return the outcome that the step itself has to yield, if any.
@@ -150,6 +155,8 @@ class _ClipStep:
             self._generation.open_batch(self._limits(), self._prompts) as batch,
         ):
             async for outcome in batch.run(chosen, len(chosen)):
+                if self._lineage is not None:
+                    self._lineage.add(outcome)
                 if not outcome.done:
                     self.failed.append(outcome)
                 elif outcome.overtaken:
@@ -165,6 +172,13 @@ class _ClipStep:
                 else:
                     teller.add(outcome)
         return alone
+
+    def tell_lineage(self) -> None:
+        """Send the run's lineage, if somebody collects it."""
+        url = load_settings().lineage_url
+        if url and self._lineage is not None:
+            event = self._lineage.event(SystemClock().now(), failed=bool(self.failed))
+            send(url, [event])
 
     def failure(self, *, max_retries: int) -> dg.Failure | dg.RetryRequested:
         """Return what to raise for those that failed; a final failure is told partition by one."""

@@ -13,6 +13,7 @@ from asset_pipeline.defs.assets.warehouse import AFTER_A_BATCH
 from asset_pipeline.defs.resources.ledger import LedgerResource
 from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource
 from asset_pipeline.defs.resources.store import StoreResource
+from asset_pipeline.desk_links import prompt_link
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.ledger.provenance import ProvenanceBook
 from asset_pipeline.media.preview_cache import PreviewCache
@@ -59,6 +60,7 @@ def gallery(
                 None if (preview := shelf.get(clip.sha256)) is None else preview.webp,
                 None if links is None else links.url_of(clip),
                 badge_of(accounts.get(clip.sha256, ())),
+                review=prompt_link(settings.service_url, clip.kind.value, clip.prompt_id),
             ),
             sweeps.get((clip.kind, clip.prompt_id)),
         )

@@ -8,23 +8,25 @@ from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
 
 import dagster as dg
+from pydantic import Field
 
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.defs.process_logs import logs_of_run
+from asset_pipeline.defs.resources.budget import BudgetResource
 from asset_pipeline.defs.resources.openrouter import OpenRouterResource
 from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource, Prompts
 from asset_pipeline.drafting.drafter import Drafter
 from asset_pipeline.drafting.paid_chat import PaidChat, Payment
 from asset_pipeline.drafting.price_list import PriceList
-from asset_pipeline.ledger.budgets import CapsSource
 from asset_pipeline.ledger.configurations import Configurations
 from asset_pipeline.ledger.llm_calls import LlmCall, LlmCallRepository
 from asset_pipeline.ledger.provider_ledger import bind_own, open_own_engine
 from asset_pipeline.money import MicroUsd
 from asset_pipeline.settings import ProviderName, Settings, load_settings
 
-# The provider's own page shows a call within a minute; twice that is waited for.
-_SETTLE_SECONDS = 120.0
+# A call that nobody waits for any more may go on for three minutes, and the provider's own page
+# shows it within another; twice that one is waited for.
+_SETTLE_SECONDS = 300.0
 _SANDBOX_SETTLE_SECONDS = 2.0
 
 
@@ -67,6 +69,7 @@ class DraftingResource(dg.ConfigurableResource):  # pyright: ignore[reportMissin
 
     openrouter: OpenRouterResource
     prompt_library: PromptLibraryResource
+    budget: BudgetResource = Field(default_factory=BudgetResource)
 
     @contextlib.asynccontextmanager
     async def open(
@@ -79,7 +82,7 @@ class DraftingResource(dg.ConfigurableResource):  # pyright: ignore[reportMissin
         """
         settings = load_settings()
         prompts = self.prompt_library.load()
-        chat = open_chat(self.openrouter, run_id, max_usd=max_usd, again=again)
+        chat = open_chat(self.openrouter, self.budget, run_id, max_usd=max_usd, again=again)
         with logs_of_run(settings, run_id, None):
             async with chat as opened:
                 yield OpenDrafting(
@@ -104,7 +107,7 @@ class DraftingResource(dg.ConfigurableResource):  # pyright: ignore[reportMissin
             AssetPipelineError: Provider or ledger can't be opened.
         """
         settings = load_settings()
-        with open_calls(settings) as calls:
+        with open_calls(settings, self.budget) as calls:
             await asyncio.to_thread(calls.end_of_dead)
             if not await asyncio.to_thread(calls.unproved):
                 return []
@@ -121,6 +124,7 @@ class DraftingResource(dg.ConfigurableResource):  # pyright: ignore[reportMissin
 @contextlib.asynccontextmanager
 async def open_chat(
     openrouter: OpenRouterResource,
+    budget: BudgetResource,
     run_id: str,
     *,
     max_usd: MicroUsd | None = None,
@@ -132,7 +136,7 @@ async def open_chat(
         AssetPipelineError: Provider or ledger can't be opened.
     """
     settings = load_settings()
-    with open_calls(settings) as calls:
+    with open_calls(settings, budget) as calls:
         await asyncio.to_thread(bind_own, calls.engine, settings)
         provider = openrouter.open_provider()
         try:
@@ -151,14 +155,20 @@ async def open_chat(
 
 
 @contextlib.contextmanager
-def open_calls(settings: Settings) -> Generator[LlmCallRepository]:
+def open_calls(
+    settings: Settings, budget: BudgetResource | None = None
+) -> Generator[LlmCallRepository]:
     """Yield the ledger's calls and give its connections back afterwards.
+
+    Args:
+        settings: Where the ledger is.
+        budget: The caps that each call is held against; those of file and environment if not given.
 
     Raises:
         AssetPipelineError: The ledger can't be opened.
     """
     engine, clock = open_own_engine(settings), SystemClock()
-    caps = CapsSource(settings, Configurations(engine, clock))
+    caps = (budget or BudgetResource()).caps(settings, Configurations(engine, clock))
     calls = LlmCallRepository(engine, clock, caps.current)
     try:
         yield calls
@@ -168,7 +178,8 @@ def open_calls(settings: Settings) -> Generator[LlmCallRepository]:
 
 def settle_seconds(settings: Settings) -> float:
     """Return how long after a lost reply the key's usage counts as proof."""
-    if settings.late_acceptance_seconds is not None:
-        return settings.late_acceptance_seconds
-    is_sandbox = settings.provider is ProviderName.SANDBOX
-    return _SANDBOX_SETTLE_SECONDS if is_sandbox else _SETTLE_SECONDS
+    late = settings.late_acceptance_seconds
+    if settings.provider is ProviderName.SANDBOX:
+        return _SANDBOX_SETTLE_SECONDS if late is None else late
+    # What is set for Replicate, whose creates answer at once, never makes it less here.
+    return max(_SETTLE_SECONDS, late or 0.0)

@@ -126,7 +126,7 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
         payer = limits.budget_id or limits.run_id
         async with (
             self.open_payment(limits) as opened,
-            open_rewriter(payer, limits.run_cap, prompts.catalog) as rewriter,
+            open_rewriter(self.ledger.budget, payer, limits.run_cap, prompts.catalog) as rewriter,
         ):
             before = opened.ledger.balances()
             yield Batch(

@@ -18,9 +18,15 @@ _SANDBOX_KEY = SecretStr("sandbox")
 class OpenRouterResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
     """Opens a provider of language models for one event loop.
 
-    Which one, its key and its address come from the environment: ``ASSET_PIPELINE_PROVIDER``,
-    ``OPENROUTER_API_KEY`` and ``OPENROUTER_BASE_URL``. The key is never part of a config.
+    Which one comes from ``ASSET_PIPELINE_PROVIDER``, its key from ``OPENROUTER_API_KEY``: a config
+    would keep the key in the event log, so that it is no field.
     """
+
+    base_url: str | None = Field(
+        default=None,
+        description="The API's address. Without one, OPENROUTER_BASE_URL decides, else it is "
+        "OpenRouter's own, or the embedded sandbox's.",
+    )
 
     sandbox_idle_seconds: int = Field(
         default=300,
@@ -40,11 +46,12 @@ class OpenRouterResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
             SandboxError: The sandbox did not start.
         """
         settings = load_settings()
+        given = self.base_url or settings.openrouter_base_url
         if settings.provider is ProviderName.SANDBOX:
-            url = settings.openrouter_base_url or settings.replicate_base_url
+            url = given or settings.replicate_base_url
             if url is not None:
                 _check_is_near(url)
-            key = settings.openrouter_api_key if settings.openrouter_base_url else None
+            key = settings.openrouter_api_key if given else None
             return OpenRouterProvider(
                 key or _SANDBOX_KEY,
                 url or self._sandbox(settings),
@@ -58,7 +65,7 @@ class OpenRouterResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
             )
         return OpenRouterProvider(
             settings.openrouter_api_key,
-            settings.openrouter_base_url or DEFAULT_BASE_URL,
+            given or DEFAULT_BASE_URL,
             call_seconds=self.call_seconds,
         )
 

@@ -6,7 +6,6 @@ import dagster as dg
 from pydantic import Field, SecretStr
 
 from asset_pipeline.errors import ConfigurationError
-from asset_pipeline.providers.protocol import Provider
 from asset_pipeline.providers.replicate import DEFAULT_BASE_URL, ReplicateProvider
 from asset_pipeline.sandbox.process import ensure_running
 from asset_pipeline.settings import ProviderName, load_settings
@@ -33,7 +32,7 @@ class ReplicateResource(dg.ConfigurableResource):  # pyright: ignore[reportMissi
         description="An embedded sandbox ends by itself after so long without a request.",
     )
 
-    def open_provider(self) -> Provider:
+    def open_provider(self) -> ReplicateProvider:
         """Return a provider; the caller closes it in the same event loop.
 
         Raises:

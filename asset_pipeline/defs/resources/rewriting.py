@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncGenerator
 
 from asset_pipeline.catalog.reader import Catalog
+from asset_pipeline.defs.resources.budget import BudgetResource
 from asset_pipeline.defs.resources.drafting import open_chat
 from asset_pipeline.defs.resources.openrouter import OpenRouterResource
 from asset_pipeline.drafting.rewriting import PromptRewriter
@@ -27,6 +28,7 @@ class RunRewriter:
 
     Args:
         stack: Closes what is opened.
+        budget: The caps that each call is held against.
         run_id: Who pays: the run, or the launch that its caps are for.
         run_cap: The cap of that run, which counts these calls too.
         catalog: The models that make clips.
@@ -35,11 +37,13 @@ class RunRewriter:
     def __init__(
         self,
         stack: contextlib.AsyncExitStack,
+        budget: BudgetResource,
         run_id: str,
         run_cap: MicroUsd | None,
         catalog: Catalog,
     ) -> None:
         self._stack = stack
+        self._budget = budget
         self._run_id = run_id
         self._run_cap = run_cap
         self._catalog = catalog
@@ -58,7 +62,7 @@ class RunRewriter:
 
     async def _open(self) -> PromptRewriter:
         opened = await self._stack.enter_async_context(
-            open_chat(OpenRouterResource(), self._run_id, max_usd=self._run_cap)
+            open_chat(OpenRouterResource(), self._budget, self._run_id, max_usd=self._run_cap)
         )
         self._opened = PromptRewriter(
             opened.chat, opened.prices, opened.calls, opened.payment, self._catalog
@@ -68,8 +72,8 @@ class RunRewriter:
 
 @contextlib.asynccontextmanager
 async def open_rewriter(
-    run_id: str, run_cap: MicroUsd | None, catalog: Catalog
+    budget: BudgetResource, run_id: str, run_cap: MicroUsd | None, catalog: Catalog
 ) -> AsyncGenerator[RunRewriter]:
     """Yield a run's rewriter, and close in the end what it opened."""
     async with contextlib.AsyncExitStack() as stack:
-        yield RunRewriter(stack, run_id, run_cap, catalog)
+        yield RunRewriter(stack, budget, run_id, run_cap, catalog)

@@ -44,6 +44,7 @@ class Alert:
         paid: What the run was charged; None when the ledger can't be read.
         held: What is set aside, in the whole ledger, for what is not settled yet.
         unsettled: For how many predictions.
+        desk: Where the failed prompts are shown and retried; None without a service.
     """
 
     job: str
@@ -53,6 +54,7 @@ class Alert:
     paid: MicroUsd | None = None
     held: MicroUsd | None = None
     unsettled: int = 0
+    desk: str | None = None
 
     @property
     def link(self) -> str:
@@ -67,6 +69,7 @@ class Alert:
             "job": self.job,
             "run_id": self.run_id,
             "link": self.link,
+            **({} if self.desk is None else {"desk": self.desk}),
             "failed": [{**asdict(each), "prompts": list(each.prompts)} for each in self.failed],
             "error": self.error[:_ERROR_SHOWN],
             "paid_usd": None if self.paid is None else str(to_decimal(self.paid)),
@@ -82,6 +85,7 @@ class Alert:
         lines = [f"*{self.job}* failed: {said[:_ERROR_SHOWN].rstrip('.')}."]
         lines += [_line(each) for each in self.failed]
         lines += [self._money(), f"Next: {_NEXT}", f"Run: {self.link}"]
+        lines += [] if self.desk is None else [f"Review desk: {self.desk}"]
         return _escaped("\n".join(lines))
 
     def _money(self) -> str:

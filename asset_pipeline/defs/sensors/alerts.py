@@ -15,6 +15,7 @@ from asset_pipeline.defs.process_logs import start_logs
 from asset_pipeline.defs.resources.ledger import LedgerResource
 from asset_pipeline.defs.sensors.alert_outbox import AlertOutbox
 from asset_pipeline.defs.sensors.alert_text import Alert, FailedClass
+from asset_pipeline.desk_links import failures_link
 from asset_pipeline.disclosure.process_redactor import redactor
 from asset_pipeline.errors import AssetPipelineError
 from asset_pipeline.ledger.reports import LedgerReader
@@ -62,6 +63,7 @@ def _alert(context: dg.RunFailureSensorContext, ledger: LedgerResource) -> Alert
         run_id=run.run_id,
         failed=_failed(steps),
         error=_error(steps) or context.failure_event.message or "it did not say why",
+        desk=failures_link(load_settings().service_url),
     )
     record = context.instance.get_run_record_by_id(run.run_id)
     since = record.create_timestamp if record is not None else datetime.now(UTC)

@@ -120,6 +120,12 @@ class PromptAnswer(BaseModel):
     inputs: dict[str, JsonValue] = Field(
         default_factory=dict, description="Those that the prompt itself sets."
     )
+    effective_inputs: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Those over the collection's and the model's defaults."
+    )
+    fixed_inputs: list[str] = Field(
+        default_factory=list, description="Inputs that no prompt may set."
+    )
     retake_rejected: bool = False
     take_usd: list[str] = Field(
         default_factory=list, description="What another take of each variant costs at the most."
@@ -266,6 +272,7 @@ def _prompt(request: Request, caller: Caller, kind: Kind, prompt_id: str) -> Pro
     prompt = ordering.prompt(kind, prompt_id)
     if prompt is None:
         return PromptAnswer(kind=kind.value, prompt_id=prompt_id, source="gone", clips=clips)
+    model = context.catalog().get(prompt.model)
     return PromptAnswer(
         kind=kind.value,
         prompt_id=prompt_id,
@@ -275,6 +282,8 @@ def _prompt(request: Request, caller: Caller, kind: Kind, prompt_id: str) -> Pro
         model=prompt.model,
         variants=prompt.variants,
         tags=list(prompt.tags),
+        effective_inputs={**model.defaults, **prompt.inputs},
+        fixed_inputs=[model.prompt_input, *model.fixed_inputs, *filter(None, [model.count_input])],
         retake_rejected=ordering.retakes(kind, prompt_id),
         take_usd=[usd(amount) for amount in ordering.worst_cases(prompt)],
         clips=clips,

@@ -82,6 +82,7 @@ def _open_together(homes: list[Path], turn: Barrier, failed: Queue[str]) -> None
             failed.put(f"{home.name}: {type(error).__name__}: {error}")
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize(
     ("config", "count"), [("", 10), (_EARLIER_CONFIG, 3)], ids=["none yet", "an earlier release's"]
 )
@@ -113,6 +114,7 @@ def test_many_processes_may_come_first(
             assert instance.get_runs_count() == 0
 
 
+@pytest.mark.servers
 def test_dagster_itself_may_come_first(home: Path) -> None:
     """Dagster's own processes and ours make one and the same storage between them."""
     ours = (

@@ -74,6 +74,15 @@ def _alert(**more: Any) -> Alert:  # noqa: ANN401 -- fields of the dataclass
     return Alert(**{**values, **more})
 
 
+def test_an_alert_leads_to_the_desk() -> None:
+    """Where there is one, people see what failed there and try it again."""
+    link = "https://desk.example/#failures"
+    payload = _alert(desk=link).payload()
+    assert payload["desk"] == link
+    assert f"Review desk: {link}" in str(payload["text"])
+    assert "desk" not in _alert().payload()
+
+
 def _send(channel: Channel, alert: Alert) -> list[float]:
     waited: list[float] = []
     outbox = AlertOutbox(waited.append)

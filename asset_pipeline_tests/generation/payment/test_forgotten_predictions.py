@@ -40,6 +40,8 @@ from asset_pipeline_tests.support.resume import resume
 from asset_pipeline_tests.support.simulated_clock import SimulatedClock
 from asset_pipeline_tests.support.stage import Stage, classes
 
+pytestmark = pytest.mark.servers
+
 
 class Forgetful:
     """A provider whose GETs follow a script, and whose listing shows what it is told.

@@ -30,6 +30,8 @@ from asset_pipeline_tests.support.ledgers import Books, new_intent, stored_file
 from asset_pipeline_tests.support.resume import resume
 from asset_pipeline_tests.support.stage import Stage, classes
 
+pytestmark = pytest.mark.servers
+
 
 def _open(site: Site) -> Intent:
     """The one open intent."""

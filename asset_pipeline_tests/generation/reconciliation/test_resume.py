@@ -6,16 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from asset_pipeline.catalog.reader import Catalog, load_catalog
 from asset_pipeline.generation.reconciliation.resume import ResumeResult
-from asset_pipeline.ledger.schema import OPEN_STATES, IntentState, lineage
+from asset_pipeline.ledger.schema import OPEN_STATES, IntentState, intents, lineage
+from asset_pipeline.tracing import spans
 from asset_pipeline_tests.support.crash import worker_processes, workload
 from asset_pipeline_tests.support.crash.bookkeeping import close_books
 from asset_pipeline_tests.support.crash.site import Site, open_site
 from asset_pipeline_tests.support.crash.worker import KillPoint
 from asset_pipeline_tests.support.resume import resume
+from asset_pipeline_tests.support.span_recorder import SpanRecorder
 
 
 def _die(site: Site, name: str, point: str) -> None:
@@ -50,6 +52,23 @@ def test_wherever_a_process_died_its_intent_is_finished(
     assert books.flaws == ()
     assert books.clips == len(prompts)
     assert resume(site) == []
+
+
+def test_who_finishes_it_is_linked_to_who_began_it(
+    site: Site, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trace of the dead process leads to the one that fetched its clip, and back."""
+    _die(site, name, "accepted")
+    began = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
+    with site.job(()).open_ledger().engine.begin() as connection:
+        connection.execute(update(intents).values(traceparent=began))
+    recorder = SpanRecorder()
+    monkeypatch.setattr(spans, "_tracer", [recorder])
+    (resumed,) = resume(site)
+    assert resumed.result is ResumeResult.DELIVERED
+    names = [made for made, _ in recorder.made]
+    assert {"resume", "reconcile", "wait", "fetch", "verify", "put", "deliver"} <= set(names)
+    assert {links for made, links in recorder.made if made in {"resume", "reconcile"}} == {(began,)}
 
 
 def test_a_failed_prediction_ends_as_failed(site: Site, name: str) -> None:

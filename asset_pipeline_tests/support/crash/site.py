@@ -14,6 +14,9 @@ import httpx
 
 from asset_pipeline.prompts.spec import Prompt
 from asset_pipeline_tests.support.crash.worker import Job
+from asset_pipeline_tests.support.ledgers import place_new_ledger
+
+_LEDGER = "ledger.db"
 
 _CREATE_ROUTES = ("POST /v1/predictions", "POST /v1/models/{owner}/{name}/predictions")
 
@@ -47,6 +50,7 @@ class Site:
 
         It sees none of the bill that was there before; prompts must have texts of their own.
         """
+        place_new_ledger(folder / _LEDGER)
         return replace(
             self,
             folder=folder,
@@ -164,4 +168,4 @@ def open_site(
 
 
 def _ledger_in(folder: Path) -> str:
-    return f"sqlite:///{folder / 'ledger.db'}"
+    return f"sqlite:///{folder / _LEDGER}"

@@ -7,7 +7,7 @@ import { Decisions } from "./decisions.js";
 import { askEdit, askReason, askTake, showFailures, showKeys } from "./dialogs.js";
 import { byId, count, el, plural, say, toast } from "./dom.js";
 import { Filters } from "./filters.js";
-import { Grid } from "./grid.js";
+import { Grid, SETTLE_MS } from "./grid.js";
 import { Live } from "./live.js";
 import { Panel, actionButtons } from "./panel.js";
 import { player } from "./sound.js";
@@ -19,6 +19,7 @@ const KEYS = [
   ["Look", [["Enter", "As large as the screen"], ["Z", "Every pixel, in the large view"], ["C", "Variants and takes side by side"], ["Space", "Play, pause"], [", .", "5 seconds back, ahead"], ["Esc", "Close; let go of the selection"]]],
   ["Select", [["X", "Select this one too"], ["Shift+←→↑↓", "Select on the way"], ["Ctrl+A", "Select all of the view"], ["?", "These keys"]]],
 ];
+const DOUBLE_CLICK_MS = 250; // the second click of one lands on the button of the next clip
 const TOO_QUICK = "Too quick: nothing was decided about this clip.";
 
 const clips = new Clips();
@@ -28,6 +29,7 @@ const decisions = new Decisions(clips);
 const live = new Live();
 let failures = [];
 let fresh = 0;
+let decidedAt = 0;
 
 // Commands -----------------------------------------------------------------
 
@@ -44,6 +46,7 @@ function decideNow(verdict, { reason = "", note = "", stay = false, clips: given
   if (!chosen.length) return;
   const one = !grid.selected.size || viewer.mode;
   decisions.decide(chosen, verdict, { reason, note });
+  decidedAt = performance.now();
   if (stay) return;
   if (viewer.mode === "compare") {
     return;
@@ -117,12 +120,13 @@ const COMMANDS = {
 
 const commands = {
   can: (name) => !COMMANDS[name].needs || may(COMMANDS[name].needs),
-  run(name, { byKey = false } = {}) {
+  run(name, { byKey = false, byPointer = false } = {}) {
     const command = COMMANDS[name];
     if (!commands.can(name)) { toast(`This needs the scope “${command.needs}”.`, { bad: true }); return; }
     // A press that was meant for the clip before must not hit this one.
     const seen = viewer.mode ? viewer.seen : grid.selected.size || grid.seen;
-    if (byKey && command.seen && !seen) { if (targets().length) { toast(TOO_QUICK); say(TOO_QUICK); } return; }
+    const doubled = performance.now() - decidedAt < (byPointer ? DOUBLE_CLICK_MS : SETTLE_MS);
+    if (command.seen && ((byKey && !seen) || doubled)) { if (targets().length) { toast(TOO_QUICK); say(TOO_QUICK); } return; }
     command.act();
   },
 };
@@ -430,7 +434,9 @@ async function start() {
   if (!document.activeElement || document.activeElement === document.body) byId("grid").focus({ preventScroll: true });
   await loading;
   filters.choices().catch(() => {});
-  lookForFailures();
+  await lookForFailures();
+  // Alerts lead here.
+  if (location.hash === "#failures" && failures.length) showFailures(failures, ordered);
 }
 
 start();

@@ -25,7 +25,7 @@ export class Decisions extends EventTarget {
   decide(clips, verdict, { reason = "", note = "" } = {}) {
     const changed = clips.filter((clip) => !clip.gone && (clip.state !== verdict || reason || note));
     if (!changed.length) return;
-    const step = { kind: "verdicts", verdict, parts: changed.map((clip) => ({ clip, before: clip.state })) };
+    const step = { kind: "verdicts", verdict, parts: changed.map((clip) => ({ clip, before: clip.state, reason: clip.reason })) };
     this.#history.push(step);
     for (const part of step.parts) {
       part.entry = { clip: part.clip, verdict, reason, note, before: part.clip.state, step };
@@ -57,7 +57,7 @@ export class Decisions extends EventTarget {
     }
     for (const part of step.parts) {
       if (part.failed) continue;
-      this.#put({ clip: part.clip, verdict: part.before, reason: "", note: "", before: part.clip.state, undoes: part.entry });
+      this.#put({ clip: part.clip, verdict: part.before, reason: part.reason || "", note: "", before: part.clip.state, undoes: part.entry });
     }
     const done = step.parts.map((part) => part.clip);
     toast(done.length === 1 ? "Undone." : `Undone for ${plural(done.length, "clip")}.`);
@@ -67,6 +67,7 @@ export class Decisions extends EventTarget {
 
   #put(entry) {
     entry.clip.waits += 1;
+    entry.clip.reason = entry.reason;
     this.clips.setState(entry.clip, entry.verdict);
     this.#queue.push(entry);
     this.#send();
@@ -109,11 +110,11 @@ export class Decisions extends EventTarget {
 
   async #sendBatch(batch) {
     const [first] = batch;
-    if (first.undoes?.review) {
-      // By its own route: what stood before comes back with its reason.
+    if (first.undoes?.review && first.undoes.retake) this.#cancel(first.undoes.retake);
+    if (first.undoes?.review && first.undoes.review === first.clip.review) {
+      // By its own route: what stood before comes back with its reason and its note.
       const found = await post(`reviews/${first.undoes.review}/undo`);
       this.#done(first, found);
-      if (first.undoes.retake) this.#cancel(first.undoes.retake);
       return;
     }
     await this.clips.details(batch.map((entry) => entry.clip));

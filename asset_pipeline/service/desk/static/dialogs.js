@@ -101,7 +101,7 @@ export async function askEdit(clip, source) {
   const key = newKey();
   return ask((close) => {
     const text = el("textarea", { rows: 6, value: prompt.text, "aria-label": "The prompt's text" });
-    const fields = inputFields(model, prompt.inputs);
+    const fields = inputFields(model, prompt);
     const money = el("p", { className: "money", role: "status" });
     const wrong = el("p", { className: "wrong", role: "alert", hidden: true });
     const go = el("button", { type: "button", className: "main", disabled: true }, ofFile ? "Save and order" : "Order");
@@ -143,7 +143,7 @@ export async function askEdit(clip, source) {
       post(path, body(false), { key }).then((answer) => { forgetCosts(); close(answer); }, (problem) => { show(problem); go.disabled = problem.status !== 0; });
     });
     price();
-    const place = ofFile ? `It is written in ${prompt.path}; comments there stay as they are. All ${plural(prompt.variants, "variant")} follow the new text.` : "It came over HTTP and lives in the ledger.";
+    const place = ofFile ? `It is written in ${prompt.path}; comments there stay as they are. ${prompt.variants > 1 ? `All ${prompt.variants} variants follow the new text.` : ""}` : "It came over HTTP and lives in the ledger.";
     return [
       el("h2", {}, `Edit ${detail.prompt_id}`), el("p", { className: "soft" }, place), text,
       prompt.style ? el("p", { className: "soft" }, `The collection adds: ${prompt.style}`) : null,
@@ -153,15 +153,16 @@ export async function askEdit(clip, source) {
 }
 
 /** A field for each input of a model; an empty one says nothing, so that defaults hold. */
-function inputFields(model, given) {
+function inputFields(model, { inputs: given, effective_inputs: effective, fixed_inputs: fixed }) {
   const readers = [];
   const node = el("div", { className: "fields" });
-  const names = Object.keys(model?.inputs || {}).filter((name) => model.inputs[name].type !== "file" && name !== "prompt" && name !== "text");
+  const names = Object.keys(model?.inputs || {}).filter((name) => model.inputs[name].type !== "file" && !fixed.includes(name));
   for (const name of new Set([...names, ...Object.keys(given)])) {
     const spec = model?.inputs?.[name] || { type: "string" };
     const id = `input-${name}`;
     const value = given[name];
-    const blank = spec.default === undefined || spec.default === null ? "default" : `default: ${spec.default}`;
+    const meant = name in given ? spec.default : effective[name] ?? spec.default;
+    const blank = meant === undefined || meant === null ? "default" : `default: ${meant}`;
     let field;
     const choices = spec.choices || (spec.type === "boolean" ? [true, false] : null);
     if (choices) {

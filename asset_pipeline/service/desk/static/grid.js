@@ -129,18 +129,19 @@ export class Grid extends EventTarget {
 
   #make(clip) {
     const sound = clip.ratio === null;
-    const node = el("div", { role: "option", id: `clip-${clip.id}`, className: sound ? "tile audio" : "tile" });
+    const node = el("div", { role: "option", id: `clip-${clip.id}`, className: sound ? "tile audio" : "tile", "aria-busy": "true" });
+    const shown = () => { clip.shown = true; node.removeAttribute("aria-busy"); };
     const mark = el("span", { className: "mark", "aria-hidden": "true" });
     const label = el("span", { className: "label" });
     const tile = { clip, node, mark, label, box: null, picture: null, canvas: null, sharp: false };
     if (sound) {
       tile.canvas = el("canvas", { "aria-hidden": "true" });
       node.append(tile.canvas, el("span", { className: "time", "aria-hidden": "true" }, clock(clip.seconds)));
-      wave(clip).then(() => { clip.shown = true; this.#drawWave(tile); }, () => { clip.shown = true; node.classList.add("broken"); });
+      wave(clip).then(() => { shown(); this.#drawWave(tile); }, () => { shown(); node.classList.add("broken"); });
     } else {
       tile.picture = el("img", { alt: "", decoding: "async", draggable: false });
-      tile.picture.addEventListener("load", () => { clip.shown = true; }, { once: true });
-      tile.picture.addEventListener("error", () => { clip.shown = true; node.classList.add("broken"); tile.picture.remove(); }, { once: true });
+      tile.picture.addEventListener("load", shown, { once: true });
+      tile.picture.addEventListener("error", () => { shown(); node.classList.add("broken"); tile.picture.remove(); }, { once: true });
       tile.picture.src = `${API}/desk/clips/${clip.id}/picture`;
       node.append(tile.picture);
     }

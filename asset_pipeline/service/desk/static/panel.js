@@ -12,7 +12,7 @@ const STATES = { undecided: "To review", approved: "âœ“ Approved", rejected: "âœ
 export function actionButtons(commands, clips, source, { icons = true } = {}) {
   const money = { take: el("span", { className: "cost" }), reject: el("span", { className: "cost" }) };
   const button = (name, key, text, className, cost) => el("button", {
-    type: "button", className, disabled: !commands.can(name), on: { click: () => commands.run(name) },
+    type: "button", className, disabled: !commands.can(name), on: { click: () => commands.run(name, { byPointer: true }) },
   }, icons ? el("kbd", { "aria-hidden": "true" }, key) : null, el("span", {}, text, cost));
   if (clips.length && clips.length <= 500) {
     costsOf(clips, source).then((costs) => {

@@ -17,6 +17,7 @@ export class Viewer {
 
   constructor(clips, grid, commands) {
     Object.assign(this, { clips, grid, commands, node: byId("viewer") });
+    this.node.tabIndex = -1;
     this.node.addEventListener("close", () => { this.mode = null; this.node.replaceChildren(); grid.page.focus({ preventScroll: true }); });
     this.node.addEventListener("cancel", (event) => { event.preventDefault(); this.close(); });
     player.addEventListener("change", () => this.#waves());
@@ -37,8 +38,14 @@ export class Viewer {
     this.mode = "one";
     this.#full = false;
     this.#one();
-    if (!this.node.open) this.node.showModal();
+    this.#show();
     this.#waves();
+  }
+
+  /** On top, with the keys in it and on none of its buttons. */
+  #show() {
+    if (!this.node.open) this.node.showModal();
+    this.node.focus();
   }
 
   zoom() {
@@ -58,7 +65,7 @@ export class Viewer {
     this.#at = Math.max(0, this.#items.indexOf(clip));
     this.mode = "compare";
     this.#side();
-    if (!this.node.open) this.node.showModal();
+    this.#show();
     this.#waves();
   }
 
@@ -129,7 +136,8 @@ export class Viewer {
   #side() {
     const shown = this.#shown();
     if (!shown.includes(this.#items[this.#at])) this.#at = this.#items.indexOf(shown[0]);
-    const columns = Math.min(shown.length, innerWidth < 700 ? 1 : Math.ceil(Math.sqrt(shown.length * 1.2)));
+    const deep = Math.max(1, Math.round(Math.sqrt(shown.length / 1.9)));
+    const columns = innerWidth < 700 ? 1 : Math.ceil(shown.length / deep);
     const stage = el("div", { className: "stage" });
     const side = el("div", { className: "side", role: "group", "aria-label": "Variants and takes", tabIndex: 0 });
     side.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
