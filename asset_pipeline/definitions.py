@@ -102,13 +102,13 @@ def default_resources(
             run_usd=named("ASSET_PIPELINE_BUDGET_RUN_USD"),
         ),
     )
-    ledger = one("ledger", LedgerResource, lambda: LedgerResource(budget=budget))
+    ledger = one("ledger", LedgerResource, LedgerResource)
     library = one("prompt_library", PromptLibraryResource, PromptLibraryResource)
     one("duckdb", DuckDBResource, _published_file)
     generation = one(
         "generation",
         GenerationResource,
-        lambda: GenerationResource(replicate=replicate, ledger=ledger, store=store),
+        lambda: GenerationResource(replicate=replicate, ledger=ledger, store=store, budget=budget),
     )
     openrouter = one(
         "openrouter",

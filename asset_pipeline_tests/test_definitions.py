@@ -119,7 +119,7 @@ def test_a_cap_of_the_resource_goes_over_file_and_environment(
     for text in ("much", "-1", "NaN", "inf"):
         with (
             pytest.raises(ConfigurationError, match="run_usd"),
-            LedgerResource(budget=BudgetResource(run_usd=text)).open(),
+            LedgerResource().open(BudgetResource(run_usd=text)),
         ):
             pass
 

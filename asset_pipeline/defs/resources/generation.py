@@ -16,6 +16,7 @@ from asset_pipeline.catalog.reader import FILE_NAME as MODELS_FILE
 from asset_pipeline.clock import Clock, SystemClock
 from asset_pipeline.config.guarded_file import GuardedFile
 from asset_pipeline.defs.process_logs import logs_of_run
+from asset_pipeline.defs.resources.budget import BudgetResource
 from asset_pipeline.defs.resources.ledger import LedgerResource
 from asset_pipeline.defs.resources.prompt_library import Prompts
 from asset_pipeline.defs.resources.replicate import ReplicateResource
@@ -92,6 +93,7 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
     replicate: ReplicateResource
     ledger: LedgerResource
     store: StoreResource
+    budget: BudgetResource = Field(default_factory=BudgetResource)
     settle_seconds: float = Field(
         default=Timeouts().settle,
         ge=0,
@@ -126,7 +128,7 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
         payer = limits.budget_id or limits.run_id
         async with (
             self.open_payment(limits) as opened,
-            open_rewriter(self.ledger.budget, payer, limits.run_cap, prompts.catalog) as rewriter,
+            open_rewriter(self.budget, payer, limits.run_cap, prompts.catalog) as rewriter,
         ):
             before = opened.ledger.balances()
             yield Batch(
@@ -198,7 +200,10 @@ class GenerationResource(dg.ConfigurableResource):  # pyright: ignore[reportMiss
             pay_again_before=limits.pay_again_before,
         )
         clock, store = SystemClock(), self.store.open()
-        with logs_of_run(settings, limits.run_id, limits.warn), self.ledger.open() as ledger:
+        with (
+            logs_of_run(settings, limits.run_id, limits.warn),
+            self.ledger.open(self.budget) as ledger,
+        ):
             await asyncio.to_thread(bind_own, ledger.engine, settings)
             belonging = self.store.belonging(store, ledger.engine)
             moved = await asyncio.to_thread(belonging.check, claim=True)

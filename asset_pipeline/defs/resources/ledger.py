@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Generator
 
 import dagster as dg
-from pydantic import Field
 
 from asset_pipeline.clock import SystemClock
 from asset_pipeline.defs.resources.budget import BudgetResource
@@ -22,14 +21,16 @@ class LedgerResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingT
     Its URL may hold a password, so that it is no field: the environment alone names it.
     """
 
-    budget: BudgetResource = Field(default_factory=BudgetResource)
-
     @contextlib.contextmanager
-    def open(self) -> Generator[Ledger]:
-        """Yield the ledger and give its connections back afterwards."""
+    def open(self, budget: BudgetResource | None = None) -> Generator[Ledger]:
+        """Yield the ledger and give its connections back afterwards.
+
+        Args:
+            budget: Caps that go over those of ``budgets.yaml`` and the environment.
+        """
         settings = load_settings()
         engine, clock = open_own_engine(settings), SystemClock()
-        caps = self.budget.caps(settings, Configurations(engine, clock))
+        caps = (budget or BudgetResource()).caps(settings, Configurations(engine, clock))
         ledger = Ledger(engine, clock, caps.current)
         try:
             yield ledger
