@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export DAGSTER_HOME := $(CURDIR)/dagster_home
 
-.PHONY: install system-tools demo demo-faults dev test coverage test-fast check format bench docs release-check lock clean
+.PHONY: install system-tools demo demo-faults dev test test-slow coverage test-fast check format bench docs release-check lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show the commands
@@ -39,15 +39,18 @@ dev: $(STAMP) ## Dagster with its daemon, and the service beside it; Ctrl-C ends
 	@$(BIN)/asset-pipeline serve & service=$$!; trap 'kill $$service 2>/dev/null' EXIT; \
 	  $(BIN)/dagster dev
 
-test: $(STAMP) ## All tests
-	$(BIN)/python -m pytest -n 4
+test: $(STAMP) ## All tests but the slow ones
+	$(BIN)/python -m pytest -n 4 -m "not slow"
+
+test-slow: $(STAMP) ## What drives a browser, a notebook or a whole team's processes: minutes each
+	$(BIN)/python -m pytest -n 2 -m slow
 
 # Tracing takes half as much CPU again in each of the thousands of processes that the tests start.
 coverage: $(STAMP) ## All tests, and which lines they run: 85% at least
 	$(BIN)/python -m pytest -n 4 --cov --cov-report=term --cov-fail-under=85
 
 test-fast: $(STAMP) ## The tests without kills, servers, other processes and random searches
-	$(BIN)/python -m pytest -n 2 -m "not kills and not servers and not searches"
+	$(BIN)/python -m pytest -n 2 -m "not kills and not servers and not searches and not slow"
 
 check: $(STAMP) ## Lint, format, types, import contracts
 	$(BIN)/ruff check .

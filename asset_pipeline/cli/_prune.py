@@ -39,12 +39,17 @@ def prune_prompts(
         found = resources.gone_prompts(library, kinds or list(Kind))
     unsure = [each for each in found if each.ids and each.unreadable]
     gone = [each for each in found if each.ids and not each.unreadable]
-    asks = sys.stdin.isatty() and sys.stdout.isatty() and not (sure or dry_run or as_json)
+    may_ask = sys.stdin.isatty() and sys.stdout.isatty() and not as_json
     if not as_json:
         _show(gone)
     pruned = bool(gone) and not dry_run
-    if pruned and asks:
-        pruned = typer.confirm("Delete these partitions? Their clips stay.", default=False)
+    if pruned and not sure:
+        # A folder that is not mounted looks like prompts that are gone: nobody deletes unasked.
+        pruned = may_ask and typer.confirm(
+            "Delete these partitions? Their clips stay.", default=False
+        )
+        if not may_ask:
+            say(stderr(), "Give --yes to delete these partitions in Dagster.", "yellow")
     if pruned:
         resources.forget_prompts(gone)
     if as_json:

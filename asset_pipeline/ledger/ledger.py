@@ -22,7 +22,7 @@ from asset_pipeline.ledger import (
 )
 from asset_pipeline.ledger.budgets import BudgetCaps, BudgetLine, KeyCap, budget_lines
 from asset_pipeline.ledger.identity import HeldIdentity
-from asset_pipeline.ledger.orders import order_of
+from asset_pipeline.ledger.orders import order_of, standing_order
 from asset_pipeline.ledger.postings import BudgetExceededError
 from asset_pipeline.ledger.queries import LedgerQueries
 from asset_pipeline.ledger.records import (
@@ -141,8 +141,10 @@ class Ledger(LedgerQueries):
                     if found is not None:
                         return found
                 if payer.launch_id:
-                    order = order_of(connection, payer.launch_id, new.kind, new.prompt_id)
-                    new = replace(new, key_id=order.key_id, launch_id=payer.launch_id)
+                    order = order_of(connection, payer.launch_id, new.kind, new.prompt_id, now)
+                else:
+                    order = standing_order(connection, new.kind, new.prompt_id)
+                new = replace(new, key_id=order.key_id, launch_id=payer.launch_id or None)
                 intent = intents.create(
                     connection,
                     new,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -163,6 +163,14 @@ class Reviews(LedgerAccess):
         with self._reading() as connection:
             rows = connection.execute(query.order_by(reviews.c.review_id.desc()).limit(limit))
             return [_review_from(row) for row in rows.mappings()]
+
+    def rejections(self, review_ids: Sequence[int]) -> set[int]:
+        """Return those of these verdicts that reject."""
+        query = select(reviews.c.review_id).where(
+            reviews.c.review_id.in_(review_ids), reviews.c.verdict == Verdict.REJECTED.value
+        )
+        with self._reading() as connection:
+            return set(connection.execute(query).scalars())
 
     def retaken(self) -> set[tuple[Kind, str]]:
         """Return the prompts that another take was asked of lately."""

@@ -79,7 +79,8 @@ class BackgroundChecks:
     async def first(self) -> None:
         """Wait a little for the first look at everything."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._all_looked.wait(), _FIRST_SECONDS)
+            async with asyncio.timeout(_FIRST_SECONDS):
+                await self._all_looked.wait()
 
     def results(self) -> Iterator[Checked]:
         """Yield what is known of each part, in the order of the list."""
@@ -104,7 +105,9 @@ class BackgroundChecks:
         began = time.monotonic()
         looking = _in_thread(lambda: tuple(check.run(self.settings)))
         try:
-            found = await asyncio.wait_for(asyncio.shield(looking), check.limit)
+            # Not wait_for: in Python 3.11 it can swallow the cancellation that ends the checks.
+            async with asyncio.timeout(check.limit):
+                found = await asyncio.shield(looking)
         except TimeoutError:
             self._note(check, [_hung(check)], time.monotonic() - began)
             # Until it ends, if ever: another look would hang beside it.

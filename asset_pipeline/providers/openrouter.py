@@ -140,6 +140,8 @@ class OpenRouterProvider:
             if error.status in _KEY_REFUSED:
                 raise RefusedError(error.message, status=error.status) from error
             raise
+        except NotFoundError as error:
+            raise UnavailableError("the server tells nothing of the key's usage") from error
         usage = _dollars(data.get("usage"))
         if usage is None:
             raise UnavailableError("the key's usage is no number")

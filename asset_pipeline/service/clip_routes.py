@@ -213,9 +213,15 @@ def _retake(
     if not rejected:
         return {}
     ordering = Ordering(context, caller)
+    rejections = context.reviews.rejections(
+        [each.supersedes for each in rejected if each.supersedes is not None]
+    )
     taken: dict[int, SubmissionAnswer] = {}
     for review in rejected:
         paged = context.clips.get(review.clip_id)
+        # A verdict that is sent again, by whom it was or by another, asks for no second take.
+        if review.supersedes in rejections:
+            continue
         if paged is None or not ordering.retakes(paged.clip.kind, paged.clip.prompt_id):
             continue
         clip = paged.clip

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable
 from types import FrameType
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -48,6 +49,22 @@ def check_address(context: ServiceContext, host: str) -> None:
     )
 
 
+def own_names(host: str, service_url: str | None) -> frozenset[str]:
+    """Return the names that the service answers to; all where it listens to other machines.
+
+    A page of another site can make its own name point to this machine; on loopback, where nobody
+    has to log in, such a call has to be told from one of ours by the name.
+
+    Args:
+        host: The address it listens at.
+        service_url: Its public address: a proxy before it calls it by that name.
+    """
+    if not is_loopback(host):
+        return frozenset()
+    public = (urlsplit(service_url).hostname if service_url else None) or "localhost"
+    return frozenset({"localhost", "127.0.0.1", "::1", host, public})
+
+
 def serve(context: ServiceContext, host: str, port: int, tell: Callable[[str], None]) -> None:
     """Serve until a signal comes.
 
@@ -55,11 +72,7 @@ def serve(context: ServiceContext, host: str, port: int, tell: Callable[[str], N
         ConfigurationError: The address can't be used.
     """
     check_address(context, host)
-    # A page of another site may call this machine by its own name; only our own names count.
-    hosts = frozenset({"localhost", "127.0.0.1", "::1"}) if is_loopback(host) else frozenset[str]()
-    if hosts and context.settings.service_url:
-        hosts = frozenset[str]()  # a proxy before it calls it by its public name
-    app = create_app(context, hosts=hosts)
+    app = create_app(context, hosts=own_names(host, context.settings.service_url))
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -112,6 +125,8 @@ def _listen(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        # From here on calls wait for the application: its address is told before it is there.
+        listening.listen(2048)
     except OSError as error:
         listening.close()
         raise ConfigurationError(

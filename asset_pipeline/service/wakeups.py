@@ -41,7 +41,8 @@ class Wakeups:
         async def woken(seconds: float) -> None:
             changed = self._changed
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await changed.wait()
 
         try:
             yield woken

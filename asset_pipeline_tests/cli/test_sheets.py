@@ -60,7 +60,9 @@ def _rename(cli: Cli, workspace: Workspace, env: dict[str, str]) -> None:
     workspace.write("images/broken.yaml", "prompts: []")
     shown = cli("prompts", "prune", "--dry-run", env=env)
     assert "renamed to cafe" in shown.out
-    assert cli("prompts", "prune", "--json", env=env).json == {
+    unasked = cli("prompts", "prune", "--json", env=env)
+    assert (unasked.json["pruned"], "--yes" in unasked.err) == (False, True)
+    assert cli("prompts", "prune", "--yes", "--json", env=env).json == {
         "pruned": True,
         "gone": [
             {

@@ -66,6 +66,10 @@ def set_back(file: Path, folder: Path) -> None:
     had, indexes = _tables(earlier), _indexes(earlier)
     earlier.close()
     ledger = sqlite3.connect(file, isolation_level=None)
+    for (name,) in ledger.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+    ).fetchall():
+        ledger.execute(f"DROP TRIGGER {name}")
     for name, sql in _indexes(ledger).items():
         if indexes.get(name) != sql:
             ledger.execute(f"DROP INDEX {name}")

@@ -16,6 +16,8 @@ import pytest
 
 pytest.importorskip("dagster_celery", reason="the extra `team` is not installed")
 
+pytestmark = pytest.mark.slow
+
 _ROOT = Path(__file__).parents[2]
 _Found = TypeVar("_Found")
 _RUNS = """{runsOrError {... on Runs {results {status tags {key value}}}}}"""

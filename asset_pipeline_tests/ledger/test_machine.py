@@ -23,6 +23,7 @@ from asset_pipeline.ledger import intents
 from asset_pipeline.ledger.column_types import metadata
 from asset_pipeline.ledger.intents import IntentMovedError
 from asset_pipeline.ledger.ledger import Payer
+from asset_pipeline.ledger.metric_schema import metric_sums
 from asset_pipeline.ledger.postings import BudgetExceededError
 from asset_pipeline.ledger.records import Clip, Intent, NotedFile
 from asset_pipeline.ledger.schema import OPEN_STATES, IntentState
@@ -129,6 +130,8 @@ class LedgerMachine(RuleBasedStateMachine):
         with self.books.ledger.engine.begin() as connection:
             for table in reversed(metadata.sorted_tables):
                 connection.execute(table.delete())
+            # The triggers have written into it what went.
+            connection.execute(metric_sums.delete())
         cap = self.totals[total % len(self.totals)]
         self.books.caps = {"total_usd": dollars(cap), "daily_usd": None}
         self._replace_the_worker()

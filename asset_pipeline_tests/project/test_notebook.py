@@ -9,6 +9,8 @@ from nbclient import NotebookClient
 
 from asset_pipeline import Project
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "notebook.ipynb"
 
 

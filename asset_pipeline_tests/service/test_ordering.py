@@ -10,8 +10,11 @@ import dagster as dg
 from sqlalchemy import func, select
 
 from asset_pipeline.catalog.kind import Kind
+from asset_pipeline.clock import SystemClock
 from asset_pipeline.defs.resources.ledger import LedgerResource
 from asset_pipeline.defs.resources.prompt_library import PromptLibraryResource
+from asset_pipeline.ledger.api_keys import ApiKeys
+from asset_pipeline.ledger.orders import standing_order
 from asset_pipeline.ledger.schema import intents
 from asset_pipeline_tests.service.conftest import SMALL, Served
 from asset_pipeline_tests.support.settled_files import write_settled
@@ -217,3 +220,35 @@ def test_prompts_over_http_are_in_the_library(served: Served) -> None:
     assert library.prompts[Kind.IMAGE, "posted"].path == "ledger/posted-ones"
     refused = served.order(kind="image", text="Mine now", id="filed")
     assert (refused.status_code, refused.json()["code"]) == (409, "prompt_taken")
+
+
+def test_a_key_that_ended_begins_nothing_more(served: Served) -> None:
+    """What a revoked key ordered before, and nobody began, is not paid for, by no other run."""
+    key = served.key("generate", budget=1_000_000)
+    answer = served.client.post(
+        "/api/v1/generations",
+        json={"kind": "image", "text": "A stolen fox", "inputs": SMALL},
+        headers={"Authorization": f"Bearer {key}"},
+    )
+    assert answer.status_code == 202
+    with LedgerResource().open() as ledger:
+        ApiKeys(ledger.engine, SystemClock()).revoke(key.split("_")[1])
+    served.work()
+    with LedgerResource().open() as ledger, ledger.engine.connect() as connection:
+        assert connection.execute(select(func.count()).select_from(intents)).scalar() == 0
+
+
+def test_a_run_of_its_own_pays_from_the_budget_of_the_key(served: Served) -> None:
+    """A backfill of what came over HTTP passes the key's budget no more than its launch would."""
+    key = served.key("generate", budget=100)
+    answer = served.client.post(
+        "/api/v1/generations",
+        json={"kind": "image", "text": "A dear fox", "id": "dear-fox", "inputs": SMALL},
+        headers={"Authorization": f"Bearer {key}"},
+    )
+    assert answer.status_code in {202, 409, 402, 422}, answer.text
+    with LedgerResource().open() as ledger, ledger.engine.connect() as connection:
+        found = standing_order(connection, Kind.IMAGE, "dear-fox")
+    assert found.key_id == key.split("_")[1]
+    assert found.cap is not None
+    assert found.cap.cap == 100

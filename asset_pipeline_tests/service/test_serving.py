@@ -15,7 +15,7 @@ import pytest
 from asset_pipeline.cli import _service
 from asset_pipeline.errors import ConfigurationError
 from asset_pipeline.service.context import open_context
-from asset_pipeline.service.serving import check_address, is_loopback
+from asset_pipeline.service.serving import check_address, is_loopback, own_names
 from asset_pipeline.settings import load_settings
 from asset_pipeline_tests.service.conftest import Place, Served
 
@@ -77,3 +77,13 @@ def test_with_a_key_it_may_listen_anywhere(alone: Served) -> None:
 def test_this_machines_own_addresses(host: str) -> None:
     """They are reached from here alone."""
     assert is_loopback(host)
+
+
+def test_on_loopback_only_our_own_names_count() -> None:
+    """A page whose own name was pointed here is refused, also behind a proxy with a public name."""
+    plain = own_names("127.0.0.1", None)
+    proxied = own_names("127.0.0.1", "https://desk.example.org/clips")
+    assert "evil.example" not in plain | proxied
+    assert {"localhost", "127.0.0.1"} <= plain < proxied
+    assert "desk.example.org" in proxied
+    assert own_names("0.0.0.0", None) == frozenset()

@@ -55,10 +55,13 @@ class RunRewriter:
         async with self._turn:
             try:
                 rewriter = self._opened or await self._open()
+                return Rewriting(*await rewriter.rewrite(prompt))
             except AssetPipelineError as error:
                 _log.warning("%s is not rewritten: %s", prompt.prompt_id, error.message)
-                return Rewriting()
-            return Rewriting(*await rewriter.rewrite(prompt))
+            except Exception as error:  # noqa: BLE001 -- one text that stays stops no other clip
+                kind = type(error).__name__
+                _log.warning("%s is not rewritten: %s: %s", prompt.prompt_id, kind, error)
+            return Rewriting()
 
     async def _open(self) -> PromptRewriter:
         opened = await self._stack.enter_async_context(

@@ -141,11 +141,13 @@ class Recorder:
         try:
             records = await asyncio.to_thread(stamp.seal_clip, clip, original, policy)
             await self._with.write(stamp.book.record, records, run_id=self._payer.run_id)
-        except AssetPipelineError as error:
+        except Exception as error:  # noqa: BLE001 -- a full disk, a codec: the clip is there
+            said = error.message if isinstance(error, AssetPipelineError) else str(error)
             _log.warning(
-                "%s has no signed manifest beside it: %s `asset-pipeline provenance seal` lays it.",
+                "%s has no signed manifest beside it: %s. `asset-pipeline provenance seal` lays "
+                "it.",
                 clip.object_uri,
-                error.message.rstrip(".") + ".",
+                said.rstrip("."),
             )
 
     async def reuse(self, request: GenerationRequest, clip: Clip) -> Landed:
