@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.servers,
+    pytest.mark.slow,
     pytest.mark.xdist_group("desk"),
     pytest.mark.skipif(
         browser_path() is None, reason="there is no chromium; `make system-tools` installs it"
