@@ -156,7 +156,7 @@ class Ledger(LedgerQueries):
                     counts_from=pay_again_before,
                 )
                 wants.declare(connection, _want_of(new, payer), now)
-                lines = _lines(caps, new, payer, now, None if order is None else order.cap)
+                lines = _lines(caps, new, payer, now, order.cap)
                 tickets = budget_tickets.tickets(connection, now)
                 budget_tickets.check_turn(tickets, lines, payer.worker_id, new.worst_case)
                 postings.reserve(connection, intent.intent_id, lines, new.worst_case, now)
