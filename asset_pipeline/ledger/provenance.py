@@ -146,11 +146,20 @@ class ProvenanceBook(LedgerAccess):
                 found |= {row["uri"]: _record_from(row) for row in rows}
         return found
 
-    def of_clips(self) -> dict[str, list[ProvenanceRecord]]:
-        """Return all that is on record, by the SHA-256 of the clip."""
+    def of_clips(
+        self, clip_sha256s: Sequence[str] | None = None
+    ) -> dict[str, list[ProvenanceRecord]]:
+        """Return what is on record, by the SHA-256 of the clip.
+
+        Args:
+            clip_sha256s: Only of these clips' files, a few hundred at the most; of all if None.
+        """
+        query = select(provenance)
+        if clip_sha256s is not None:
+            query = query.where(provenance.c.clip_sha256.in_(clip_sha256s))
         found: dict[str, list[ProvenanceRecord]] = {}
         with self._reading() as connection:
-            for row in connection.execute(select(provenance)).mappings():
+            for row in connection.execute(query).mappings():
                 found.setdefault(row["clip_sha256"], []).append(_record_from(row))
         return found
 

@@ -9,7 +9,7 @@ from asset_pipeline.ledger.provenance_schema import ProvenanceRole, SignedBy
 
 
 def badge_of(records: Sequence[ProvenanceRecord]) -> str:
-    """Return the badge of a clip; empty where nothing was made from it yet.
+    """Return the badge of a clip; empty where nothing was made from it and nobody signed it yet.
 
     What is seen of a clip is its renditions and exports. One of them without marks counts more
     than all that have some.
@@ -19,8 +19,10 @@ def badge_of(records: Sequence[ProvenanceRecord]) -> str:
     """
     made = [r for r in records if r.role in {ProvenanceRole.RENDITION, ProvenanceRole.EXPORT}]
     if not made:
-        by_provider = any(record.signed_by is SignedBy.PROVIDER for record in records)
-        return "signed by provider" if by_provider else ""
+        signers = {record.signed_by for record in records}
+        if SignedBy.PROVIDER in signers:
+            return "signed by provider"
+        return "original signed" if SignedBy.US in signers else ""
     if not all(record.marks for record in made):
         return "not marked"
     return "AI, signed" if all(r.signed_by is SignedBy.US for r in made) else "AI, marked"

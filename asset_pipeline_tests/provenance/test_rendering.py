@@ -112,5 +112,8 @@ def test_a_damaged_original_is_passed_over_and_the_others_are_sealed(
     assert authority.verifier.verify(keep.path(good)).verdict is Verdict.TRUSTED
     keys = keep.object_keys()
     assert [key for key in keys if key.endswith(".c2pa")] == [f"{good.object_key}.c2pa"]
+    records = stamp.book.of_clips([good.sha256, bad.sha256])
+    assert set(records) == {good.sha256}
+    assert badge_of(records[good.sha256]) == "original signed"
     again = sealer.run(clips, lambda *_: None)
     assert (again.laid, again.there, len(again.failed)) == (0, 1, 1)

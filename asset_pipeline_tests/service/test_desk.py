@@ -68,6 +68,7 @@ def test_views_show_what_they_ask_for(alone: Served) -> None:
     assert len(_index(alone, q="scene 7:")["clips"]) == 2
     assert len(_index(alone, collection="shelf-1")["clips"]) == 24
     detail = alone.client.post(f"{DESK}/details", json={"ids": [sound[0][0]]}).json()["items"][0]
+    assert detail["badge"] == ""
     verdict = {
         "clip_id": detail["id"],
         "sha256": detail["sha256"],

@@ -12,10 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from asset_pipeline.catalog.kind import Kind
 from asset_pipeline.ledger.clip_pages import ClipFilter
+from asset_pipeline.ledger.provenance import ProvenanceBook
 from asset_pipeline.ledger.records import Clip
 from asset_pipeline.ledger.review_queue import Order, ReviewCounts, ReviewQueue, ShortClip
 from asset_pipeline.ledger.service_schema import Scope
 from asset_pipeline.media.bad_media import BadMediaError
+from asset_pipeline.provenance.badges import badge_of
 from asset_pipeline.service.bodies import ClipAnswer
 from asset_pipeline.service.context import context_of
 from asset_pipeline.service.desk.pictures import ClipPictures, Side
@@ -46,10 +48,16 @@ class DetailsBody(BaseModel):
     ]
 
 
+class DetailedClip(ClipAnswer):
+    """A clip, and how its files are marked, in a word or two."""
+
+    badge: str
+
+
 class DetailsAnswer(BaseModel):
     """Clips in full."""
 
-    items: list[ClipAnswer]
+    items: list[DetailedClip]
 
 
 def view(
@@ -114,8 +122,20 @@ async def show_choices(request: Request, caller: Reader) -> dict[str, list[str]]
 async def show_details(request: Request, body: DetailsBody, caller: Reader) -> DetailsAnswer:
     """Give clips in full."""
     del caller
-    found = await asyncio.to_thread(queue_of(request).details, body.ids)
-    return DetailsAnswer(items=[clip_shown(each) for each in found])
+    context = context_of(request)
+
+    def work() -> list[DetailedClip]:
+        found = queue_of(request).details(body.ids)
+        book = ProvenanceBook(context.engine, context.clock)
+        marks = book.of_clips([each.clip.sha256 for each in found])
+        return [
+            DetailedClip(
+                **clip_shown(each).model_dump(), badge=badge_of(marks.get(each.clip.sha256, ()))
+            )
+            for each in found
+        ]
+
+    return DetailsAnswer(items=await asyncio.to_thread(work))
 
 
 @router.get("/clips/{clip_id}/picture", response_class=Response)

@@ -83,7 +83,7 @@ export class Panel {
     const facts = [
       ["Prompt", detail.prompt_id], ["Variant", prompt?.variants > 1 ? `${detail.variant} of ${prompt.variants}` : detail.variant],
       ["Collection", detail.collection], ["Model", detail.model], ["Size", `${size}, ${count(Math.round(detail.bytes / 1024))} kB`],
-      ["Cost", usd(detail.cost_usd)], ["Seed", detail.seed], ["Made", new Date(detail.created_at).toLocaleString()], ["Run", detail.run_id],
+      ["Cost", usd(detail.cost_usd)], ["Marks", detail.badge], ["Seed", detail.seed], ["Made", new Date(detail.created_at).toLocaleString()], ["Run", detail.run_id],
     ].filter(([, value]) => value !== null && value !== "");
     const sent = Object.entries(detail.inputs || {}).filter(([, value]) => value !== detail.prompt_text && typeof value !== "object");
     this.node.replaceChildren(...[
