@@ -40,9 +40,9 @@ dev: $(STAMP) ## Dagster with its daemon, and the service beside it; Ctrl-C ends
 	  $(BIN)/dagster dev
 
 test: $(STAMP) ## All tests but the slow ones
-	$(BIN)/python -m pytest -n 4 -m "not slow"
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not slow"
 
-test-slow: $(STAMP) ## What drives a browser, a notebook or a whole team's processes: minutes each
+test-slow: $(STAMP) ## What takes long by itself: a browser, a notebook, the processes of a team
 	$(BIN)/python -m pytest -n 2 -m slow
 
 # Tracing takes half as much CPU again in each of the thousands of processes that the tests start.

@@ -175,7 +175,7 @@ def _planted(leaky: str, ledger_url: str | None) -> dict[str, str]:
     return planted
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def test_nothing_that_is_written_or_said_holds_a_secret(
     kind: str, cli: Cli, leaky: str, workspace: Workspace, request: pytest.FixtureRequest
 ) -> None:

@@ -6,11 +6,14 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 
+import pytest
+
 from asset_pipeline_tests.cli.conftest import Done, Sandbox, Workspace
 
 Cli = Callable[..., Done]
 
 
+@pytest.mark.slow
 def test_a_drill_ends_in_agreement(cli: Cli, workspace: Workspace, sandbox: Sandbox) -> None:
     """A lost instance shows again what is paid for; an older ledger takes back what it lacks.
 

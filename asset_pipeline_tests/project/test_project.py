@@ -23,6 +23,7 @@ from asset_pipeline.stores.protocol import StoreError
 from asset_pipeline.warehouse.query import QueryResult
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [project_module, clip_module])
 def test_every_example_in_the_docstrings_is_true(project: Project, module: object) -> None:
     """What the docstrings show is what comes of it."""

@@ -82,6 +82,7 @@ def _open_together(homes: list[Path], turn: Barrier, failed: Queue[str]) -> None
             failed.put(f"{home.name}: {type(error).__name__}: {error}")
 
 
+@pytest.mark.slow
 @pytest.mark.servers
 @pytest.mark.parametrize(
     ("config", "count"), [("", 10), (_EARLIER_CONFIG, 3)], ids=["none yet", "an earlier release's"]
