@@ -38,6 +38,24 @@ _OURS = ("ASSET_PIPELINE_", "REPLICATE_", "OPENROUTER_", "DAGSTER_HOME")
 NewLedger = Callable[[], SecretStr]
 
 _KILLS = Path(__file__).parent / "crash"
+# Rooms that nothing of the main job goes through: `make test-slow` has them.
+_APART = tuple(
+    Path(__file__).parent / name
+    for name in (
+        "deploy",
+        "drafting",
+        "monitoring",
+        "project",
+        "cli/test_apart.py",
+        "cli/test_briefs.py",
+        "cli/test_buckets.py",
+        "cli/test_models.py",
+        "cli/test_render.py",
+        "service/test_prometheus.py",
+        "service/test_tracing.py",
+        "test_import_docs.py",
+    )
+)
 _SERVERS = frozenset(
     {"server", "site", "own_site", "sandbox", "slow_sandbox", "start", "instant", "postgres"}
     | {"sandbox_url", "seaweed_server", "own_seaweed", "gcs_server"}
@@ -45,8 +63,10 @@ _SERVERS = frozenset(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what kills processes and what its fixtures start servers for, for `make test-fast`."""
+    """Mark what kills processes, what its fixtures start servers for, and what is apart."""
     for item in items:
+        if any(item.path.is_relative_to(room) for room in _APART):
+            item.add_marker("slow")
         if item.path.is_relative_to(_KILLS):
             item.add_marker("kills")
         elif isinstance(item, pytest.Function) and _needs_server(item):

@@ -11,6 +11,7 @@ from asset_pipeline_tests.support.crash.site import open_site
 _SEED = 20261128
 
 
+@pytest.mark.slow
 def test_foreign_evidence_releases_nothing_that_was_accepted(tmp_path: Path) -> None:
     """Paid twice 0, lost 0, released while accepted 0; what can't be told is a question."""
     print(f"seed {_SEED}")  # noqa: T201 -- to repeat a failure

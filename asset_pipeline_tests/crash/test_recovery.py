@@ -212,7 +212,7 @@ def test_a_full_disk_under_everything_loses_nothing(site: Site, name: str) -> No
     """With no room for the ledger either, what can be written later is still paid only once."""
     prompts = several(name)
     rest = site.folder / "rest"
-    with _small_disk(rest, kilobytes=1024):
+    with _small_disk(rest, kilobytes=2048):
         crowded = site.beside(rest)
         job = crowded.job(prompts)
         job.open_ledger().close()

@@ -11,6 +11,7 @@ from asset_pipeline_tests.support.crash.site import open_site
 from asset_pipeline_tests.support.crash.two_machines import let_twins_meet, why_not
 
 
+@pytest.mark.slow
 def test_a_living_twin_is_not_taken_for_dead(new_ledger: NewLedger, tmp_path: Path) -> None:
     """Its create is on the wire while another of its name wants the clip: it is paid for once."""
     if reason := why_not():
