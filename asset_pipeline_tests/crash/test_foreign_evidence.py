@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import pytest
+
 from asset_pipeline_tests.support.crash import foreign_provider
 from asset_pipeline_tests.support.crash.site import open_site
 
