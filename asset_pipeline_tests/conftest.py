@@ -38,7 +38,8 @@ _OURS = ("ASSET_PIPELINE_", "REPLICATE_", "OPENROUTER_", "DAGSTER_HOME")
 NewLedger = Callable[[], SecretStr]
 
 _KILLS = Path(__file__).parent / "crash"
-# Rooms that nothing of the main job goes through: `make test-slow` has them.
+# Rooms that nothing of the main job goes through, random searches and harnesses that take long:
+# `make test-slow` has them.
 _APART = tuple(
     Path(__file__).parent / name
     for name in (
@@ -50,7 +51,15 @@ _APART = tuple(
         "cli/test_briefs.py",
         "cli/test_buckets.py",
         "cli/test_models.py",
+        "cli/test_fault_demo.py",
         "cli/test_render.py",
+        "cli/test_stages.py",
+        "crash/test_caps.py",
+        "crash/test_random_instants.py",
+        "ledger/test_group_commit.py",
+        "providers/test_replies_at_random.py",
+        "sandbox/test_public_document.py",
+        "service/test_fuzzing.py",
         "service/test_prometheus.py",
         "service/test_tracing.py",
         "test_import_docs.py",
