@@ -1,4 +1,4 @@
-"""Hundreds of random lives of a ledger: after every step, all that must hold at every instant."""
+"""A thousand random lives of a ledger: after every step, all that must hold at every instant."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ T = TypeVar("T")
 State = IntentState
 
 # In all, over both machines. The nightly build may ask for more.
-EXAMPLES = int(os.environ.get("LEDGER_MACHINE_EXAMPLES", "400"))
+EXAMPLES = int(os.environ.get("LEDGER_MACHINE_EXAMPLES", "1000"))
 
 CAPS = st.sampled_from([0, 1, 2999, 3000, 5000, 9000, 1_000_000])
 PRICES = st.sampled_from([3000, 1000, 1, 0])
@@ -317,7 +317,7 @@ class TightMachine(LedgerMachine):
 def test_the_invariants_hold_in_every_life(
     machine: type[LedgerMachine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Hundreds of lives in memory, with lost replies, adoptions, kills, bills and cap edits."""
+    """A thousand lives in memory, with lost replies, adoptions, kills, bills and cap edits."""
     books = Books(SecretStr("sqlite://"), FakeClock())
     with books.ledger.engine.connect() as connection:
         assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
