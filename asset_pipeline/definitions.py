@@ -81,7 +81,9 @@ def default_resources(
         return dg.EnvVar(variable) if by_name and os.environ.get(variable) else None
 
     def one(name: str, kind: type[_Resource], make: Callable[[], _Resource]) -> _Resource:
-        found = made[name] if name in made else made.setdefault(name, make())
+        if name not in made:
+            made[name] = make()
+        found = made[name]
         # Dagster nests resources of the declared class only.
         return found if isinstance(found, kind) else make()
 
